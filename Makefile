@@ -1,0 +1,56 @@
+# `make demo` and `make test` do everything, from a bare Debian 12 on; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
+
+.PHONY: help demo test lint types bench prove clean prerequisites
+
+help:
+	@echo "make demo    run a simulated depot for about 90 s, with faults; the report is in demo-report/"
+	@echo "make test    build and run all tests"
+	@echo "make lint    ruff, cython-lint"
+	@echo "make types   mypy"
+	@echo "make bench   print figures: name, value, unit, ratio to a reference in the same run"
+	@echo "make prove   the long proofs that are too slow for every change"
+	@echo "make clean   remove what was built"
+
+prerequisites:
+	@PYTHON=$(PYTHON) .ci/prerequisites
+
+$(BIN)/python: | prerequisites
+	@$(PYTHON) -m venv $(VENV)
+
+# The environment is rebuilt when its description or the kernel's source changes.
+$(STAMP): pyproject.toml .ci/constraints.txt $(wildcard ext/*.pyx ext/*.pxd) | prerequisites $(BIN)/python
+	@echo "building edgectl into $(VENV)"
+	@$(BIN)/python -m pip install -q --upgrade pip
+	@$(BIN)/python -m pip install -q -e '.[demo,test,lint]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/edgectl demo $(ARGS)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/cython-lint --max-line-length 100 ext
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+prove: $(STAMP)
+	@$(BIN)/python -m pytest -q -n 2 --prove $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info ext/*.c edgectl/*.so demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

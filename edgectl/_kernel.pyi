@@ -1,0 +1,68 @@
+from array import array
+from typing import Final, final
+
+OWN_MAXIMUM: Final[int]
+NODE_CEILING: Final[int]
+VA_CEILING: Final[int]
+INCREMENT: Final[int]
+NOT_ADMITTED: Final[int]
+BASE_OVER_CEILING: Final[int]
+NO_DEMAND: Final[int]
+
+DONE: Final[int]
+BAD_NODE: Final[int]
+BAD_EVSE: Final[int]
+BAD_QUEUE: Final[int]
+ROW_EXCEEDED: Final[int]
+SETPOINT_OUTSIDE: Final[int]
+
+MAGNITUDE_MAX: Final[float]
+WEIGHT_MIN: Final[float]
+WEIGHT_MAX: Final[float]
+STEP_MIN_A: Final[float]
+
+@final
+class Kernel:
+    node_count: Final[int]
+    evse_count: Final[int]
+    @property
+    def bad_index(self) -> int: ...
+    def __init__(
+        self, parent: array[int], evse_node: array[int], evse_phases: array[int]
+    ) -> None: ...
+    def solve(
+        self,
+        ceiling: array[float],
+        base: array[float],
+        voltage: array[float],
+        weight: array[float],
+        tier: array[int],
+        minimum: array[float],
+        maximum: array[float],
+        step: array[float],
+        pause: array[float],
+        allowed_start: array[int],
+        allowed: array[float],
+        queue: array[int],
+        setpoint: array[float],
+        admitted: array[int],
+        code: array[int],
+        stop_node: array[int],
+        stop_row: array[int],
+        deficit: array[float],
+    ) -> int: ...
+    def verify(
+        self,
+        ceiling: array[float],
+        base: array[float],
+        voltage: array[float],
+        minimum: array[float],
+        maximum: array[float],
+        step: array[float],
+        pause: array[float],
+        allowed_start: array[int],
+        allowed: array[float],
+        setpoint: array[float],
+        admitted: array[int],
+        work: array[float],
+    ) -> int: ...

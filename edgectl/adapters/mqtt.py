@@ -1,0 +1,339 @@
+"""The way to the region's brokers over aiomqtt.
+
+1. A new client object for every connection: a used one takes a silent server for connected.
+2. Acknowledgements are read where paho gives them, because aiomqtt drops the reason of a PUBACK,
+   and a refusal is not an acknowledgement. Publishing goes through paho for the same reason.
+3. Nothing of aiomqtt is left behind: futures are read and the socket closed on every way out.
+4. Off this machine TLS is spoken, or nothing.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final
+
+import aiomqtt
+import paho.mqtt.client as paho
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edgectl.errors import BadInput, Finding, Unreachable
+from edgectl.model.settings import BrokerAddress, MqttProtocol, MqttSettings
+from edgectl.model.telemetry import Denial, Incoming, OutMessage, Subscription
+
+IN_FLIGHT: Final = 100
+SESSION_EXPIRY_S: Final = 86_400
+PACKET_MAX_BYTES: Final = 262_144
+QUEUED_MAX: Final = 2000
+
+_REFUSED_FROM: Final = 0x80
+_PROTOCOLS: Final = {
+    MqttProtocol.V5: aiomqtt.ProtocolVersion.V5,
+    MqttProtocol.V311: aiomqtt.ProtocolVersion.V311,
+}
+
+
+class MqttBroker:
+    """`edgectl.model.telemetry.Broker`. `identifier` never changes: it names the session.
+
+    A silent broker is noticed within twice `keepalive_s`, by a waiting publish in `timeout_s`.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        *,
+        identifier: str,
+        keepalive_s: int = 15,
+        timeout_s: float = 10.0,
+    ) -> None:
+        _refuse_plain(settings)
+        self._settings = settings
+        self._identifier = identifier
+        self._keepalive_s = keepalive_s
+        self._timeout_s = timeout_s
+        self._chosen = 0
+
+    @property
+    def name(self) -> str:
+        """Host and port of the one that is tried now."""
+        return f"{self._address.host}:{self._address.port}"
+
+    @property
+    def _address(self) -> BrokerAddress:
+        return self._settings.brokers[self._chosen]
+
+    @asynccontextmanager
+    async def connect(self, *, will: OutMessage) -> AsyncIterator["MqttSession"]:
+        """Open a new connection, or raise `Unreachable`; see the port for how it ends."""
+        tls = await asyncio.to_thread(_tls_context, self._settings) if self._settings.ca else None
+        client = self._new_client(will, tls)
+        cut = partial(_cut, client, tls)
+        try:
+            await _enter(client, cut)
+        except aiomqtt.MqttError as error:
+            failure = self._unreachable(error)
+            self._chosen = (self._chosen + 1) % len(self._settings.brokers)
+            raise failure from error
+        session = MqttSession(
+            client,
+            v5=self._settings.protocol is MqttProtocol.V5,
+            name=self.name,
+            timeout_s=self._timeout_s,
+        )
+        try:
+            yield session
+            with suppress(aiomqtt.MqttError):
+                await client.__aexit__(None, None, None)
+        finally:
+            # Without a DISCONNECT the broker publishes the will: right for every way out but the
+            # orderly one, on which the socket is closed by now.
+            cut()
+            self._chosen = 0
+
+    def _new_client(self, will: OutMessage, tls: ssl.SSLContext | None) -> aiomqtt.Client:
+        v5 = self._settings.protocol is MqttProtocol.V5
+        properties = _properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.MaximumPacketSize = PACKET_MAX_BYTES
+        client = aiomqtt.Client(
+            self._address.host,
+            self._address.port,
+            identifier=self._identifier,
+            protocol=_PROTOCOLS[self._settings.protocol],
+            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            clean_session=None if v5 else False,
+            clean_start=False if v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties if v5 else None,
+            keepalive=self._keepalive_s,
+            timeout=self._timeout_s,
+            max_inflight_messages=IN_FLIGHT,
+            tls_context=tls,
+        )
+        _paho(client).connect_timeout = self._timeout_s
+        return client
+
+    def _unreachable(self, error: aiomqtt.MqttError) -> Unreachable:
+        remedy = "look at network, address and whether the broker runs"
+        if isinstance(error, MqttConnectError):
+            remedy = f"look at the rights of client {self._identifier!r} at the broker"
+        elif self._settings.ca:
+            remedy += "; over TLS 1.3 a refused client certificate looks like silence"
+        return Unreachable(message=f"MQTT broker {self.name}: {error}", remedy=remedy)
+
+
+class MqttSession:
+    """`edgectl.model.telemetry.BrokerSession` over one aiomqtt client."""
+
+    def __init__(self, client: aiomqtt.Client, *, v5: bool, name: str, timeout_s: float) -> None:
+        self._client = client
+        self._paho = _paho(client)
+        self._v5 = v5
+        self._name = name
+        self._timeout_s = timeout_s
+        self._receipts: dict[int, asyncio.Future[ReasonCode | None]] = {}
+        self._told_of_loss = self._paho.on_disconnect
+        self._paho.on_publish = self._acknowledged
+        self._paho.on_disconnect = self._lost
+        self._paho.on_socket_register_write = self._register_write
+
+    async def publish(self, message: OutMessage) -> Denial | None:
+        """Send, and wait for the acknowledgement; None when the broker took it."""
+        info = self._paho.publish(
+            message.topic,
+            message.payload,
+            message.qos,
+            message.retain,
+            self._publish_properties(message),
+        )
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise self._unreachable(f"cannot publish: {paho.error_string(info.rc)}")
+        if message.qos == 0:
+            return None
+        receipt = asyncio.get_running_loop().create_future()
+        self._receipts[info.mid] = receipt
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reason = await receipt
+        except TimeoutError:
+            raise self._unreachable("does not acknowledge a publish") from None
+        finally:
+            self._receipts.pop(info.mid, None)
+        if reason is None:
+            raise self._unreachable("connection lost while a publish was on its way")
+        if reason.value < _REFUSED_FROM:
+            return None
+        return Denial(topic=message.topic, code=reason.value, text=str(reason))
+
+    async def subscribe(self, subscriptions: Sequence[Subscription]) -> tuple[Denial, ...]:
+        """Ask for topics; what the broker refuses comes back, the rest holds."""
+        asked: Any = [
+            (
+                one.topic,
+                SubscribeOptions(qos=one.qos, noLocal=True, retainAsPublished=True)
+                if self._v5
+                else one.qos,
+            )
+            for one in subscriptions
+        ]
+        try:
+            granted = await self._client.subscribe(asked)
+        except aiomqtt.MqttError as error:
+            raise self._unreachable(f"cannot subscribe: {error}") from error
+        return tuple(
+            Denial(topic=one.topic, code=reason.value, text=str(reason))
+            for one, reason in zip(subscriptions, granted, strict=True)
+            if isinstance(reason, ReasonCode) and reason.value >= _REFUSED_FROM
+        )
+
+    async def messages(self) -> AsyncIterator[Incoming]:
+        """Yield what arrives, in order; raises `Unreachable` at the end."""
+        arriving = self._client.messages
+        try:
+            async for message in arriving:
+                yield _incoming(message)
+                if len(arriving) > QUEUED_MAX:
+                    raise self._unreachable(f"more than {QUEUED_MAX} messages wait to be read")
+        except aiomqtt.MqttError as error:
+            raise self._unreachable(str(error.__cause__ or error)) from error
+
+    def _publish_properties(self, message: OutMessage) -> Properties | None:
+        if not self._v5 or message.correlation is None:
+            return None
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.CorrelationData = message.correlation
+        return properties
+
+    def _acknowledged(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        _properties: Properties,
+    ) -> None:
+        receipt = self._receipts.get(mid)
+        if receipt is not None and not receipt.done():
+            receipt.set_result(reason)
+
+    def _lost(self, *arguments: Any) -> None:  # noqa: ANN401 - handed on as paho gives them
+        if self._told_of_loss is not None:
+            self._told_of_loss(*arguments)
+        for receipt in self._receipts.values():
+            if not receipt.done():
+                receipt.set_result(None)
+
+    def _register_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - paho's
+        """Register at once: a turn later, as aiomqtt does, the number may be another socket's."""
+        asyncio.get_running_loop().add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._paho.loop_write()
+        except OSError as error:
+            if not self._client._disconnected.done():  # noqa: SLF001 - ends its iteration
+                self._client._disconnected.set_exception(error)  # noqa: SLF001
+
+    def _unreachable(self, what: str) -> Unreachable:
+        return Unreachable(
+            message=f"MQTT broker {self._name}: {what}",
+            remedy="look at network and broker; the outbox keeps what was not acknowledged",
+        )
+
+
+async def _enter(client: aiomqtt.Client, cut: Callable[[], None]) -> None:
+    """Connect. The thread in which paho does it cannot be stopped: given up, it ends by itself."""
+    given_up = asyncio.Event()
+
+    async def enter() -> None:
+        try:
+            await client.__aenter__()
+        except BaseException:
+            cut()
+            if not given_up.is_set():
+                raise
+        if given_up.is_set():
+            cut()
+
+    try:
+        await asyncio.shield(enter())
+    finally:
+        given_up.set()
+
+
+def _refuse_plain(settings: MqttSettings) -> None:
+    findings = [
+        Finding(
+            file="site file",
+            line=0,
+            path="mqtt.ca",
+            code="plain_refused",
+            message=f"a plain connection to {address.host}:{address.port} would leave this machine",
+            remedy="give `ca`, so that TLS is spoken, or a broker on 127.0.0.1 or ::1",
+        )
+        for address in settings.brokers
+        if not address.loopback and settings.ca is None
+    ]
+    if findings:
+        raise BadInput(findings)
+
+
+class _TlsContext(ssl.SSLContext):
+    """Remembers its one socket, which paho forgets without closing when the handshake fails."""
+
+    made: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as given
+        self.made = super().wrap_socket(*arguments, **named)
+        return self.made
+
+
+def _tls_context(settings: MqttSettings) -> _TlsContext:
+    """Certificates are read anew for every connection, so that renewed ones are used."""
+    try:
+        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(settings.ca)
+        if settings.cert is not None:
+            context.load_cert_chain(settings.cert, settings.key)
+    except OSError as error:
+        files = ", ".join(str(one) for one in (settings.ca, settings.cert, settings.key) if one)
+        raise Unreachable(
+            message=f"MQTT over TLS: {files}: {error}",
+            remedy="look at the files, their format and their rights",
+        ) from error
+    return context
+
+
+def _incoming(message: aiomqtt.Message) -> Incoming:
+    payload = message.payload
+    properties = message.properties
+    return Incoming(
+        topic=message.topic.value,
+        payload=payload if isinstance(payload, bytes) else str(payload or "").encode(),
+        retain=message.retain,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+    )
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call] # paho leaves it untyped
+
+
+def _paho(client: aiomqtt.Client) -> paho.Client:
+    return client._client  # noqa: SLF001 - aiomqtt has no other way to a PUBACK's reason
+
+
+def _cut(client: aiomqtt.Client, tls: _TlsContext | None) -> None:
+    """Close the socket as it is, and read the futures that nobody else will."""
+    _paho(client)._sock_close()  # noqa: SLF001 - the only end without a DISCONNECT
+    if tls is not None and tls.made is not None:
+        tls.made.close()
+    for future in (client._connected, client._disconnected):  # noqa: SLF001 - see rule 3
+        if future.done() and not future.cancelled():
+            future.exception()

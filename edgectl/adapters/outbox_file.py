@@ -1,0 +1,343 @@
+"""The outbox's SQLite file: rows, totals and bounds. Everything here runs on the outbox's thread.
+
+1. `synchronous=FULL`: with NORMAL a power failure may take back the last commits, and numbers that
+   were published already would be given again; the region would drop the new rows as duplicates.
+2. Numbers come from AUTOINCREMENT: a plain key would start again once the table is empty.
+3. Acknowledgement times are connected time of this process; a restart keeps the window longer.
+"""
+
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from edgectl.errors import StorageFailed
+from edgectl.model.telemetry import RESEND_S, Lane, OutboxCounts, OutRow, StoredRow
+
+_ROW_BYTES: Final = 150
+_COMPRESS_ABOVE: Final = 300
+_PAGE_BYTES: Final = 4096
+_WHOLE_MAX: Final = _PAGE_BYTES - 35
+_LOCAL_MIN: Final = 489
+_LOW_WATER: Final = 0.98
+_CHUNK: Final = 200
+_UNREADABLE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Queries are put together from this module's own words only; values go in as arguments.
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS rows (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL, schema TEXT NOT NULL, made_utc_s REAL NOT NULL,
+    vals INTEGER NOT NULL, detail INTEGER NOT NULL, response_topic TEXT, correlation BLOB,
+    size INTEGER NOT NULL, lane TEXT, acked_s REAL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS acknowledged ON rows (lane, seq) WHERE lane IS NOT NULL;
+CREATE TABLE IF NOT EXISTS totals (
+    stream TEXT NOT NULL, waiting INTEGER NOT NULL, kept INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    thinned_to INTEGER NOT NULL, thinned_values INTEGER NOT NULL,
+    dropped_rows INTEGER NOT NULL, dropped_values INTEGER NOT NULL);
+"""
+_COLUMNS: Final = "seq, topic, schema, made_utc_s, body, vals, detail, response_topic, correlation"
+
+Thin: TypeAlias = Callable[[OutRow], OutRow]
+Operation: TypeAlias = Callable[["OutboxFile"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is known without looking into the file. `thinned_to`: up to this number all is thin."""
+
+    stream: str
+    last_seq: int
+    thinned_to: int
+    counts: OutboxCounts
+
+
+class OutboxFile:
+    """The file itself. `totals` is replaced whole after every commit."""
+
+    def __init__(self, path: Path, *, thin: Thin, max_bytes: int, max_rows: int) -> None:
+        self._path = path
+        self._thin = thin
+        self._max_bytes = max_bytes
+        self._max_rows = max_rows
+        try:
+            self._db, self.totals = _opened(path)
+        except sqlite3.Error as error:
+            if not _unreadable(error):
+                raise self._failed(error) from error
+            self._replace()
+        self._next = self.totals
+
+    def commit(self, operations: Sequence[Operation]) -> list[StorageFailed | None]:
+        """Do all in one transaction; if that fails, each in one of its own."""
+        try:
+            self._transact(operations)
+        except sqlite3.Error as error:
+            if len(operations) > 1:
+                return [outcome for one in operations for outcome in self.commit([one])]
+            if _unreadable(error):
+                return [self._retried_in_new_file(operations)]
+            return [self._failed(error)]
+        return [None] * len(operations)
+
+    def append(self, rows: Sequence[OutRow]) -> None:
+        """Insert rows, then keep within the bounds."""
+        size = 0
+        for row in rows:
+            body = _packed(row.body)
+            size += _room(body)
+            self._db.execute(
+                "INSERT INTO rows (topic, schema, made_utc_s, vals, detail, response_topic,"
+                " correlation, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.topic,
+                    row.schema,
+                    row.made_utc_s,
+                    row.values,
+                    row.detail,
+                    row.response_topic,
+                    row.correlation,
+                    _room(body),
+                    body,
+                ),
+            )
+        self._next = replace(self._next, last_seq=self._next.last_seq + len(rows))
+        self._count(waiting=len(rows), kept=len(rows), bytes=size)
+        self._keep_bounds()
+
+    def acknowledge(self, lane: Lane, seqs: Sequence[int], served_s: float) -> None:
+        """Move waiting rows to the window."""
+        moved = self._db.executemany(
+            "UPDATE rows SET lane = ?, acked_s = ? WHERE seq = ? AND lane IS NULL",
+            [(lane.value, served_s, seq) for seq in seqs],
+        )
+        self._count(waiting=-moved.rowcount)
+
+    def let_go(self, served_s: float) -> None:
+        """Delete what was acknowledged long enough ago."""
+        self._delete_window("acked_s <= ?", served_s - RESEND_S)
+
+    def read(self, where: str, arguments: Sequence[object]) -> tuple[StoredRow, ...]:
+        """Rows in order of their numbers; the last argument is how many at most."""
+        query = f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
+        try:
+            return tuple(_stored(found) for found in self._db.execute(query, arguments))
+        except (sqlite3.Error, zlib.error) as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _transact(self, operations: Sequence[Operation]) -> None:
+        self._next = self.totals
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for operation in operations:
+                operation(self)
+            if self._next != self.totals:
+                _write_totals(self._db, self._next)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self.totals = self._next
+
+    def _retried_in_new_file(self, operations: Sequence[Operation]) -> StorageFailed | None:
+        try:
+            self._db.close()
+            self._replace()
+            self._transact(operations)
+        except sqlite3.Error as error:
+            return self._failed(error)
+        except StorageFailed as failure:
+            return failure
+        return None
+
+    def _replace(self) -> None:
+        """Put the unreadable file aside, for whoever wants to look, and begin a new stream."""
+        try:
+            for suffix in ("-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            self._path.replace(f"{self._path}.unreadable")
+            self._db, totals = _opened(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        self.totals = replace(totals, counts=replace(totals.counts, replaced=True))
+
+    def _keep_bounds(self) -> None:
+        if not self._over(1.0):
+            return
+        # What the broker has taken already goes first: it is only kept for a second delivery.
+        oldest_taken = (
+            "seq IN (SELECT seq FROM rows WHERE lane IN ('live', 'backfill') ORDER BY seq LIMIT ?)"
+        )
+        while self._over(_LOW_WATER) and self._delete_window(oldest_taken, _CHUNK):
+            pass
+        while self._next.counts.bytes > self._max_bytes * _LOW_WATER and self._thin_oldest():
+            pass
+        while self._over(_LOW_WATER) and self._drop_oldest():
+            pass
+
+    def _over(self, share: float) -> bool:
+        counts = self._next.counts
+        return counts.bytes > self._max_bytes * share or counts.kept > self._max_rows * share
+
+    def _thin_oldest(self) -> bool:
+        """Thin the oldest telemetry that is not thin yet; False when there is none left."""
+        detailed = self._db.execute(
+            f"SELECT {_COLUMNS}, size FROM rows WHERE detail = 1 AND seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
+            (self._next.thinned_to, _CHUNK),
+        ).fetchall()
+        for *columns, size in detailed:
+            stored = _stored(columns)
+            thinned = self._thin(stored.row)
+            if thinned == stored.row:
+                continue
+            body = _packed(thinned.body)
+            self._db.execute(
+                "UPDATE rows SET body = ?, vals = ?, size = ? WHERE seq = ?",
+                (body, thinned.values, _room(body), stored.seq),
+            )
+            self._count(
+                bytes=_room(body) - size,
+                thinned_values=stored.row.values - thinned.values,
+            )
+        if detailed:
+            self._next = replace(self._next, thinned_to=detailed[-1][0])
+        return bool(detailed)
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest telemetry, or the oldest of all; False when nothing is left."""
+        query = "SELECT seq, size, vals FROM rows WHERE {} ORDER BY seq LIMIT ?"
+        share = max(1, min(_CHUNK, self._next.counts.kept // 50))
+        oldest = (
+            self._db.execute(query.format("detail = 1"), (share,)).fetchall()
+            or self._db.execute(query.format("1"), (share,)).fetchall()
+        )
+        self._db.executemany("DELETE FROM rows WHERE seq = ?", [(seq,) for seq, _, _ in oldest])
+        self._count(
+            waiting=-len(oldest),
+            kept=-len(oldest),
+            bytes=-sum(size for _, size, _ in oldest),
+            dropped_rows=len(oldest),
+            dropped_values=sum(values for _, _, values in oldest),
+        )
+        return bool(oldest)
+
+    def _delete_window(self, where: str, argument: float) -> bool:
+        """Delete rows of the window; they were delivered, so nothing is counted as lost."""
+        condition = f"lane IN ('live', 'backfill') AND {where}"
+        rows, size = self._db.execute(
+            f"SELECT count(*), coalesce(sum(size), 0) FROM rows WHERE {condition}",  # noqa: S608
+            (argument,),
+        ).fetchone()
+        if rows:
+            self._db.execute(f"DELETE FROM rows WHERE {condition}", (argument,))  # noqa: S608
+            self._count(kept=-rows, bytes=-size)
+        return bool(rows)
+
+    def _count(self, **changes: int) -> None:
+        counts = self._next.counts
+        changed = {name: getattr(counts, name) + change for name, change in changes.items()}
+        self._next = replace(self._next, counts=replace(counts, **changed))
+
+    def _failed(self, error: Exception) -> StorageFailed:
+        return StorageFailed(
+            f"the outbox {self._path} cannot be used: {error}; free space on its disk or mend its"
+            " rights; telemetry is held in memory, within bounds, until then"
+        )
+
+
+def _unreadable(error: sqlite3.Error) -> bool:
+    # The low byte is the cause, the rest says more about it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, Totals]:
+    db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+    try:
+        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        # Exclusive: a second process on the same file would give the same numbers again.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA journal_size_limit = 4000000")
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        db.execute("UPDATE rows SET acked_s = 0 WHERE lane IN ('live', 'backfill')")
+        return db, _read_totals(db)
+    except BaseException:
+        db.close()
+        raise
+
+
+def _read_totals(db: sqlite3.Connection) -> Totals:
+    found = db.execute("SELECT * FROM totals").fetchone()
+    if found is None:
+        stream = secrets.token_hex(8)
+        db.execute("INSERT INTO totals VALUES (?, 0, 0, 0, 0, 0, 0, 0)", (stream,))
+        return Totals(stream=stream, last_seq=0, thinned_to=0, counts=OutboxCounts())
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'rows'").fetchone()
+    stream, waiting, kept, size, thinned_to, thinned_values, dropped_rows, dropped_values = found
+    return Totals(
+        stream=stream,
+        last_seq=0 if last is None else last[0],
+        thinned_to=thinned_to,
+        counts=OutboxCounts(
+            waiting=waiting,
+            kept=kept,
+            bytes=size,
+            thinned_values=thinned_values,
+            dropped_rows=dropped_rows,
+            dropped_values=dropped_values,
+        ),
+    )
+
+
+def _write_totals(db: sqlite3.Connection, totals: Totals) -> None:
+    counts = totals.counts
+    db.execute(
+        "UPDATE totals SET waiting = ?, kept = ?, bytes = ?, thinned_to = ?,"
+        " thinned_values = ?, dropped_rows = ?, dropped_values = ?",
+        (
+            counts.waiting,
+            counts.kept,
+            counts.bytes,
+            totals.thinned_to,
+            counts.thinned_values,
+            counts.dropped_rows,
+            counts.dropped_values,
+        ),
+    )
+
+
+def _packed(body: bytes) -> bytes:
+    """Shrink telemetry to a seventh; a packed body tells itself by not beginning like JSON."""
+    return zlib.compress(body) if len(body) > _COMPRESS_ABOVE else body
+
+
+def _room(body: bytes) -> int:
+    """Say what a row takes of the file, where only whole rows share a page."""
+    record = len(body) + _ROW_BYTES
+    if record <= _WHOLE_MAX:
+        return _PAGE_BYTES // (_WHOLE_MAX // record)
+    return _LOCAL_MIN + _PAGE_BYTES * -(-(record - _LOCAL_MIN) // (_PAGE_BYTES - 4))
+
+
+def _stored(columns: Sequence[Any]) -> StoredRow:
+    seq, topic, schema, made_utc_s, body, values, detail, response_topic, correlation = columns
+    row = OutRow(
+        topic=topic,
+        schema=schema,
+        made_utc_s=made_utc_s,
+        body=body if body.startswith(b"{") else zlib.decompress(body),
+        values=values,
+        detail=bool(detail),
+        response_topic=response_topic,
+        correlation=correlation,
+    )
+    return StoredRow(seq=seq, row=row)

@@ -1,0 +1,163 @@
+"""The technician's tool: finds the command, runs it, turns every fault into two lines and a code.
+
+1. Only the module of the asked command is imported: `edgectl status` stays small and quick.
+2. Exit codes: 0 done, 1 the answer is no, 2 bad input, 3 daemon not reachable, 4 refused.
+3. No traceback for a user. `EDGECTL_TRACEBACK=1` shows it to a developer.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn, Protocol, cast
+
+from edgectl import __version__
+from edgectl.cli.output import (
+    BAD_INPUT,
+    DONE,
+    INTERRUPTED,
+    NO,
+    REFUSED,
+    UNREACHABLE,
+    CliError,
+    fail,
+    fail_with_findings,
+    prose,
+)
+from edgectl.errors import BadInput, Refused, StorageFailed, Unreachable
+
+_COMMANDS: Final = {
+    "run": ("edgectl.cli.run", "run the daemon (systemd does this)"),
+    "check": ("edgectl.cli.check", "prove a site file before it is used"),
+    "status": ("edgectl.cli.status", "what is going on now"),
+    "why": ("edgectl.cli.why", "why an EVSE gets what it gets"),
+    "limit": ("edgectl.cli.overrides", "put a ceiling on a node or an EVSE for a while"),
+    "pause": ("edgectl.cli.overrides", "pause an EVSE or a group"),
+    "resume": ("edgectl.cli.overrides", "let a paused EVSE or group go on"),
+    "release": ("edgectl.cli.overrides", "take back a limit or a pause by its id"),
+    "schema": ("edgectl.cli.schema", "JSON Schemas of the site file and of all messages"),
+    "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
+    "demo": ("edgectl.cli.demo", "a simulated depot on this machine, with faults"),
+}
+
+_EPILOG: Final = """\
+examples:
+  edgectl check /etc/edgectl/site.yaml        is this site file safe to use?
+  edgectl status                              everything at a glance
+  edgectl why bay01                           why does bay01 get so little?
+  edgectl limit grid 120kW --for 2h --reason "transformer works"
+  edgectl demo                                see it work, no hardware needed
+
+exit codes: 0 done, 1 the answer is no, 2 bad input, 3 daemon not reachable,
+            4 refused
+"""
+
+
+class Command(Protocol):
+    """What every command's module offers."""
+
+    def add_parser(self, subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+        """Add its parser, or one for each of its verbs."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; the exit code."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours: what is wrong, and what to do."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        # An abbreviated option would change its meaning when a longer one is added.
+        super().__init__(*args, **{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting, so that one place reports."""
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="usage",
+            message=f"{self.prog}: {message}",
+            remedy=f"see `{self.prog} --help`",
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool; the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        return _run(words)
+    except CliError as fault:
+        fail(code=fault.code, message=fault.message, remedy=fault.remedy, as_json=as_json)
+        return fault.exit_code
+    except BadInput as bad:
+        fail_with_findings(bad.findings, as_json=as_json)
+        return BAD_INPUT
+    except Refused as refusal:
+        fail(code=refusal.code, message=refusal.message, remedy=refusal.remedy, as_json=as_json)
+        return REFUSED
+    except Unreachable as fault:
+        fail(code="unreachable", message=fault.message, remedy=fault.remedy, as_json=as_json)
+        return UNREACHABLE
+    except StorageFailed as fault:
+        fail(
+            code="not_stored",
+            message=str(fault),
+            remedy="free space on that disk and check who may write there",
+            as_json=as_json,
+        )
+        return NO
+    except BrokenPipeError:
+        # Whoever read our output went away, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as fault:
+        if os.environ.get("EDGECTL_TRACEBACK"):
+            raise
+        fail(
+            code="internal",
+            message=f"edgectl itself failed: {type(fault).__name__}: {fault}",
+            remedy="please report it, with what EDGECTL_TRACEBACK=1 in front of the command shows",
+            as_json=as_json,
+        )
+        return NO
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = Parser(
+        prog="edgectl",
+        description=prose(
+            "Charging controller for depots: keeps every breaker, feeder and transformer within "
+            "its limits."
+        ),
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edgectl {__version__}")
+    subparsers: Any = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    command = _load(asked)
+    added = set[str]()
+    if command is not None:
+        command.add_parser(subparsers)
+        added = set(subparsers.choices)
+    for verb, (_, summary) in _COMMANDS.items():
+        if verb not in added:
+            subparsers.add_parser(verb, help=summary)
+    args = parser.parse_args(words)
+    if command is None or args.verb != asked:
+        parser.error("the command comes first, its options after it")
+    return command.run(args)
+
+
+def _load(verb: str | None) -> Command | None:
+    if verb not in _COMMANDS:
+        return None
+    module, _ = _COMMANDS[verb]
+    return cast("Command", importlib.import_module(module))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What the tool shows: plain tables for 80 columns without colour, JSON, and errors in two lines.
+
+Kilo-units exist here and nowhere further in.
+"""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from edgectl.errors import EdgectlError, Finding
+
+DONE: Final = 0
+NO: Final = 1
+BAD_INPUT: Final = 2
+UNREACHABLE: Final = 3
+REFUSED: Final = 4
+INTERRUPTED: Final = 130
+
+_WIDTH_FALLBACK: Final = (80, 24)
+
+
+class CliError(EdgectlError):
+    """A command ends here: what is wrong, what to do, and the exit code that says which kind."""
+
+    def __init__(self, *, exit_code: int, code: str, message: str, remedy: str) -> None:
+        super().__init__(f"{message}; {remedy}")
+        self.exit_code = exit_code
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+
+
+def fail(*, code: str, message: str, remedy: str, as_json: bool) -> None:
+    """Say what is wrong and what to do: on stderr for people, on stdout for programs."""
+    print(_one_line(message), file=sys.stderr)
+    print(_one_line(remedy), file=sys.stderr)
+    if as_json:
+        show_json({"error": {"code": code, "message": message, "remedy": remedy}})
+
+
+def fail_with_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """Say everything that is wrong with an input, each with its place and what to do."""
+    for finding in findings:
+        print(_one_line(str(finding)), file=sys.stderr)
+    first = findings[0]
+    remedy = first.remedy if len(findings) == 1 else "correct each of them as said with it"
+    print(_one_line(remedy), file=sys.stderr)
+    if as_json:
+        error = {"code": first.code, "message": first.message, "remedy": remedy}
+        places = [
+            {
+                "file": finding.file,
+                "line": finding.line,
+                "path": finding.path,
+                "code": finding.code,
+                "message": finding.message,
+                "remedy": finding.remedy,
+            }
+            for finding in findings
+        ]
+        show_json({"error": error, "errors": places})
+
+
+def show_json(value: object) -> None:
+    """Print one JSON value for programs."""
+    print(json.dumps(value, indent=2))
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines, cut where the terminal ends."""
+    width = shutil.get_terminal_size(_WIDTH_FALLBACK).columns if sys.stdout.isatty() else None
+    for line in lines:
+        print(line.rstrip() if width is None else line.rstrip()[:width])
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns; a head that begins with `>` asks for right alignment."""
+    names = [head.removeprefix(">") for head in heads]
+    widths = [
+        max(len(name), *(len(row[column]) for row in rows)) if rows else len(name)
+        for column, name in enumerate(names)
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if head.startswith(">") else cell.ljust(width)
+            for head, cell, width in zip(heads, cells, widths, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    return [line(names), *(line(row) for row in rows)]
+
+
+def prose(text: str) -> str:
+    """Break a paragraph into lines that fit 80 columns."""
+    return textwrap.fill(text, 78)
+
+
+def amps(value: float | None) -> str:
+    """Show a current; `-` where there is none."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def kilo(value: float | None) -> str:
+    """Show a power or an energy in thousands; `-` where there is none."""
+    return "-" if value is None else f"{value / 1000.0:.1f}"
+
+
+def triple(values: Sequence[float | None] | None) -> str:
+    """Show three phases in one word, once where they are equal."""
+    if values is None:
+        return "-"
+    shown = ["-" if value is None else f"{value:.0f}" for value in values]
+    return shown[0] if len(set(shown)) == 1 else "/".join(shown)
+
+
+def span(seconds: float | None) -> str:
+    """Show an age shortly."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h"
+
+
+def time_text(text: str | None) -> str:
+    """Show a time of the contract, to the second and still as UTC."""
+    return _time(text, "%Y-%m-%d %H:%M:%SZ")
+
+
+def short_time(text: str | None) -> str:
+    """Show a time of the contract in a table: no year, to the minute, still as UTC."""
+    return _time(text, "%m-%d %H:%MZ")
+
+
+def _time(text: str | None, form: str) -> str:
+    return "-" if text is None else datetime.fromisoformat(text).astimezone(UTC).strftime(form)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,125 @@
+"""`limit`, `pause`, `resume`, `release`: what a person changes for a while, with a reason."""
+
+import argparse
+from typing import Any, Final
+
+from edgectl.cli.amounts import duration_s, limit_of
+from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.output import DONE, REFUSED, fail, prose, show_json, show_lines, time_text
+
+_LIMIT_FOR: Final = "1h"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the four verbs."""
+    limit = _verb(
+        subparsers,
+        "limit",
+        summary="put a ceiling on a node or an EVSE for a while",
+        description="A limit only narrows: what the site file, the utility and the operator allow "
+        "still holds. It ends by itself.",
+        examples=(
+            'edgectl limit grid 120kW --for 2h --reason "transformer works"',
+            'edgectl limit tx1 63A --reason "fuse is warm"',
+            'edgectl limit tx1 63/40/63A --for 30m --reason "L2 is warm"',
+        ),
+    )
+    limit.add_argument("target", metavar="NODE|EVSE", help="its id in the site file")
+    limit.add_argument("limit", metavar="LIMIT", help="such as 120kW, 63A or 63/40/63A")
+    limit.add_argument(
+        "--for",
+        dest="duration",
+        metavar="TIME",
+        default=_LIMIT_FOR,
+        help=f"how long, such as 2h, 90m or 1h30m (default {_LIMIT_FOR})",
+    )
+    for name, summary, description in (
+        (
+            "pause",
+            "pause an EVSE or a group",
+            "The vehicle stops charging. Without --for until `edgectl resume`.",
+        ),
+        (
+            "resume",
+            "let a paused EVSE or group go on",
+            "Ends pauses made on this site. What a higher rank paused stays paused.",
+        ),
+    ):
+        verb = _verb(
+            subparsers,
+            name,
+            summary=summary,
+            description=description,
+            examples=(f'edgectl {name} bay01 --reason "cable is checked"',),
+        )
+        verb.add_argument("target", metavar="EVSE|GROUP", help="its id in the site file")
+        if name == "pause":
+            verb.add_argument("--for", dest="duration", metavar="TIME", help="such as 20m")
+    release = _verb(
+        subparsers,
+        "release",
+        summary="take back a limit or a pause by its id",
+        description="`edgectl status` shows the ids of what is in force.",
+        examples=('edgectl release 7f3a --reason "works are done"',),
+    )
+    release.add_argument("target_command_id", metavar="ID", help="as `edgectl status` shows it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the daemon for it and say what it answered."""
+    answer = Client(socket_path(args)).post(args.verb, body=_body(args))
+    parts = answer.get("answers", [answer])
+    rejected = [part for part in parts if part.get("result") == "rejected"]
+    if args.json:
+        show_json(answer)
+    else:
+        show_lines([_line(args, part) for part in parts if part not in rejected])
+    for part in rejected:
+        fail(
+            code=str(part.get("code")),
+            message=str(part.get("message")),
+            remedy="`edgectl status` and `edgectl why EVSE` show what holds",
+            as_json=False,
+        )
+    return REFUSED if rejected else DONE
+
+
+def _verb(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    *,
+    summary: str,
+    description: str,
+    examples: tuple[str, ...],
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=prose(description),
+        epilog="\n  ".join(("examples:", *examples)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; kept with the change and shown"
+    )
+    add_socket_option(parser)
+    return parser
+
+
+def _body(args: argparse.Namespace) -> dict[str, object]:
+    body: dict[str, object] = {"reason": args.reason}
+    if args.verb == "release":
+        return body | {"target_command_id": args.target_command_id}
+    body["target"] = args.target
+    if args.verb == "limit":
+        body |= limit_of(args.limit)
+    if getattr(args, "duration", None) is not None:
+        body["duration_s"] = duration_s(args.duration)
+    return body
+
+
+def _line(args: argparse.Namespace, answer: dict[str, Any]) -> str:
+    until = f" until {time_text(answer['until'])}" if answer.get("until") else ""
+    name = f" (id {answer['command_id']})" if answer.get("command_id") else ""
+    message = f": {answer['message']}" if answer.get("message") else ""
+    return f"{args.verb} {answer.get('result', 'accepted')}{until}{name}{message}"

@@ -1,0 +1,177 @@
+"""`edgectl run`: the daemon. The one place where real ports are made."""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from edgectl import __version__
+from edgectl.adapters import log
+from edgectl.adapters.clock import SystemClock
+from edgectl.adapters.crash_record import CrashRecordFiles
+from edgectl.adapters.local_socket import LocalSocket, group_id_of
+from edgectl.adapters.modbus import TcpLine
+from edgectl.adapters.mqtt import MqttBroker
+from edgectl.adapters.outbox import SqliteOutbox
+from edgectl.adapters.store import SqliteStore
+from edgectl.adapters.systemd import Systemd
+from edgectl.cli.client import add_socket_option, socket_path
+from edgectl.cli.output import DONE, NO, fail, prose
+from edgectl.contract.messages import thin
+from edgectl.control.static import Risk
+from edgectl.daemon.api import READER_GROUP, Rights
+from edgectl.daemon.assemble import Ports, assemble
+from edgectl.errors import StorageFailed
+from edgectl.model.site import Link
+from edgectl.sitefile.load import LoadedSite, load_site
+
+SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
+STATE_FOLDER: Final = Path("/var/lib/edgectl")
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `run`."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the daemon (systemd does this)",
+        description=prose(
+            "Reads meters and chargers and keeps every limit until it is told to stop (SIGTERM). "
+            "Then every charger gets the safe decision first."
+        ),
+        epilog="example:\n  edgectl run --config site.yaml --state ./state --socket ./edgectl.sock",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=SITE_FILE,
+        help=f"the site file (default {SITE_FILE})",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        default=STATE_FOLDER,
+        help=f"what outlives a restart is kept here (default {STATE_FOLDER})",
+    )
+    parser.add_argument(
+        "--profiles",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        help="a folder of device profiles, in place of the usual ones; may be repeated",
+    )
+    parser.add_argument(
+        "--trust-clock",
+        action="store_true",
+        help="believe the wall clock although no time source on this machine says that it is set "
+        "(a container or virtual machine that has its host's clock)",
+    )
+    add_socket_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the site file, then run until a signal; the exit code."""
+    loaded = load_site(args.config, profile_dirs=args.profiles)
+    risks = loaded.open_risks()
+    if risks:
+        _refuse(args, risks)
+        return NO
+    log.configure(stream=sys.stderr, readable=sys.stderr.isatty())
+    journal = structlog.get_logger("edgectl")
+    for warning in loaded.warnings:
+        journal.warning("site_file", text=str(warning))
+    asyncio.run(
+        _serve(
+            loaded,
+            state=args.state,
+            socket=socket_path(args),
+            trust_clock=args.trust_clock,
+        )
+    )
+    return DONE
+
+
+async def real_ports(
+    loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: bool, closing: AsyncExitStack
+) -> Ports:
+    """Make what the daemon runs on, on this machine. The socket's lock is taken before all else."""
+    _make_folder(socket.parent, mode=0o755)
+    local_server = LocalSocket(socket, group_id=group_id_of(READER_GROUP))
+    local_server.open()
+    closing.callback(local_server.close)
+    _make_folder(state, mode=0o750)
+    clock = SystemClock(always_trusted=trust_clock)
+    watchdog = Systemd.from_environment(os.environ)
+    closing.callback(watchdog.close)
+    store = SqliteStore(state / "state.db")
+    closing.push_async_callback(store.close)
+    await store.open()
+    broker = outbox = None
+    site, mqtt = loaded.site, loaded.settings.mqtt
+    if mqtt is not None:
+        broker = MqttBroker(mqtt, identifier=f"edgectl-{site.region}-{site.id}")
+        try:
+            outbox = await SqliteOutbox.open(state / "outbox.db", thin=thin)
+        except StorageFailed as fault:
+            # Chargers matter more than the region's figures: control runs, and this is said.
+            structlog.get_logger("edgectl").critical("no_telemetry", error=str(fault))
+        else:
+            closing.push_async_callback(outbox.close)
+
+    def line(link: Link) -> TcpLine:
+        return TcpLine(host=link.host, port=link.port, clock=clock)
+
+    return Ports(
+        clock=clock,
+        rng=random.Random(),  # noqa: S311 - jitter and fairness, no secret
+        watchdog=watchdog,
+        crash_record=CrashRecordFiles(state),
+        store=store,
+        line=line,
+        outbox=outbox,
+        broker=broker,
+        local_server=local_server,
+        rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
+    )
+
+
+async def _serve(loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: bool) -> None:
+    async with AsyncExitStack() as closing:
+        ports = await real_ports(
+            loaded, state=state, socket=socket, trust_clock=trust_clock, closing=closing
+        )
+        daemon = assemble(loaded, ports, version=__version__)
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, daemon.stop)
+        await daemon.run()
+
+
+def _refuse(args: argparse.Namespace, risks: Sequence[Risk]) -> None:
+    names = ", ".join(risk.name for risk in risks)
+    said = "; ".join(f"{risk.name}: {risk.text}" for risk in risks)
+    fail(
+        code="open_risk",
+        message=f"{args.config} leaves risks that nobody accepted: {said}",
+        remedy=f"change the site, or accept them by name with accept_risks: [{names}] "
+        "(`edgectl check` shows the figures)",
+        as_json=args.json,
+    )
+
+
+def _make_folder(folder: Path, *, mode: int) -> None:
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise StorageFailed(f"cannot make the folder {folder}: {fault.strerror}") from fault

@@ -1,0 +1,96 @@
+"""`edgectl why EVSE`: the reason, the ceilings up to the root, and what would give it more."""
+
+import argparse
+from typing import Any
+
+from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.output import (
+    DONE,
+    amps,
+    kilo,
+    prose,
+    short_time,
+    show_json,
+    show_lines,
+    table,
+    time_text,
+)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `why`."""
+    parser = subparsers.add_parser(
+        "why",
+        help="why an EVSE gets what it gets",
+        description=prose(
+            "Explains the setpoint of one EVSE: ceiling - margin - base load - what the other "
+            "EVSEs may draw = what is left for it, at every node up to the grid."
+        ),
+        epilog="example:\n  edgectl why bay01",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("evse", metavar="EVSE", help="its id in the site file")
+    add_socket_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    answer = Client(socket_path(args)).get("why", args.evse)
+    if args.json:
+        show_json(answer)
+    else:
+        show_lines(_lines(answer))
+    return DONE
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    silent = answer["reason"]["code"] == "silent"
+    verb = "is called with" if silent else "may draw"
+    meant = "" if silent else _difference(answer)
+    lines = [
+        f"{answer['evse']} {verb} {answer['setpoint_a']:.1f} A per phase{meant}:",
+        f"  {answer['reason']['text']}.",
+        "",
+        *_chain(answer["chain"]),
+    ]
+    queue = answer.get("queue")
+    if queue:
+        since = f" since {time_text(queue['since'])}" if queue.get("since") else ""
+        lines += ["", f"It waits as number {queue['position']} of its tier{since}."]
+    relaxation = answer.get("next_relaxation")
+    if relaxation:
+        at = f", at {time_text(relaxation['at'])}" if relaxation.get("at") else ""
+        lines += ["", f"More: {relaxation['text']}{at}."]
+    return lines
+
+
+def _difference(answer: dict[str, Any]) -> str:
+    meant_a, told_a = answer["allocation_a"], answer["setpoint_a"]
+    return "" if abs(meant_a - told_a) < 0.05 else f" (meant for it: {meant_a:.1f} A)"
+
+
+def _chain(chain: list[dict[str, Any]]) -> list[str]:
+    rows = []
+    for step in chain:
+        is_sum = step["phase"] == "va"
+        unit, show = ("va", kilo) if is_sum else ("a", amps)
+        rows.append(
+            [
+                step["node"],
+                "kVA" if is_sum else f"L{step['phase']} A",
+                show(step.get(f"ceiling_{unit}")),
+                show(step.get(f"margin_{unit}")),
+                show(step.get(f"base_{unit}")),
+                show(step.get(f"others_{unit}")),
+                show(step.get(f"left_{unit}")),
+                step["holder"]["text"] + _period(step),
+            ]
+        )
+    heads = ("NODE", "ROW", ">CEILING", ">MARGIN", ">BASE", ">OTHERS", ">LEFT", "SET BY")
+    return table(heads, rows)
+
+
+def _period(step: dict[str, Any]) -> str:
+    since = f" since {short_time(step['since'])}" if step.get("since") else ""
+    until = f" until {short_time(step['until'])}" if step.get("until") else ""
+    return since + until

@@ -1,0 +1,356 @@
+"""The problem of `edgectl allocate` and its answer, as other programs write and read them.
+
+1. A problem is taken whole or not at all: anything that is wrong, unknown or not supported gets an
+   error in place of an answer, with the element that it is about.
+2. Reading never raises: `answer_to` always has an answer.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from edgectl.control.kernel import MAGNITUDE_MAX, STEP_MIN_A, WEIGHT_MAX, WEIGHT_MIN, Allocator
+from edgectl.model.allocation import ROWS, Outcome
+from edgectl.units import OptionalTriple, Triple
+
+CURRENT_MAX_A: Final = 1e9
+VOLTAGE_MAX_V: Final = 1e6
+
+
+class ErrorCode(StrEnum):
+    """Why a problem has no answer."""
+
+    MALFORMED = "malformed"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    BAD_VALUE = "bad_value"
+    OUT_OF_RANGE = "out_of_range"
+    NOT_FINITE = "not_finite"
+    DUPLICATE_ID = "duplicate_id"
+    UNKNOWN_NODE = "unknown_node"
+    CYCLE = "cycle"
+    EMPTY_PHASES = "empty_phases"
+    NOT_SUPPORTED = "not_supported"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Id = Annotated[str, Field(min_length=1)]
+Amperes = Annotated[float, Field(ge=0, le=CURRENT_MAX_A)]
+BaseAmperes = Annotated[float, Field(ge=-CURRENT_MAX_A, le=CURRENT_MAX_A)]
+Step = Annotated[float, Field(ge=0, le=CURRENT_MAX_A)]
+
+
+class ProblemNode(_Strict):
+    """A node. `base_a` and `base_va` count everything below it, EVSEs not; fed back is negative."""
+
+    id: Id
+    parent: Id | None = None
+    ceiling_a: Annotated[list[Amperes | None], Field(min_length=3, max_length=3)] | None = None
+    ceiling_va: Annotated[float, Field(ge=0, le=MAGNITUDE_MAX)] | None = None
+    base_a: Annotated[list[BaseAmperes], Field(min_length=3, max_length=3)] = [0.0, 0.0, 0.0]
+    base_va: Annotated[float, Field(ge=-MAGNITUDE_MAX, le=MAGNITUDE_MAX)] | None = None
+    unbalance_a: object = None
+    export_ceiling_a: object = None
+    export_ceiling_va: object = None
+    transformer: object = None
+    primary_ceiling_a: object = None
+
+
+def _step_kind(value: object) -> str:
+    return "[list]" if isinstance(value, list) else "[number]"
+
+
+class ProblemEvse(_Strict):
+    """An EVSE. `phases` is a set; `step_a`: 0 is continuous, a list holds the allowed currents."""
+
+    id: Id
+    node: Id
+    phases: Annotated[list[Literal[1, 2, 3]], Field(max_length=3)]
+    connection: Literal["line_to_neutral", "line_to_line"] = "line_to_neutral"
+    weight: Annotated[float, Field(ge=WEIGHT_MIN, le=WEIGHT_MAX)] = 1.0
+    tier: Annotated[int, Field(ge=0, le=10**9)] = 0
+    min_a: Amperes
+    max_a: Amperes
+    step_a: Annotated[
+        Annotated[Step, Tag("[number]")]
+        | Annotated[Annotated[list[Amperes], Field(min_length=1)], Tag("[list]")],
+        Discriminator(_step_kind),
+    ] = 0.0
+    pause_a: Amperes = 0.0
+    max_discharge_a: Amperes = 0.0
+    min_discharge_a: Amperes = 0.0
+
+
+class Problem(_Strict):
+    """An allocation problem. `voltage_v`: line to neutral. The order of `evses` is the queue."""
+
+    nodes: list[ProblemNode]
+    evses: list[ProblemEvse]
+    voltage_v: Annotated[float, Field(gt=0, le=VOLTAGE_MAX_V)]
+
+
+class AnswerReason(_Strict):
+    """What stopped an EVSE; `node` and `phase` where a row of a node did."""
+
+    code: str
+    node: str | None = None
+    phase: Literal[1, 2, 3, "va"] | None = None
+
+
+class Answer(_Strict):
+    """`deficits`: per node by how much base load alone exceeds its rows `1`, `2`, `3` and `va`."""
+
+    setpoints_a: dict[str, float]
+    reasons: dict[str, AnswerReason]
+    deficits: dict[str, dict[str, float]]
+
+
+class AnswerError(_Strict):
+    """`element`: the id of the node or EVSE that is wrong, or the way to it; null for the whole."""
+
+    code: ErrorCode
+    element: str | None
+    message: str
+
+
+class Failure(_Strict):
+    """Stands in place of an answer."""
+
+    error: AnswerError
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of what goes in and out, by name."""
+    return {
+        "problem": Problem.model_json_schema(),
+        "answer": Answer.model_json_schema(),
+        "error": Failure.model_json_schema(),
+    }
+
+
+def answer_to(text: str | bytes) -> tuple[dict[str, Any], bool]:
+    """Solve a problem given as JSON: the answer and True, or an error in its place and False."""
+    try:
+        return _answer(_read(text)), True
+    except _WrongProblem as wrong:
+        error = {"code": wrong.code.value, "element": wrong.element, "message": wrong.message}
+        return {"error": error}, False
+
+
+class _WrongProblem(Exception):
+    def __init__(self, code: ErrorCode, element: str | None, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.element = element
+        self.message = message
+
+
+def _read(text: str | bytes) -> Problem:
+    try:
+        raw = json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise _WrongProblem(ErrorCode.MALFORMED, None, "it is nested too deeply") from None
+    except ValueError as fault:
+        raise _WrongProblem(ErrorCode.MALFORMED, None, f"not usable JSON: {fault}") from None
+    try:
+        problem = Problem.model_validate(raw)
+    except ValidationError as fault:
+        raise _first_fault(raw, fault) from None
+    _check_nodes(problem)
+    _check_evses(problem)
+    return problem
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return made
+
+
+_CODES: Final = {
+    "missing": ErrorCode.MISSING_FIELD,
+    "extra_forbidden": ErrorCode.UNKNOWN_FIELD,
+    "finite_number": ErrorCode.NOT_FINITE,
+    "greater_than": ErrorCode.OUT_OF_RANGE,
+    "greater_than_equal": ErrorCode.OUT_OF_RANGE,
+    "less_than_equal": ErrorCode.OUT_OF_RANGE,
+}
+
+
+def _first_fault(raw: object, fault: ValidationError) -> _WrongProblem:
+    """Say the first fault with the element that it is about and the way to the value."""
+    first = fault.errors(include_url=False, include_context=False)[0]
+    way = [part for part in first["loc"] if isinstance(part, int) or not _is_branch(part)]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in way)[1:]
+    element: str | None = path or None
+    if len(way) >= 2 and isinstance(raw, dict):
+        value = raw[way[0]][way[1]]
+        if isinstance(value, dict) and isinstance(value.get("id"), str):
+            element = value["id"]
+        else:
+            element = f"{way[0]}[{way[1]}]"
+    code = _CODES.get(first["type"], ErrorCode.BAD_VALUE)
+    if not way:
+        code = ErrorCode.MALFORMED
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return _WrongProblem(code, element, f"{path}: {message}" if path else message)
+
+
+def _is_branch(part: str) -> bool:
+    """Whether a part of a way is only the name that pydantic gives to an alternative of a union."""
+    return part in {"[number]", "[list]"}
+
+
+def _check_nodes(problem: Problem) -> None:
+    parents: dict[str, str | None] = {}
+    for node in problem.nodes:
+        if node.id in parents:
+            raise _WrongProblem(ErrorCode.DUPLICATE_ID, node.id, f"two nodes are called {node.id}")
+        parents[node.id] = node.parent
+        for name in _UNSUPPORTED_OF_NODES:
+            if getattr(node, name) is not None:
+                raise _not_supported(node.id, f"`{name}` of a node")
+    for node in problem.nodes:
+        if node.parent is not None and node.parent not in parents:
+            raise _WrongProblem(
+                ErrorCode.UNKNOWN_NODE, node.id, f"its parent {node.parent} does not exist"
+            )
+    _check_cycles(parents)
+
+
+_UNSUPPORTED_OF_NODES: Final = (
+    "unbalance_a",
+    "export_ceiling_a",
+    "export_ceiling_va",
+    "transformer",
+    "primary_ceiling_a",
+)
+
+
+def _check_cycles(parents: Mapping[str, str | None]) -> None:
+    rooted: set[str] = set()
+    for start in parents:
+        way: list[str] = []
+        on_way: set[str] = set()
+        node: str | None = start
+        while node is not None and node not in rooted:
+            if node in on_way:
+                loop = " -> ".join([*way[way.index(node) :], node])
+                raise _WrongProblem(ErrorCode.CYCLE, node, f"parents go round: {loop}")
+            way.append(node)
+            on_way.add(node)
+            node = parents[node]
+        rooted |= on_way
+
+
+def _check_evses(problem: Problem) -> None:
+    nodes = {node.id for node in problem.nodes}
+    known: set[str] = set()
+    for evse in problem.evses:
+        if evse.id in known:
+            raise _WrongProblem(ErrorCode.DUPLICATE_ID, evse.id, f"two EVSEs are called {evse.id}")
+        known.add(evse.id)
+        if evse.node not in nodes:
+            raise _WrongProblem(
+                ErrorCode.UNKNOWN_NODE, evse.id, f"its node {evse.node} does not exist"
+            )
+        if not evse.phases:
+            raise _WrongProblem(ErrorCode.EMPTY_PHASES, evse.id, "it is wired to no phase")
+        if len(set(evse.phases)) != len(evse.phases):
+            raise _WrongProblem(ErrorCode.BAD_VALUE, evse.id, "phases: one of them stands twice")
+        if evse.connection == "line_to_line":
+            raise _not_supported(evse.id, "a line-to-line connection")
+        if evse.max_discharge_a > 0.0:
+            raise _not_supported(evse.id, "discharge")
+        if isinstance(evse.step_a, float | int) and 0.0 < evse.step_a < STEP_MIN_A:
+            raise _WrongProblem(
+                ErrorCode.OUT_OF_RANGE, evse.id, f"step_a: 0 or at least {STEP_MIN_A} A"
+            )
+
+
+def _not_supported(element: str, what: str) -> _WrongProblem:
+    return _WrongProblem(ErrorCode.NOT_SUPPORTED, element, f"{what} is not supported yet")
+
+
+def _answer(problem: Problem) -> dict[str, Any]:
+    number = {node.id: k for k, node in enumerate(problem.nodes)}
+    evses = problem.evses
+    allocator = Allocator(
+        parents=[None if n.parent is None else number[n.parent] for n in problem.nodes],
+        evse_nodes=[number[evse.node] for evse in evses],
+        evse_phases=[evse.phases for evse in evses],
+    )
+    volts = float(problem.voltage_v)
+    outcome = allocator.solve(
+        ceiling_a=[_ceiling(node) for node in problem.nodes],
+        ceiling_va=[node.ceiling_va for node in problem.nodes],
+        base_a=[_triple(node.base_a) for node in problem.nodes],
+        base_va=[_base_va(node, volts) for node in problem.nodes],
+        voltage_v=[(volts, volts, volts)] * len(problem.nodes),
+        weight=[evse.weight for evse in evses],
+        tier=[evse.tier for evse in evses],
+        min_a=[evse.min_a for evse in evses],
+        max_a=[evse.max_a for evse in evses],
+        step_a=[0.0 if isinstance(evse.step_a, list) else evse.step_a for evse in evses],
+        pause_a=[evse.pause_a for evse in evses],
+        allowed=[_allowed(evse) for evse in evses],
+        queue=range(len(evses)),
+    )
+    return _told(problem, outcome)
+
+
+def _ceiling(node: ProblemNode) -> OptionalTriple:
+    if node.ceiling_a is None:
+        return (None, None, None)
+    first, second, third = node.ceiling_a
+    return (first, second, third)
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    first, second, third = values
+    return (first, second, third)
+
+
+def _base_va(node: ProblemNode, volts: float) -> float:
+    if node.base_va is not None:
+        return node.base_va
+    base_va = volts * sum(node.base_a)
+    if abs(base_va) > MAGNITUDE_MAX:
+        raise _WrongProblem(
+            ErrorCode.OUT_OF_RANGE, node.id, f"base_a times voltage_v is above {MAGNITUDE_MAX} VA"
+        )
+    return base_va
+
+
+def _allowed(evse: ProblemEvse) -> tuple[float, ...]:
+    return tuple(sorted(set(evse.step_a))) if isinstance(evse.step_a, list) else ()
+
+
+def _told(problem: Problem, outcome: Outcome) -> dict[str, Any]:
+    reasons: dict[str, dict[str, Any]] = {}
+    for evse, stop in zip(problem.evses, outcome.stops, strict=True):
+        reason: dict[str, Any] = {"code": stop.code.value}
+        if stop.node is not None and stop.row is not None:
+            reason["node"] = problem.nodes[stop.node].id
+            reason["phase"] = stop.row if stop.row == "va" else int(stop.row)
+        reasons[evse.id] = reason
+    deficits = {}
+    for node, amps, va in zip(problem.nodes, outcome.deficit_a, outcome.deficit_va, strict=True):
+        rows = {row: by for row, by in zip(ROWS, (*amps, va), strict=True) if by > 0.0}
+        if rows:
+            deficits[node.id] = rows
+    ids = [evse.id for evse in problem.evses]
+    return {
+        "setpoints_a": dict(zip(ids, outcome.setpoint_a, strict=True)),
+        "reasons": reasons,
+        "deficits": deficits,
+    }

@@ -1,0 +1,294 @@
+"""`why EVSE`: the ceilings from an EVSE's node up to the root, and what would give it more.
+
+1. The chain adds up: ceiling - margin - base - others = what is left for this EVSE.
+2. The others are counted as in the promise: new setpoints, and the fixed load of silent chargers.
+3. `next_relaxation` names the first thing that changes by itself, or what it depends on.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import Field
+
+from edgectl.clock import Instant
+from edgectl.contract.envelope import Timestamp, rfc3339
+from edgectl.contract.local import HolderText, Message, ReasonText, holder_of, reason_of
+from edgectl.contract.reasons import VA_ROW, holder_text
+from edgectl.errors import Refused
+from edgectl.model.ceiling import Holder, TimedCeiling
+from edgectl.model.decision import EvseDecision, NodeDecision, Reason, ReasonCode
+from edgectl.model.reading import Quality
+from edgectl.model.record import TickRecord
+from edgectl.model.site import Evse, Node, Site
+from edgectl.units import EvseId, NodeId
+
+_BOUND_BY_A_CEILING: Final = frozenset(
+    {
+        ReasonCode.NODE_CEILING,
+        ReasonCode.PRIMARY_CEILING,
+        ReasonCode.VA_CEILING,
+        ReasonCode.BASE_OVER_CEILING,
+        ReasonCode.NOT_ADMITTED,
+        ReasonCode.INCREMENT,
+        ReasonCode.EVSE_CEILING,
+        ReasonCode.PAUSED,
+    }
+)
+
+_WAITING: Final = frozenset(
+    {ReasonCode.NOT_ADMITTED, ReasonCode.BASE_OVER_CEILING, ReasonCode.WAITS_FOR_ROOM}
+)
+
+
+class ChainRow(Message):
+    """One node on the way to the root: its tightest phase for this EVSE, and its sum if it has one.
+
+    `phase` is `va` for the sum; then the amounts stand in the `_va` fields.
+    """
+
+    node: str
+    phase: int | str
+    ceiling_a: float | None = None
+    margin_a: float | None = None
+    base_a: float | None = None
+    others_a: float | None = None
+    left_a: float | None = None
+    deficit_a: float | None = None
+    ceiling_va: float | None = None
+    margin_va: float | None = None
+    base_va: float | None = None
+    others_va: float | None = None
+    left_va: float | None = None
+    deficit_va: float | None = None
+    quality: Quality
+    holder: HolderText
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+
+
+class NextRelaxation(Message):
+    """What gives this EVSE more: at a time, or when something else changes."""
+
+    text: str
+    at: Timestamp | None = None
+    in_s: float | None = None
+
+
+class QueuePlace(Message):
+    """Where a waiting EVSE stands among those of its tier that wait; 1 is next."""
+
+    position: int
+    since: Timestamp | None = None
+
+
+class Why(Message):
+    """The answer of `why`."""
+
+    evse: str
+    setpoint_a: float
+    allocation_a: float
+    committed_a: float
+    reason: ReasonText
+    chain: list[ChainRow] = Field(min_length=1)
+    next_relaxation: NextRelaxation | None = None
+    queue: QueuePlace | None = None
+
+
+def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
+    """Explain an EVSE's setpoint; `Refused` when there is no such EVSE."""
+    site = record.snapshot.site
+    evse = next((one for one in site.evses if one.id == evse_id), None)
+    if evse is None:
+        raise Refused(
+            code="unknown_target",
+            message=f"there is no EVSE {evse_id!r}",
+            remedy=f"known are: {_some([one.id for one in site.evses])}",
+        )
+    decision = record.decision.evses[evse.id]
+    return Why(
+        evse=evse.id,
+        setpoint_a=decision.setpoint_a,
+        allocation_a=decision.allocation_a,
+        committed_a=decision.committed_a,
+        reason=reason_of(decision, now=now),
+        chain=[
+            row for node in _to_root(site, evse.node) for row in _rows(record, node, evse, decision)
+        ],
+        next_relaxation=_next_relaxation(record, evse, decision.reason, now),
+        queue=_queue_place(record, evse, now),
+    )
+
+
+def _to_root(site: Site, node_id: NodeId) -> Iterator[Node]:
+    nodes = {node.id: node for node in site.nodes}
+    next_id: NodeId | None = node_id
+    while next_id is not None:
+        node = nodes[next_id]
+        yield node
+        next_id = node.parent
+
+
+def _rows(record: TickRecord, node: Node, evse: Evse, decision: EvseDecision) -> Iterator[ChainRow]:
+    account = record.decision.nodes[node.id]
+    own_a = decision.committed_a if decision.silent else decision.setpoint_a
+    rows = [_phase_row(record, node, account, phase, own_a) for phase in evse.phases]
+    yield min(rows, key=lambda row: float("inf") if row.left_a is None else row.left_a)
+    if account.ceiling_va is not None:
+        volts = len(evse.phases) * _voltage_v(account, record.snapshot.site.voltage_v)
+        yield _va_row(record, node, account, own_a * volts)
+
+
+def _phase_row(
+    record: TickRecord, node: Node, account: NodeDecision, phase: int, own_a: float
+) -> ChainRow:
+    index = phase - 1
+    ceiling_a = account.ceiling_a[index]
+    margin_a = account.margin_a[index]
+    base_a = account.base_a[index]
+    others_a = max(0.0, account.promise_a[index] - base_a - own_a)
+    holder = account.holder_a[index]
+    held = _timed(record, holder, node=node.id)
+    return ChainRow(
+        node=node.id,
+        phase=phase,
+        ceiling_a=ceiling_a,
+        margin_a=margin_a,
+        base_a=base_a,
+        others_a=others_a,
+        left_a=_left(ceiling_a, margin_a, base_a, others_a),
+        deficit_a=account.deficit_a[index] or None,
+        quality=account.quality,
+        holder=holder_of(holder),
+        since=_since(held),
+        until=_until(held),
+    )
+
+
+def _va_row(record: TickRecord, node: Node, account: NodeDecision, own_va: float) -> ChainRow:
+    others_va = max(0.0, account.promise_va - account.base_va - own_va)
+    held = _timed(record, account.holder_va, node=node.id)
+    return ChainRow(
+        node=node.id,
+        phase=VA_ROW,
+        ceiling_va=account.ceiling_va,
+        margin_va=account.margin_va,
+        base_va=account.base_va,
+        others_va=others_va,
+        left_va=_left(account.ceiling_va, account.margin_va, account.base_va, others_va),
+        deficit_va=account.deficit_va or None,
+        quality=account.quality,
+        holder=holder_of(account.holder_va),
+        since=_since(held),
+        until=_until(held),
+    )
+
+
+def _left(ceiling: float | None, margin: float | None, base: float, others: float) -> float | None:
+    if ceiling is None:
+        return None
+    return max(0.0, ceiling - (margin or 0.0) - base - others)
+
+
+def _voltage_v(account: NodeDecision, nominal_v: float) -> float:
+    """Return the voltage with which the account itself turned the EVSEs' amperes into VA."""
+    load_a = sum(account.account_a) - sum(account.base_a)
+    load_va = account.account_va - account.base_va
+    return load_va / load_a if load_a > 0 and load_va > 0 else nominal_v
+
+
+def _timed(
+    record: TickRecord, holder: Holder, *, node: NodeId | None = None, evse: EvseId | None = None
+) -> TimedCeiling | None:
+    for ceiling in record.snapshot.ceilings:
+        if ceiling.holder == holder and ceiling.node == node and ceiling.evse == evse:
+            return ceiling
+    return None
+
+
+def _since(held: TimedCeiling | None) -> str | None:
+    return None if held is None else rfc3339(held.from_utc_s)
+
+
+def _until(held: TimedCeiling | None) -> str | None:
+    return None if held is None or held.until_utc_s is None else rfc3339(held.until_utc_s)
+
+
+def _next_relaxation(
+    record: TickRecord, evse: Evse, reason: Reason, now: Instant
+) -> NextRelaxation | None:
+    held = _binding(record, evse, reason) if reason.code in _BOUND_BY_A_CEILING else None
+    if held is not None and held.until_utc_s is not None:
+        return NextRelaxation(
+            text=f"{holder_text(held.holder)} ends",
+            at=rfc3339(held.until_utc_s),
+            in_s=max(0.0, held.until_utc_s - now.utc_s),
+        )
+    if reason.until_s is not None:
+        in_s = max(0.0, reason.until_s - now.mono_s)
+        rests = reason.code is ReasonCode.MIN_OFF
+        what = "its rest after the last stop ends" if rests else "what stops it ends"
+        return NextRelaxation(text=what, at=rfc3339(now.utc_s + in_s), in_s=in_s)
+    if held is not None:
+        return NextRelaxation(text=f"when {holder_text(held.holder)} is changed or released")
+    text = _DEPENDS_ON.get(reason.code)
+    if text is None:
+        return None
+    return NextRelaxation(text=text.format(node=reason.node or "a node above"))
+
+
+_DEPENDS_ON: Final = {
+    ReasonCode.NODE_CEILING: "when base load or other vehicles under {node} take less",
+    ReasonCode.PRIMARY_CEILING: "when base load or other vehicles under {node} take less",
+    ReasonCode.VA_CEILING: "when base load or other vehicles under {node} take less",
+    ReasonCode.UNBALANCE: "when the loads of the phases of {node} come closer to each other",
+    ReasonCode.INCREMENT: "when base load or other vehicles under {node} take less",
+    ReasonCode.NOT_ADMITTED: "when its minimum fits under {node}, or a turn ends",
+    ReasonCode.BASE_OVER_CEILING: "when the base load of {node} falls",
+    ReasonCode.NO_DEMAND: "when the vehicle asks for power",
+    ReasonCode.NO_VEHICLE: "when a vehicle is plugged in",
+    ReasonCode.FAULT: "when the charger's fault is cleared",
+    ReasonCode.SILENT: "when the charger answers again; see its supply, link and unit id",
+    ReasonCode.WAITS_FOR_ROOM: "when lower setpoints of others are confirmed, usually in seconds",
+    ReasonCode.SAFE_DECISION: "when the daemon decides again; see its journal",
+    ReasonCode.PAUSED: "when it is resumed",
+    ReasonCode.EVSE_CEILING: "when the limit of this EVSE is changed",
+}
+
+
+def _binding(record: TickRecord, evse: Evse, reason: Reason) -> TimedCeiling | None:
+    """Find the timed ceiling that stops this EVSE, if a timed one does."""
+    if reason.node is None:
+        return None if reason.holder is None else _timed(record, reason.holder, evse=evse.id)
+    account = record.decision.nodes[reason.node]
+    holder = reason.holder
+    if holder is None and reason.row is not None:
+        holder = account.holder_va if reason.row == VA_ROW else _row_holder(account, reason.row)
+    return None if holder is None else _timed(record, holder, node=reason.node)
+
+
+def _row_holder(account: NodeDecision, row: str) -> Holder:
+    return account.holder_a[int(row) - 1]
+
+
+def _queue_place(record: TickRecord, evse: Evse, now: Instant) -> QueuePlace | None:
+    waiting: list[tuple[float, EvseId]] = []
+    for one in record.snapshot.site.evses:
+        decision = record.decision.evses[one.id]
+        if one.tier != evse.tier or decision.reason.code not in _WAITING:
+            continue
+        known = record.state.evses.get(one.id)
+        if known is None or known.admitted_s is None:
+            asked_s = float("inf") if known is None or known.asked_s is None else known.asked_s
+            waiting.append((asked_s, one.id))
+    waiting.sort(key=lambda entry: entry[0])
+    for position, (asked_s, waiting_id) in enumerate(waiting, start=1):
+        if waiting_id == evse.id:
+            since_s = now.utc_s - (now.mono_s - asked_s)
+            known_since = asked_s != float("inf")
+            return QueuePlace(position=position, since=rfc3339(since_s) if known_since else None)
+    return None
+
+
+def _some(names: list[EvseId]) -> str:
+    shown = ", ".join(names[:12])
+    return f"{shown}, ..." if len(names) > 12 else shown

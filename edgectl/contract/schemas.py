@@ -1,0 +1,29 @@
+"""The JSON Schemas of everything that goes in and out, by the name that `edgectl schema` takes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from edgectl.contract import commands, dr, messages
+from edgectl.contract.explain import Why
+from edgectl.contract.local import ErrorAnswer, Health, Message, Status
+
+_LOCAL: Final[Mapping[str, type[Message]]] = {
+    "status": Status,
+    "why": Why,
+    "health": Health,
+    "error": ErrorAnswer,
+}
+
+_PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (
+    messages.schemas,
+    commands.schemas,
+    dr.schemas,
+)
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every schema of the contract: `local/...` over the socket, `mqtt/...` by topic."""
+    named = {f"local/{name}": model.model_json_schema() for name, model in _LOCAL.items()}
+    for published in _PUBLISHED:
+        named |= {f"mqtt/{name}": schema for name, schema in published().items()}
+    return named

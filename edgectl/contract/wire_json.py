@@ -1,0 +1,103 @@
+"""JSON from strangers: bounded before it is parsed, unambiguous after.
+
+1. Size and nesting are bounded before the parser sees the bytes.
+2. No NaN, no infinity, no number beyond a float, no key twice, no text that cannot be encoded.
+"""
+
+import json
+import math
+import re
+from typing import Final, NoReturn
+
+from edgectl.contract.refusal import RefusalCode, refused
+from edgectl.errors import Refused
+
+MAX_DEPTH: Final = 16
+_INTEGER_CHARS: Final = 20
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_JWS: Final = re.compile(rb"[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
+
+
+def read_object(payload: bytes, *, max_bytes: int, what: str) -> dict[str, object]:
+    """Parse a JSON object or raise `Refused`; a JWS is `not_supported`."""
+    if len(payload) > max_bytes:
+        raise refused(
+            RefusalCode.TOO_LARGE,
+            f"{what} has {len(payload)} bytes, at most {max_bytes} are taken",
+            "send less in one message",
+        )
+    if _JWS.fullmatch(payload.strip()):
+        raise _signed(what)
+    if _depth(payload) > MAX_DEPTH:
+        raise refused(
+            RefusalCode.TOO_LARGE,
+            f"{what} is nested deeper than {MAX_DEPTH} levels",
+            "send a flatter message",
+        )
+    try:
+        value: object = json.loads(
+            payload.decode("utf-8"),
+            parse_float=_finite,
+            parse_int=_integer,
+            parse_constant=_no_constant,
+            object_pairs_hook=_once,
+        )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except ValueError as fault:
+        raise refused(
+            RefusalCode.MALFORMED,
+            f"{what} is not usable JSON: {fault}",
+            "send one JSON object in UTF-8",
+        ) from None
+    if not isinstance(value, dict):
+        raise refused(
+            RefusalCode.MALFORMED, f"{what} is not a JSON object", "send one JSON object in UTF-8"
+        )
+    if "payload" in value and ("signature" in value or "signatures" in value):
+        raise _signed(what)
+    return value
+
+
+def _signed(what: str) -> Refused:
+    return refused(
+        RefusalCode.NOT_SUPPORTED,
+        f"{what} is a JWS, and this version verifies no signatures",
+        "send it unsigned over a connection that `commands.unsigned` of the site file allows",
+    )
+
+
+def _depth(payload: bytes) -> int:
+    depth = deepest = 0
+    for byte in _STRING.sub(b"", payload):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number {text[:40]} is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > _INTEGER_CHARS:
+        raise ValueError(f"number {text[:40]} is out of range")
+    return int(text)
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice[:80]!r} stands twice")
+    return made

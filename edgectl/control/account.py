@@ -1,0 +1,156 @@
+"""What each EVSE may be drawing right now: the committed currents.
+
+1. Committed is what may be drawn, not what was last asked (S8).
+2. A charger that does not answer is a fixed load, and what it may draw is only what its own
+   watchdog proves (S9).
+3. Nothing here looks at ceilings; the account is the same whatever is allowed.
+"""
+
+from dataclasses import dataclass
+
+from edgectl.clock import Instant
+from edgectl.model.rules import Rules
+from edgectl.model.site import Evse, KeepAlive
+from edgectl.model.snapshot import EvseView, Snapshot
+from edgectl.model.state import EvseState, State
+
+FOLLOWED_A = 0.5
+FOLLOWED_SHARE = 0.03
+SILENT_AFTER_POLLS = 3
+SILENT_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """One EVSE's part of the account.
+
+    `held_a`: the highest setpoint that still counts. `committed_a`: that, or what it is measured to
+    draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
+    `measured_a`: its last reading, None where it has none. `silent`: a fixed load of `committed_a`
+    in both sums.
+    """
+
+    held_a: float
+    committed_a: float
+    in_force_a: float
+    measured_a: float | None
+    silent: bool
+    failsafe_a: float
+
+
+def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tuple[Commitment, ...]:
+    """The commitment of every EVSE, in the site's order."""
+    started_s = now.mono_s if state.started_s is None else state.started_s
+    return tuple(
+        _commit_one(
+            evse,
+            snapshot.evses.get(evse.id, _UNHEARD),
+            state.evses.get(evse.id),
+            now_s=now.mono_s,
+            started_s=started_s,
+            rules=rules,
+        )
+        for evse in snapshot.site.evses
+    )
+
+
+_UNHEARD = EvseView()
+
+
+def _commit_one(
+    evse: Evse,
+    view: EvseView,
+    state: EvseState | None,
+    *,
+    now_s: float,
+    started_s: float,
+    rules: Rules,
+) -> Commitment:
+    traits = evse.traits
+    held_a = traits.hardware_max_a if state is None else state.held_a
+    failsafe_a = traits.failsafe_a if view.failsafe_a is None else view.failsafe_a
+    measured_a = view.samples[-1].highest_a() if view.samples else None
+    in_force_a = _in_force_a(view, held_a)
+    silent = rules.s9_silent and _is_silent(evse, view, now_s)
+    if silent:
+        held_a = _silent_count_a(
+            evse, view, failsafe_a=failsafe_a, now_s=now_s, started_s=started_s
+        )
+        return Commitment(
+            held_a=held_a,
+            committed_a=held_a,
+            in_force_a=in_force_a,
+            measured_a=None,
+            silent=True,
+            failsafe_a=failsafe_a,
+        )
+    held_a = _held_a(evse, view, held_a, now_s) if rules.s8_committed else in_force_a
+    return Commitment(
+        held_a=held_a,
+        committed_a=held_a if measured_a is None else max(held_a, measured_a),
+        in_force_a=in_force_a,
+        measured_a=measured_a,
+        silent=False,
+        failsafe_a=failsafe_a,
+    )
+
+
+def _in_force_a(view: EvseView, held_a: float) -> float:
+    if view.sent:
+        return view.sent[-1].value_a
+    return held_a if view.confirmed is None else view.confirmed.value_a
+
+
+def _is_silent(evse: Evse, view: EvseView, now_s: float) -> bool:
+    """S9: no good answer for max(3 polls, 5 s), and from the start until the first one."""
+    if view.last_answer_s is None:
+        return True
+    return now_s - view.last_answer_s > max(SILENT_AFTER_POLLS * evse.traits.poll_s, SILENT_AFTER_S)
+
+
+def _silent_count_a(
+    evse: Evse, view: EvseView, *, failsafe_a: float, now_s: float, started_s: float
+) -> float:
+    """S9: the most it may draw; once its watchdog must have fired, its failsafe current."""
+    traits = evse.traits
+    watchdog_s = traits.watchdog_s if view.watchdog_s is None else view.watchdog_s
+    if traits.keepalive is not KeepAlive.NONE and watchdog_s is not None:
+        fed_s = started_s if view.last_feed_s is None else max(started_s, view.last_feed_s)
+        if now_s >= fed_s + watchdog_s + traits.settle_s:
+            return failsafe_a
+    if view.last_answer_s is None:
+        return traits.hardware_max_a
+    counts = [sent.value_a for sent in view.sent]
+    counts.append(failsafe_a)
+    if view.confirmed is not None:
+        counts.append(view.confirmed.value_a)
+    if view.samples:
+        counts.append(view.samples[-1].highest_a() or 0.0)
+    return max(counts)
+
+
+def _held_a(evse: Evse, view: EvseView, held_a: float, now_s: float) -> float:
+    """S8: a raise counts when sent, a decrease when confirmed and followed by the vehicle."""
+    in_play_a = [sent.value_a for sent in view.sent]
+    if view.confirmed is None:
+        return max([held_a, *in_play_a])
+    candidate_a = max([view.confirmed.value_a, *in_play_a])
+    if candidate_a >= held_a or _followed(evse, view, candidate_a, now_s):
+        return candidate_a
+    return held_a
+
+
+def _followed(evse: Evse, view: EvseView, value_a: float, now_s: float) -> bool:
+    if view.confirmed is None:
+        return False
+    traits = evse.traits
+    if not traits.metered:
+        paused = view.confirmed.value_a < traits.min_a
+        settle_s = traits.pause_settle_s if paused else traits.settle_s
+        return now_s >= view.confirmed.sent_s + settle_s
+    enough_a = value_a + max(FOLLOWED_A, FOLLOWED_SHARE * value_a)
+    newest = view.samples[-1] if view.samples else None
+    if newest is None or newest.taken_s < view.confirmed.confirmed_s:
+        return False
+    highest_a = newest.highest_a()
+    return highest_a is not None and highest_a <= enough_a

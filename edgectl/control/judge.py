@@ -1,0 +1,393 @@
+"""What the meters mean: the base load beside the EVSEs, and how far it may be believed.
+
+Theory: a meter sees base load and EVSEs together, and they are never read at the same moment. Each
+EVSE is therefore taken as an interval that surely holds its current at the meter's moment: from its
+last reading before to its first reading after. The base moves only as far as needed to agree with
+meter and intervals (S4).
+
+1. While an EVSE's reading after the meter's moment is not there yet, its interval reaches from 0 to
+   what it is committed to: the account (base plus committed) is then still never below the meter.
+2. A sample settles (becomes part of the state) once every interval is closed; an open one is judged
+   anew at every tick, from the last settled base.
+3. A base grows with age and never falls while it is stale (S6); a node without a meter has the sum
+   of what hangs below it and its own worst case (S7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+from edgectl.clock import Instant
+from edgectl.control.account import Commitment
+from edgectl.control.layout import Layout
+from edgectl.model.reading import EvseSample, MeterSample, Quality
+from edgectl.model.rules import Rules
+from edgectl.model.site import Meter
+from edgectl.model.snapshot import Snapshot
+from edgectl.model.state import BaseState, State
+from edgectl.units import MeterId, OptionalTriple, Triple
+
+FRESH_POLLS = 2.5
+STALE_S = 15.0
+STALE_VOLTAGE_SHARE = 1.10
+PLAUSIBLE_VOLTAGE = (0.5, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeJudgement:
+    """One node's base load, per site phase.
+
+    `base_a`: what counts. `guard_a`: the highest base that the newest readings allow; a raise must
+    fit it too, so that no raise rests on a doubt. `direct_a`: the base that the newest meter value
+    proves by itself, None where there is no fresh one (S15). `meter_a`: the newest signed meter
+    current.
+    """
+
+    base_a: Triple
+    guard_a: Triple
+    direct_a: OptionalTriple
+    meter_a: OptionalTriple
+    voltage_v: Triple
+    quality: Quality
+
+
+def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of its own type
+    snapshot: Snapshot,
+    layout: Layout,
+    commitments: tuple[Commitment, ...],
+    state: State,
+    now: Instant,
+    rules: Rules,
+) -> tuple[tuple[NodeJudgement, ...], dict[MeterId, BaseState]]:
+    """Every node's base load, in the site's order, and what of it is settled."""
+    judged: list[NodeJudgement | None] = [None] * len(layout.parent)
+    settled: dict[MeterId, BaseState] = {}
+    voltage_v = _voltages(snapshot, layout, now)
+    for n in reversed(range(len(layout.parent))):
+        below = [child for c in layout.children[n] if (child := judged[c]) is not None]
+        fallback_a = _sum_below(layout, n, [child.base_a for child in below])
+        guard_fallback_a = _sum_below(layout, n, [child.guard_a for child in below])
+        meter = layout.meter[n]
+        if meter is None:
+            judged[n] = NodeJudgement(
+                base_a=fallback_a,
+                guard_a=guard_fallback_a,
+                direct_a=(None, None, None),
+                meter_a=(None, None, None),
+                voltage_v=voltage_v[n],
+                quality=_worst_quality(below),
+            )
+            continue
+        judged[n], base = _judge_metered(
+            _Context(snapshot, layout, commitments, now, rules),
+            meter=meter,
+            node=n,
+            before=state.meters.get(meter.id),
+            fallback_a=fallback_a,
+            voltage_v=voltage_v[n],
+        )
+        if base is not None:
+            settled[meter.id] = base
+    return tuple(node for node in judged if node is not None), settled
+
+
+def signed_a(sample: MeterSample, p: int, nominal_v: float) -> float | None:
+    """S3: a phase's current, signed by its active power; None where it is not data (S2)."""
+    current_a, power_w, voltage_v = sample.current_a[p], sample.power_w[p], sample.voltage_v[p]
+    if current_a is None or not isfinite(current_a):
+        return None
+    if power_w is None or not isfinite(power_w) or power_w >= 0:
+        return current_a
+    if voltage_v is None or not _plausible(voltage_v, nominal_v):
+        voltage_v = nominal_v
+    active_a = power_w / voltage_v
+    return active_a + sqrt(max(0.0, current_a * current_a - active_a * active_a))
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    snapshot: Snapshot
+    layout: Layout
+    commitments: tuple[Commitment, ...]
+    now: Instant
+    rules: Rules
+
+
+def _judge_metered(
+    context: _Context,
+    *,
+    meter: Meter,
+    node: int,
+    before: BaseState | None,
+    fallback_a: Triple,
+    voltage_v: Triple,
+) -> tuple[NodeJudgement, BaseState | None]:
+    nominal_v = context.snapshot.site.voltage_v
+    view = context.snapshot.meters.get(meter.id)
+    trusted = [
+        (sample, signed)
+        for sample in (view.samples if view else ())
+        if (signed := _signed_triple(sample, meter, nominal_v, context.rules)) is not None
+    ]
+    first_a = context.layout.base_worst_a[node]
+    if not trusted:
+        missing = NodeJudgement(
+            base_a=_greater(first_a, fallback_a),
+            guard_a=_greater(first_a, fallback_a),
+            direct_a=(None, None, None),
+            meter_a=(None, None, None),
+            voltage_v=voltage_v,
+            quality=Quality.BAD,
+        )
+        if before is None:
+            return missing, None
+        aged_a = _greater(before.base_a, fallback_a)
+        return _with_base(missing, aged_a), before
+    newest, newest_a = trusted[-1]
+    taken_s = newest.taken_s if context.rules.s1_age else context.now.mono_s
+    age_s = context.now.mono_s - taken_s
+    fresh_s = FRESH_POLLS * meter.poll_s
+    settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
+    if age_s <= fresh_s or before is None:
+        settled = _settle(context, node, settled, trusted)
+    sums = _sum_around(context, node, newest)
+    wired = [p - 1 for p in meter.phases]
+    base_a = tuple(
+        _clamp(settled.base_a[p], newest_a[p] - sums.greatest[p], newest_a[p] - sums.least[p])
+        if p in wired
+        else fallback_a[p]
+        for p in range(3)
+    )
+    base3 = (base_a[0], base_a[1], base_a[2])
+    if context.rules.s6_ageing and age_s > fresh_s:
+        base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
+    fresh = age_s <= fresh_s
+    return (
+        NodeJudgement(
+            base_a=base3,
+            guard_a=_greater(base3, _minus(newest_a, sums.latest)) if fresh else base3,
+            direct_a=_only(_minus(newest_a, sums.read), wired) if fresh else _NONE,
+            meter_a=_only(newest_a, wired) if fresh else _NONE,
+            voltage_v=voltage_v,
+            quality=_quality(age_s, fresh_s),
+        ),
+        settled,
+    )
+
+
+_NONE: OptionalTriple = (None, None, None)
+
+
+def _settle(
+    context: _Context,
+    node: int,
+    settled: BaseState,
+    trusted: list[tuple[MeterSample, Triple]],
+) -> BaseState:
+    """Fold every sample whose intervals are all closed into the settled base, oldest first."""
+    base_a, upto_s = settled.base_a, settled.upto_s
+    for sample, signed in trusted:
+        if sample.taken_s <= upto_s:
+            continue
+        sums = _sum_around(context, node, sample)
+        if not sums.closed:
+            break
+        lo, hi = _minus(signed, sums.greatest), _minus(signed, sums.least)
+        base_a = (
+            _clamp(base_a[0], lo[0], hi[0]),
+            _clamp(base_a[1], lo[1], hi[1]),
+            _clamp(base_a[2], lo[2], hi[2]),
+        )
+        upto_s = sample.taken_s
+    return BaseState(base_a=base_a, upto_s=upto_s)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """S4: what the EVSEs below a meter drew at its moment, summed per phase while it is made.
+
+    `least` and `greatest` bound it; `read` is the sum of their greatest readings around the moment
+    (S15) and `latest` that of their newest ones. `closed`: every EVSE was read after the moment.
+    """
+
+    least: list[float]
+    greatest: list[float]
+    read: list[float]
+    latest: list[float]
+    closed: bool = True
+
+
+def _sum_around(context: _Context, node: int, sample: MeterSample) -> _Sums:
+    sums = _Sums([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3)
+    layout, evses, views = context.layout, context.snapshot.site.evses, context.snapshot.evses
+    meter = layout.meter[node]
+    before_s = sample.taken_s - (0.0 if meter is None else meter.refresh_s)
+    for i in layout.below[node]:
+        commitment = context.commitments[i]
+        if commitment.silent or commitment.measured_a is None:
+            for p in layout.phases[i]:
+                sums.greatest[p] += commitment.committed_a
+                sums.read[p] += commitment.committed_a
+                sums.latest[p] += commitment.committed_a
+            continue
+        samples = views[evses[i].id].samples
+        after_s = sample.taken_s + evses[i].traits.refresh_s
+        around = _around(samples, from_s=before_s, until_s=after_s)
+        after = around[-1].taken_s >= after_s
+        closed = after and around[0].taken_s <= before_s
+        sums.closed = sums.closed and after
+        for p in layout.phases[i]:
+            newest = samples[-1].current_a[p] or 0.0
+            sums.latest[p] += newest
+            if not context.rules.s4_base:
+                sums.least[p] += newest
+                sums.greatest[p] += newest
+                sums.read[p] += newest
+                continue
+            least, greatest = _extremes(around, p)
+            if greatest is None or least is None:
+                sums.greatest[p] += commitment.committed_a
+                sums.read[p] += commitment.committed_a
+                continue
+            sums.read[p] += greatest
+            sums.least[p] += least if closed else 0.0
+            sums.greatest[p] += greatest if closed else max(greatest, commitment.committed_a)
+    return sums
+
+
+def _extremes(samples: Sequence[EvseSample], p: int) -> tuple[float | None, float | None]:
+    least = greatest = None
+    for sample in samples:
+        value = sample.current_a[p]
+        if value is None:
+            continue
+        if least is None or value < least:
+            least = value
+        if greatest is None or value > greatest:
+            greatest = value
+    return least, greatest
+
+
+def _around(
+    samples: tuple[EvseSample, ...], *, from_s: float, until_s: float
+) -> tuple[EvseSample, ...]:
+    """From the last sample at or before `from_s` to the first one at or after `until_s`."""
+    last = first = len(samples) - 1
+    while first > 0 and samples[first].taken_s > from_s:
+        first -= 1
+        if samples[first].taken_s >= until_s:
+            last = first
+    return samples[first : last + 1]
+
+
+def _signed_triple(
+    sample: MeterSample, meter: Meter, nominal_v: float, rules: Rules
+) -> Triple | None:
+    """All phases that the meter is wired to, or None when one of them is no data (S2)."""
+    out = [0.0, 0.0, 0.0]
+    for phase in meter.phases:
+        p = phase - 1
+        value = signed_a(sample, p, nominal_v) if rules.s3_sign else sample.current_a[p]
+        if value is None and not rules.s2_implausible:
+            value = 0.0
+        if value is None:
+            return None
+        out[p] = value
+    return (out[0], out[1], out[2])
+
+
+def _aged(base_a: Triple, fallback_a: Triple, *, age_s: float, fresh_s: float) -> Triple:
+    """S6: from the last trusted base in a straight line to the worst case at `STALE_S`."""
+    share = 1.0 if age_s >= STALE_S else (age_s - fresh_s) / (STALE_S - fresh_s)
+    aged = [
+        base + share * max(0.0, worst - base)
+        for base, worst in zip(base_a, fallback_a, strict=True)
+    ]
+    return (aged[0], aged[1], aged[2])
+
+
+def _sum_below(layout: Layout, n: int, children: list[Triple]) -> Triple:
+    """S7: the present bases of the nodes below and this node's own worst case."""
+    own = layout.site.nodes[n].base_max_a
+    return (
+        own[0] + sum(child[0] for child in children),
+        own[1] + sum(child[1] for child in children),
+        own[2] + sum(child[2] for child in children),
+    )
+
+
+def _voltages(snapshot: Snapshot, layout: Layout, now: Instant) -> list[Triple]:
+    """Per node, for VA rows: as the nearest meter upwards measures it, else nominal x 1.10."""
+    nominal_v = snapshot.site.voltage_v
+    stale_v = nominal_v * STALE_VOLTAGE_SHARE
+    out: list[Triple] = []
+    for n, above in enumerate(layout.parent):
+        inherited = out[above] if above >= 0 else (stale_v, stale_v, stale_v)
+        meter = layout.meter[n]
+        view = snapshot.meters.get(meter.id) if meter is not None else None
+        newest = view.samples[-1] if view is not None and view.samples else None
+        if (
+            meter is None
+            or newest is None
+            or (now.mono_s - newest.taken_s > FRESH_POLLS * meter.poll_s)
+        ):
+            out.append(inherited)
+            continue
+        values = [
+            v
+            if (v := newest.voltage_v[p]) is not None and _plausible(v, nominal_v)
+            else inherited[p]
+            for p in range(3)
+        ]
+        out.append((values[0], values[1], values[2]))
+    return out
+
+
+def _plausible(voltage_v: float, nominal_v: float) -> bool:
+    low, high = PLAUSIBLE_VOLTAGE
+    return isfinite(voltage_v) and low * nominal_v <= voltage_v <= high * nominal_v
+
+
+def _quality(age_s: float, fresh_s: float) -> Quality:
+    if age_s <= fresh_s:
+        return Quality.GOOD
+    return Quality.STALE if age_s < STALE_S else Quality.BAD
+
+
+def _worst_quality(nodes: list[NodeJudgement]) -> Quality:
+    if not nodes or any(node.quality is Quality.BAD for node in nodes):
+        return Quality.BAD
+    if any(node.quality is Quality.STALE for node in nodes):
+        return Quality.STALE
+    return Quality.GOOD
+
+
+def _with_base(node: NodeJudgement, base_a: Triple) -> NodeJudgement:
+    return NodeJudgement(
+        base_a=base_a,
+        guard_a=base_a,
+        direct_a=node.direct_a,
+        meter_a=node.meter_a,
+        voltage_v=node.voltage_v,
+        quality=node.quality,
+    )
+
+
+def _clamp(value: float, least: float, greatest: float) -> float:
+    return max(least, min(value, greatest))
+
+
+def _greater(one: Triple, other: Triple) -> Triple:
+    return (max(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]))
+
+
+def _minus(one: Triple, other: list[float]) -> Triple:
+    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
+
+
+def _only(values: Triple, wired: list[int]) -> OptionalTriple:
+    return (
+        values[0] if 0 in wired else None,
+        values[1] if 1 in wired else None,
+        values[2] if 2 in wired else None,
+    )

@@ -1,0 +1,95 @@
+"""From allocations to setpoints: decreases at once (S14), increases only into proved room (S13)."""
+
+from dataclasses import dataclass
+from math import floor
+
+from edgectl.control.layout import VA_ROW
+from edgectl.control.rows import Row, sum_evses, tightest, va_of
+from edgectl.control.share import Shared
+from edgectl.control.situation import Situation
+from edgectl.model.site import ChargerTraits
+
+TOLERANCE_A = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What an EVSE may be told now; `held_back_by`: the node and row that a raise waits for."""
+
+    setpoint_a: float
+    held_back_by: tuple[int, int] | None = None
+
+
+def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> tuple[Shaped, ...]:
+    """The setpoint of every EVSE, in the site's order."""
+    room = _room(situation)
+    shaped: list[Shaped | None] = [None] * len(situation.commitments)
+    for i in shared.queue:
+        commitment = situation.commitments[i]
+        allocation_a = shared.outcome.setpoint_a[i]
+        if commitment.silent:
+            shaped[i] = Shaped(calls_a[i])
+        elif (
+            allocation_a <= commitment.in_force_a + TOLERANCE_A
+            or not situation.rules.s13_no_raise_into_debt
+        ):
+            shaped[i] = Shaped(allocation_a)
+        else:
+            shaped[i] = _raise(situation, room, i, allocation_a)
+    return tuple(one for one in shaped if one is not None)
+
+
+def _room(situation: Situation) -> list[list[float | None]]:
+    """What every row's ceiling leaves above the account, counted with the guarded base."""
+    layout, judged = situation.layout, situation.judged
+    commitments, node_ceilings = situation.commitments, situation.node_ceilings
+    loads = sum_evses(layout, judged, [c.committed_a for c in commitments])
+    room: list[list[float | None]] = []
+    for n, load in enumerate(loads):
+        guard = judged[n].guard_a
+        base: Row = [*guard, va_of(judged[n], guard)]
+        room.append(
+            [
+                None if ceiling is None else ceiling - base[row] - load[row]
+                for row, ceiling in enumerate(node_ceilings[n].ceiling)
+            ]
+        )
+    return room
+
+
+def _raise(
+    situation: Situation, room: list[list[float | None]], i: int, allocation_a: float
+) -> Shaped:
+    """As much of the raise as the account proves room for; none into a row that is in debt."""
+    layout, judged = situation.layout, situation.judged
+    traits, commitment = situation.snapshot.site.evses[i].traits, situation.commitments[i]
+    tight = tightest(layout, judged, room, i)
+    if tight is None:
+        return Shaped(allocation_a)
+    held_back_by = (tight.node, tight.row)
+    if tight.room_a < -TOLERANCE_A:
+        return Shaped(commitment.in_force_a, held_back_by)
+    most_a = commitment.committed_a + max(0.0, tight.room_a)
+    target_a = allocation_a if allocation_a <= most_a else _round_down(traits, most_a)
+    if target_a < traits.min_a or target_a <= commitment.in_force_a + TOLERANCE_A:
+        return Shaped(commitment.in_force_a, held_back_by)
+    extra_a = max(0.0, target_a - commitment.committed_a)
+    for n in layout.path[i]:
+        for p in layout.phases[i]:
+            _take(room[n], p, extra_a)
+        _take(room[n], VA_ROW, extra_a * sum(judged[n].voltage_v[p] for p in layout.phases[i]))
+    return Shaped(target_a, held_back_by if target_a < allocation_a else None)
+
+
+def _take(room: list[float | None], row: int, amount: float) -> None:
+    left = room[row]
+    if left is not None:
+        room[row] = left - amount
+
+
+def _round_down(traits: ChargerTraits, current_a: float) -> float:
+    if traits.allowed_a:
+        return max((a for a in traits.allowed_a if a <= current_a + TOLERANCE_A), default=0.0)
+    if traits.step_a <= 0:
+        return current_a
+    return floor(current_a / traits.step_a + TOLERANCE_A) * traits.step_a

@@ -1,0 +1,298 @@
+"""The static proof: what flows when nobody controls, and how fast we are when we do (S20, S22).
+
+1. S22: every row (the phases and the VA sum of a node) must bear its worst base load plus the
+   EVSEs' failsafe currents (all gateways dead), and plus their boot currents (site power returns).
+   An EVSE without watchdog counts with its charger's hardware maximum in both.
+2. S20: `physics_s` bounds how long an unforeseen step may overload a node; its breaker must bear
+   that long.
+3. What does not fit is a risk with a stable name. The owner accepts it by that name or the daemon
+   does not start.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from edgectl.model.site import Evse, KeepAlive, Node, Site
+from edgectl.units import PHASES, EvseId, LinkId, NodeId, OptionalTriple, Triple
+
+VA_VOLTAGE_SHARE: Final = 1.10
+"""Without a measured voltage a VA row counts the nominal one times this."""
+
+REACTION_S: Final = 0.15
+"""From a reading to the first write on the wire (S20)."""
+
+_SLACK_A: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTiming:
+    """`write_s`: one setpoint write with answer and gap; `timeout_s`: of one request."""
+
+    write_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProof:
+    """The figures of one node, summed over its subtree; `failsafe_*`, `return_*` without base load.
+
+    `short_*`: by how much the worse of both sums, base load included, exceeds the limit; 0 where it
+    fits. `physics_s` None: no EVSE below, nothing here reacts. `unwatched`: EVSEs below without
+    watchdog.
+    """
+
+    node: NodeId
+    limit_a: OptionalTriple
+    limit_va: float | None
+    base_max_a: Triple
+    base_max_va: float
+    failsafe_a: Triple
+    failsafe_va: float
+    return_a: Triple
+    return_va: float
+    short_a: Triple
+    short_va: float
+    physics_s: float | None
+    trip_s: float | None
+    unwatched: tuple[EvseId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Something that does not fit. `name` goes into `accept_risks` of the site file."""
+
+    name: str
+    node: NodeId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaticProof:
+    """What can be said of a site before anything runs."""
+
+    nodes: dict[NodeId, NodeProof]
+    risks: tuple[Risk, ...]
+
+    def open_risks(self, accepted: frozenset[str]) -> tuple[Risk, ...]:
+        """Risks that nobody accepted: with any of them the daemon does not start (S22)."""
+        return tuple(risk for risk in self.risks if risk.name not in accepted)
+
+
+def prove(site: Site, *, link_timing: Mapping[LinkId, LinkTiming]) -> StaticProof:
+    """Work out S20 and S22 for every node."""
+    proofs = {
+        node.id: _prove_node(site, node, physics_s(site, node.id, link_timing=link_timing))
+        for node in site.nodes
+    }
+    risks = [risk for proof in proofs.values() for risk in _risks(site, proof)]
+    return StaticProof(nodes=proofs, risks=tuple(risks))
+
+
+def base_worst_a(site: Site, node: NodeId) -> Triple:
+    """Worst base load of a node: its own `base_max_a` and that of every node below it."""
+    inside = subtree(site, node)
+    return _sum_triples([n.base_max_a for n in site.nodes if n.id in inside])
+
+
+def subtree(site: Site, node: NodeId) -> frozenset[NodeId]:
+    """The node and everything below it; relies on parents standing before children."""
+    inside = {node}
+    for other in site.nodes:
+        if other.parent in inside:
+            inside.add(other.id)
+    return frozenset(inside)
+
+
+def evses_below(site: Site, node: NodeId) -> tuple[Evse, ...]:
+    """EVSEs that load a node."""
+    inside = subtree(site, node)
+    return tuple(evse for evse in site.evses if evse.node in inside)
+
+
+def has_watchdog(evse: Evse) -> bool:
+    """Whether the charger falls back by itself when nobody talks to it."""
+    return evse.traits.watchdog_s is not None and evse.traits.keepalive is not KeepAlive.NONE
+
+
+def failsafe_count_a(evse: Evse) -> float:
+    """What an EVSE counts when all gateways are dead (S22 a)."""
+    return evse.traits.failsafe_a if has_watchdog(evse) else evse.traits.hardware_max_a
+
+
+def return_count_a(evse: Evse) -> float:
+    """What an EVSE counts when site power returns (S22 b)."""
+    return evse.traits.boot_a if has_watchdog(evse) else evse.traits.hardware_max_a
+
+
+def physics_s(
+    site: Site,
+    node: NodeId,
+    *,
+    link_timing: Mapping[LinkId, LinkTiming],
+    poll_s: float | None = None,
+) -> float | None:
+    """Longest overload by an unforeseen step at a node (S20); None where no EVSE is below.
+
+    Poll of its meter, or of its EVSEs where it has none, + 0.15 s + the greatest over the EVSEs
+    below of (time to write every EVSE of its link once + one request timeout + settle time).
+    `poll_s` stands in place of the poll while the meter is lost (`stale_s`) or frozen.
+    """
+    evses = evses_below(site, node)
+    if not evses:
+        return None
+    if poll_s is None:
+        polls = [meter.poll_s for meter in site.meters if meter.node == node]
+        poll_s = max(polls or [evse.traits.poll_s for evse in evses])
+    write_all_s = {
+        link: _write_all_s(evses_of_link, link_timing[link])
+        for link, evses_of_link in _by_link(site).items()
+    }
+    slowest_s = max(
+        write_all_s[evse.link]
+        + link_timing[evse.link].timeout_s
+        + max(evse.traits.settle_s, evse.traits.pause_settle_s)
+        for evse in evses
+    )
+    return poll_s + REACTION_S + slowest_s
+
+
+def _by_link(site: Site) -> dict[LinkId, list[Evse]]:
+    by_link: dict[LinkId, list[Evse]] = {}
+    for evse in site.evses:
+        by_link.setdefault(evse.link, []).append(evse)
+    return by_link
+
+
+def _write_all_s(evses: list[Evse], timing: LinkTiming) -> float:
+    """Time to write every EVSE of a link once (S20).
+
+    Writes follow each other; a device's own minimum write interval holds before each write to that
+    unit, also before the first, since it may just have been written. Different units wait side by
+    side.
+    """
+    per_unit = Counter(evse.unit for evse in evses)
+    wait_s = max(per_unit[evse.unit] * evse.traits.min_write_interval_s for evse in evses)
+    return len(evses) * timing.write_s + wait_s
+
+
+def _prove_node(site: Site, node: Node, reaction_s: float | None) -> NodeProof:
+    evses = evses_below(site, node.id)
+    base_a = base_worst_a(site, node.id)
+    failsafe_a = _load(evses, {evse.id: failsafe_count_a(evse) for evse in evses})
+    return_a = _load(evses, {evse.id: return_count_a(evse) for evse in evses})
+    worse_a = _largest(failsafe_a, return_a)
+    base_va, failsafe_va, return_va = (_va(site, amps) for amps in (base_a, failsafe_a, return_a))
+    return NodeProof(
+        node=node.id,
+        limit_a=node.limit_a,
+        limit_va=node.limit_va,
+        base_max_a=base_a,
+        base_max_va=base_va,
+        failsafe_a=failsafe_a,
+        failsafe_va=failsafe_va,
+        return_a=return_a,
+        return_va=return_va,
+        short_a=_excess(base_a, worse_a, node.limit_a),
+        short_va=_over(base_va + max(failsafe_va, return_va), node.limit_va),
+        physics_s=reaction_s,
+        trip_s=node.trip_s,
+        unwatched=tuple(evse.id for evse in evses if not has_watchdog(evse)),
+    )
+
+
+def _risks(site: Site, proof: NodeProof) -> list[Risk]:
+    risks = []
+    for word, said, load_a, load_va in (
+        ("gateways-dead", "all gateways dead", proof.failsafe_a, proof.failsafe_va),
+        ("power-returns", "site power returns", proof.return_a, proof.return_va),
+    ):
+        rows = _short_rows(site, proof, load_a, load_va)
+        if rows:
+            text = f"{said}: {'; '.join(rows)}"
+            if proof.unwatched:
+                text += "; without watchdog, so counted at hardware maximum: " + _names(
+                    proof.unwatched
+                )
+            risks.append(Risk(name=f"{word}/{proof.node}", node=proof.node, text=text))
+    if proof.physics_s is not None and proof.trip_s is not None and proof.physics_s > proof.trip_s:
+        risks.append(
+            Risk(
+                name=f"slower-than-trip/{proof.node}",
+                node=proof.node,
+                text=f"an unforeseen step may overload it for {proof.physics_s:.1f} s, "
+                f"its breaker bears {proof.trip_s:g} s (trip_s)",
+            )
+        )
+    return risks
+
+
+def _short_rows(site: Site, proof: NodeProof, load_a: Triple, load_va: float) -> list[str]:
+    """Say each row that does not fit, in A."""
+    rows = []
+    excess = _excess(proof.base_max_a, load_a, proof.limit_a)
+    for phase in PHASES:
+        k = phase - 1
+        if excess[k] > 0:
+            rows.append(
+                f"L{phase} is short of {excess[k]:.1f} A (base {proof.base_max_a[k]:g} A + EVSEs "
+                f"{load_a[k]:g} A, limit {proof.limit_a[k]:g} A)"
+            )
+    short_va = _over(proof.base_max_va + load_va, proof.limit_va)
+    if short_va > 0:
+        three_phases_v = 3 * site.voltage_v * VA_VOLTAGE_SHARE
+        rows.append(
+            f"the sum is short of {short_va / 1000:.1f} kVA = {short_va / three_phases_v:.1f} A on "
+            f"each phase (limit {(proof.limit_va or 0.0) / 1000:g} kVA)"
+        )
+    return rows
+
+
+def _load(evses: tuple[Evse, ...], count_a: Mapping[EvseId, float]) -> Triple:
+    """Each EVSE loads every phase that it is wired to."""
+    return _sum_triples(
+        [
+            (
+                count_a[evse.id] if 1 in evse.phases else 0.0,
+                count_a[evse.id] if 2 in evse.phases else 0.0,
+                count_a[evse.id] if 3 in evse.phases else 0.0,
+            )
+            for evse in evses
+        ]
+    )
+
+
+def _va(site: Site, amps: Triple) -> float:
+    return sum(amps) * site.voltage_v * VA_VOLTAGE_SHARE
+
+
+def _excess(base: Triple, load: Triple, limit: OptionalTriple) -> Triple:
+    return (
+        _over(base[0] + load[0], limit[0]),
+        _over(base[1] + load[1], limit[1]),
+        _over(base[2] + load[2], limit[2]),
+    )
+
+
+def _over(value: float, limit: float | None) -> float:
+    if limit is None or value <= limit + _SLACK_A:
+        return 0.0
+    return value - limit
+
+
+def _largest(left: Triple, right: Triple) -> Triple:
+    return (max(left[0], right[0]), max(left[1], right[1]), max(left[2], right[2]))
+
+
+def _sum_triples(triples: list[Triple]) -> Triple:
+    return (
+        sum(triple[0] for triple in triples),
+        sum(triple[1] for triple in triples),
+        sum(triple[2] for triple in triples),
+    )
+
+
+def _names(evses: tuple[EvseId, ...]) -> str:
+    shown = ", ".join(evses[:5])
+    return shown if len(evses) <= 5 else f"{shown} and {len(evses) - 5} more"

@@ -1,0 +1,179 @@
+"""The one place that wires: site and ports become a daemon that runs.
+
+Everything that touches the world comes in through `Ports`, so the same daemon runs on a gateway
+and, on a virtual clock with everything in memory, in a simulation.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from edgectl.contract.birth import BirthFacts
+from edgectl.contract.local import MqttStatus
+from edgectl.contract.topics import Topics
+from edgectl.daemon.actuation import Actuation
+from edgectl.daemon.api import LocalApi, Rights
+from edgectl.daemon.ceilings import Ceilings
+from edgectl.daemon.commands import CommandDesk
+from edgectl.daemon.correspondence import Correspondence
+from edgectl.daemon.events import EventDesk
+from edgectl.daemon.image import Image
+from edgectl.daemon.lease import Lease
+from edgectl.daemon.lifecycle import Daemon
+from edgectl.daemon.links import LinkOwner
+from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.telemetry import Telemetry
+from edgectl.daemon.tick import Tick
+from edgectl.model.local_api import LocalServer
+from edgectl.model.modbus import Line
+from edgectl.model.ports import Clock, CrashRecord, Watchdog
+from edgectl.model.settings import MqttSettings
+from edgectl.model.site import Link
+from edgectl.model.store import Store
+from edgectl.model.telemetry import Broker, Outbox
+from edgectl.model.trust import Connection
+from edgectl.sitefile.load import LoadedSite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside. `broker` and `outbox` are None where the site publishes nothing.
+
+    `line` makes the line of a link. `rng` gives jitter and random draws. `rights` and
+    `local_server` are None where nobody asks locally.
+    """
+
+    clock: Clock
+    rng: random.Random
+    watchdog: Watchdog
+    crash_record: CrashRecord
+    store: Store
+    line: Callable[[Link], Line]
+    outbox: Outbox | None = None
+    broker: Broker | None = None
+    local_server: LocalServer | None = None
+    rights: Rights | None = None
+
+
+def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
+    """Wire a daemon for the site; nothing happens before its `run`."""
+    site, settings = loaded.site, loaded.settings
+    log = structlog.get_logger("edgectl").bind(site=site.id)
+    lease = Lease()
+    wake = asyncio.Event()
+    image = Image(site, on_wake=wake.set)
+    owners = tuple(
+        LinkOwner(
+            link=link,
+            meters=tuple(meter for meter in site.meters if meter.link == link.id),
+            evses=tuple(evse for evse in site.evses if evse.link == link.id),
+            profiles=loaded.profiles,
+            line=ports.line(link),
+            image=image,
+            lease=lease,
+            clock=ports.clock,
+            rng=random.Random(ports.rng.random()),  # noqa: S311 - jitter, no secret
+            mode=site.mode,
+            log=log.bind(link=link.id),
+        )
+        for link in site.links
+    )
+    correspondence = Correspondence(
+        topics=Topics(region=site.region, site=site.id),
+        outbox=ports.outbox,
+        clock=ports.clock,
+        connection=_connection(settings.mqtt),
+    )
+    events = EventDesk(
+        site=site,
+        store=ports.store,
+        unsigned=settings.commands.unsigned,
+        draw=ports.rng.random,
+        reply=correspondence.reply_event,
+        audit=correspondence.audit,
+    )
+    commands = CommandDesk(
+        site=site,
+        store=ports.store,
+        unsigned=settings.commands.unsigned,
+        reply=correspondence.reply_command,
+        audit=correspondence.audit,
+    )
+    correspondence.serve(events=events, commands=commands)
+    telemetry = publisher = None
+    if ports.outbox is not None:
+        telemetry = Telemetry(
+            outbox=ports.outbox,
+            clock=ports.clock,
+            alarms=lambda: tuple(alarm for owner in owners for alarm in owner.alarms()),
+        )
+        if ports.broker is not None:
+            publisher = Publisher(
+                broker=ports.broker,
+                outbox=ports.outbox,
+                clock=ports.clock,
+                random=ports.rng.random,
+                facts=BirthFacts(site=site, version=version, config_hash=loaded.config_hash),
+                handler=correspondence.handle,
+            )
+    tick = Tick(
+        site=site,
+        image=image,
+        ceilings=Ceilings(site, events=events, commands=commands),
+        actuator=Actuation(owners),
+        lease=lease,
+        clock=ports.clock,
+        watchdog=ports.watchdog,
+        wake=wake,
+        crash_record=ports.crash_record,
+        observers=() if telemetry is None else (telemetry.observe,),
+        log=log,
+    )
+    api = None
+    if ports.rights is not None:
+        api = LocalApi(
+            facts=tick,
+            desk=commands,
+            clock=ports.clock,
+            rights=ports.rights,
+            version=version,
+            mqtt=lambda: _mqtt_status(publisher),
+            dr=events.view,
+        )
+    return Daemon(
+        tick=tick,
+        owners=owners,
+        desks=(events, commands),
+        telemetry=telemetry,
+        publisher=publisher,
+        api=api,
+        local_server=ports.local_server,
+        clock=ports.clock,
+        watchdog=ports.watchdog,
+        log=log,
+    )
+
+
+def _connection(mqtt: MqttSettings | None) -> Connection:
+    if mqtt is None:
+        return Connection.OTHER
+    if mqtt.ca is not None and mqtt.cert is not None:
+        return Connection.MTLS
+    if mqtt.ca is None and all(broker.loopback for broker in mqtt.brokers):
+        return Connection.LOOPBACK
+    return Connection.OTHER
+
+
+def _mqtt_status(publisher: Publisher | None) -> MqttStatus | None:
+    if publisher is None:
+        return None
+    status = publisher.status
+    return MqttStatus(
+        connected=status.connected,
+        backlog=status.backlog,
+        broker=status.broker,
+        last_error=status.last_error,
+    )

@@ -1,0 +1,388 @@
+"""The desk where commands arrive, from the region over MQTT and from the technician on site.
+
+1. A command is on the disk before it is answered; what cannot be kept has no effect.
+2. A command can only tighten, and end what its own or a lower rank set (S17). A limit above what
+   holds anyway is taken and changes nothing.
+3. Every limit ends by itself; a pause without a duration holds until resumed or released (S19).
+   Durations run on the monotonic clock: when the wall clock is set, their ends move with it.
+4. Over MQTT nobody is vouched for by a signature, so commands have the rank of unsigned ones,
+   utility voluntary unless told otherwise; over the local socket the rank is technician.
+5. Accepted commands are remembered until they expire, so that none is taken twice.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from edgectl.clock import Instant
+from edgectl.contract import topics
+from edgectl.contract.commands import (
+    BYTES_MAX,
+    Command,
+    CommandResponse,
+    CommandResult,
+    Verb,
+    parse_command,
+)
+from edgectl.contract.envelope import rfc3339
+from edgectl.contract.refusal import RefusalCode, refused
+from edgectl.contract.wire_json import read_object
+from edgectl.daemon.command_effects import work_out
+from edgectl.daemon.held_command import HeldCommand, duplicate, from_doc
+from edgectl.errors import Refused, StorageFailed
+from edgectl.grid.targets import find
+from edgectl.model.ceiling import Rank, TimedCeiling
+from edgectl.model.settings import Unsigned
+from edgectl.model.site import Site
+from edgectl.model.store import Document, Store
+from edgectl.model.target import ChargeTarget
+from edgectl.model.trust import Connection, allows_unsigned
+
+Reply: TypeAlias = Callable[[str, CommandResponse], Awaitable[None]]
+Audit: TypeAlias = Callable[[Document], None]
+
+COMMANDS_MAX: Final = 512
+"""Commands in force and commands remembered, together."""
+
+RESERVE: Final = 128
+"""Room beyond it for the technician, and for ending what is in force."""
+
+SKEW_S: Final = 30.0
+"""How far the sender's clock may be ahead."""
+
+_STEP_S: Final = 2.0
+_RETRY_S: Final = 10.0
+_LOCAL_VALID_S: Final = 60.0
+_KIND: Final = "command"
+_TIGHTENING: Final = frozenset({Verb.LIMIT, Verb.PAUSE})
+_ENDING: Final = frozenset({Verb.RESUME, Verb.RELEASE})
+
+
+class CommandDesk:
+    """Holds every command that is in force or could come again."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        store: Store,
+        unsigned: Unsigned,
+        reply: Reply,
+        audit: Audit,
+        mqtt_rank: Rank = Rank.UTILITY_VOLUNTARY,
+    ) -> None:
+        self._site = site
+        self._store = store
+        self._unsigned = unsigned
+        self._reply = reply
+        self._audit = audit
+        self._mqtt_rank = mqtt_rank
+        self._held: dict[str, HeldCommand] = {}
+        self._unsaved: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._offset_s: float | None = None
+        self._retry_mono_s = 0.0
+        self._local_number = 0
+
+    async def load(self, now: Instant) -> None:
+        """Take up what was kept."""
+        for key, doc in (await self._store.load_all(_KIND)).items():
+            try:
+                kept = from_doc(key, doc)
+            except (KeyError, TypeError, ValueError) as fault:
+                self._note(now, "load", key, "unreadable", str(fault), actor="daemon")
+                continue
+            known = tuple(e for e in kept.elements if e in find(self._site, str(e)))
+            held = replace(kept, elements=known).after_restart(now)
+            self._held[key] = held
+            if held != kept:
+                self._unsaved.add(key)
+        self.advance(now)
+
+    async def handle(
+        self, name: str, payload: bytes, *, retained: bool, connection: Connection, now: Instant
+    ) -> CommandResponse | None:
+        """Take one message; `name` is its topic below the site's prefix.
+
+        The answer goes to the command/response topic by itself, and is returned for the response
+        topic of MQTT 5. None: nothing that is to be answered.
+        """
+        if not name.startswith(topics.COMMAND) or name == topics.COMMAND_RESPONSE:
+            return None
+        if retained and not payload:
+            return None
+        word = name.removeprefix(topics.COMMAND)
+        async with self._lock:
+            response = await self._mqtt(
+                word, payload, retained=retained, connection=connection, now=now
+            )
+            try:
+                await self._reply(topics.COMMAND_RESPONSE, response)
+            except StorageFailed as fault:
+                self._note(now, word, response.command_id, "not_stored", str(fault), actor="daemon")
+            return response
+
+    async def local(self, verb: str, body: Document, *, who: str, now: Instant) -> CommandResponse:
+        """Take a command of the technician `who`; an id and an end of validity are given to it."""
+        async with self._lock:
+            given = {
+                "command_id": self._local_id(now),
+                "issuer": who,
+                "made_at": rfc3339(now.utc_s),
+                "expires_at": rfc3339(now.utc_s + _LOCAL_VALID_S),
+                **body,
+            }
+            raw = json.dumps(body, sort_keys=True).encode()
+            return await self._take(
+                verb, given, raw, rank=Rank.TECHNICIAN, actor=f"local:{who}", now=now
+            )
+
+    def advance(self, now: Instant) -> None:
+        """Let time pass. No I/O; call it before `ceilings`."""
+        offset_s = now.utc_s - now.mono_s
+        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
+        if self._offset_s is None or abs(step_s) > _STEP_S:
+            self._offset_s = offset_s
+        for key, held in self._held.items():
+            moved = held.shifted(step_s) if abs(step_s) > _STEP_S else held
+            if now.utc_trusted and not moved.trusted:
+                moved = replace(moved, trusted=True)
+            if moved.elements and moved.until_utc_s is not None and moved.until_utc_s <= now.utc_s:
+                self._note(now, "lapse", key, "ended", moved.reason, actor=moved.actor)
+                moved = replace(moved, elements=())
+            if moved is not held:
+                self._held[key] = moved
+                self._unsaved.add(key)
+
+    async def tick(self, now: Instant) -> None:
+        """Let time pass, then keep what changed and forget what cannot come again."""
+        self.advance(now)
+        async with self._lock:
+            if now.mono_s < self._retry_mono_s:
+                return
+            try:
+                for key in list(self._unsaved):
+                    await self._save(key)
+                if now.utc_trusted:
+                    await self._forget(now)
+            except StorageFailed as fault:
+                self._retry_mono_s = now.mono_s + _RETRY_S
+                self._note(now, "keep", None, "not_stored", str(fault), actor="daemon")
+
+    def ceilings(self) -> tuple[TimedCeiling, ...]:
+        """What the commands in force ask for."""
+        return tuple(ceiling for held in self._held.values() for ceiling in held.ceilings())
+
+    def targets(self) -> tuple[ChargeTarget, ...]:
+        """What vehicles need, one target for an EVSE."""
+        return tuple(target for held in self._held.values() for target in held.targets())
+
+    def view(self) -> list[Document]:
+        """Every command that is in force, for people."""
+        return [held.view() for held in self._held.values() if held.elements]
+
+    async def _mqtt(
+        self,
+        word: str,
+        payload: bytes,
+        *,
+        retained: bool,
+        connection: Connection,
+        now: Instant,
+    ) -> CommandResponse:
+        actor = "mqtt"
+        body: Document = {}
+        try:
+            body = read_object(payload, max_bytes=BYTES_MAX, what="the command")
+            issuer = _name(body, "issuer")
+            actor = f"mqtt:{issuer}" if issuer else actor
+            if retained:
+                raise refused(
+                    RefusalCode.RETAINED,
+                    "a retained command",
+                    "send commands without the retain flag, and clear the topic",
+                )
+            if not allows_unsigned(self._unsigned, connection):
+                raise refused(
+                    RefusalCode.UNSIGNED,
+                    "an unsigned command that the site file does not allow",
+                    "see `commands.unsigned` in the site file",
+                )
+        except Refused as fault:
+            return self._reject(fault, word, _name(body, "command_id"), actor, now)
+        return await self._take(word, body, payload, rank=self._mqtt_rank, actor=actor, now=now)
+
+    async def _take(
+        self, word: str, body: Document, raw: bytes, *, rank: Rank, actor: str, now: Instant
+    ) -> CommandResponse:
+        digest = hashlib.sha256(word.encode() + b"\0" + raw).hexdigest()
+        try:
+            verb = _verb(word)
+            command = parse_command(verb, body)
+            known = self._held.get(command.command_id)
+            if known is not None:
+                return self._again(known, digest, actor, now)
+            self._check(verb, command, rank, now)
+            held = HeldCommand(
+                id=command.command_id,
+                verb=verb,
+                digest=digest,
+                answer=CommandResponse(
+                    command_id=command.command_id, result=CommandResult.ACCEPTED, message=""
+                ),
+                expires_utc_s=command.expires_at,
+                rank=rank,
+                actor=actor,
+                reason=command.reason or "",
+                from_utc_s=now.utc_s,
+                trusted=now.utc_trusted,
+            )
+            effect = work_out(command, held, others=self._held, site=self._site, now=now)
+            for changed in effect.changed:
+                await self._keep(changed)
+            await self._keep(effect.made)
+        except Refused as fault:
+            return self._reject(fault, word, _name(body, "command_id"), actor, now)
+        except StorageFailed as fault:
+            failed = refused(
+                RefusalCode.NOT_STORED,
+                f"the gateway cannot keep the command: {fault}",
+                "send it again with the same command_id when the gateway's disk is repaired",
+            )
+            return self._reject(failed, word, _name(body, "command_id"), actor, now)
+        made = effect.made
+        message = made.answer.message
+        self._note(now, word, made.id, "accepted", message, actor=actor, reason=made.reason)
+        return made.answer
+
+    def _check(self, verb: Verb, command: Command, rank: Rank, now: Instant) -> None:
+        if not now.utc_trusted:
+            if verb not in _TIGHTENING:
+                raise refused(
+                    RefusalCode.CLOCK_UNTRUSTED,
+                    f"the gateway's clock is not set, so {verb.value} cannot be taken",
+                    "send it again when the gateway has its time; limit and pause are taken",
+                )
+        elif command.expires_at <= now.utc_s:
+            raise refused(
+                RefusalCode.EXPIRED,
+                f"expires_at: {rfc3339(command.expires_at)} is past, it is {rfc3339(now.utc_s)}",
+                "send a new command; if it is new, set the sender's clock",
+            )
+        elif command.made_at > now.utc_s + SKEW_S:
+            raise refused(
+                RefusalCode.NOT_YET_VALID,
+                f"made_at: {rfc3339(command.made_at)} is to come, it is {rfc3339(now.utc_s)}",
+                "set the sender's clock",
+            )
+        urgent = rank is Rank.TECHNICIAN or verb in _ENDING
+        if len(self._held) >= COMMANDS_MAX + (RESERVE if urgent else 0):
+            raise refused(
+                RefusalCode.TOO_MANY,
+                f"{COMMANDS_MAX} commands are in force or not yet expired",
+                "release commands, or wait until some have expired",
+            )
+
+    def _again(self, known: HeldCommand, digest: str, actor: str, now: Instant) -> CommandResponse:
+        if known.digest == digest:
+            self._note(now, known.verb.value, known.id, "duplicate", "", actor=actor)
+            return duplicate(known)
+        raise refused(
+            RefusalCode.REPLAYED,
+            f"command_id: {known.id} was used for another command",
+            "give every command an id of its own",
+        )
+
+    async def _keep(self, held: HeldCommand) -> None:
+        """Keep, then let it have its effect."""
+        offset_s = self._offset_s
+        await self._store.put(_KIND, held.id, held.to_doc())
+        self._unsaved.discard(held.id)
+        if offset_s is not None and self._offset_s is not None and self._offset_s != offset_s:
+            # The wall clock was set while the disk worked.
+            self._held[held.id] = held.shifted(self._offset_s - offset_s)
+            self._unsaved.add(held.id)
+        else:
+            self._held[held.id] = held
+
+    async def _save(self, key: str) -> None:
+        """Keep what time has changed; it may change again meanwhile."""
+        held = self._held[key]
+        await self._store.put(_KIND, key, held.to_doc())
+        if self._held[key] is held:
+            self._unsaved.discard(key)
+
+    async def _forget(self, now: Instant) -> None:
+        over = [
+            key
+            for key, held in self._held.items()
+            if not held.elements and held.expires_utc_s <= now.utc_s
+        ]
+        for key in over:
+            await self._store.delete(_KIND, key)
+            self._unsaved.discard(key)
+            del self._held[key]
+
+    def _reject(
+        self, fault: Refused, word: str, command_id: str | None, actor: str, now: Instant
+    ) -> CommandResponse:
+        self._note(now, word[:64], command_id, fault.code, fault.message, actor=actor)
+        return CommandResponse(
+            command_id=command_id,
+            result=CommandResult.REJECTED,
+            code=RefusalCode(fault.code),
+            message=fault.message,
+            remedy=fault.remedy,
+        )
+
+    def _local_id(self, now: Instant) -> str:
+        while True:
+            self._local_number += 1
+            made = f"local-{int(now.utc_s)}-{self._local_number}"
+            if made not in self._held:
+                return made
+
+    def _note(
+        self,
+        now: Instant,
+        action: str,
+        command_id: str | None,
+        result: str,
+        message: str,
+        *,
+        actor: str,
+        reason: str = "",
+    ) -> None:
+        record: Document = {
+            "t": rfc3339(now.utc_s),
+            "mono_s": now.mono_s,
+            "actor": actor,
+            "source": actor.partition(":")[0],
+            "action": action,
+            "result": result,
+            "message": message,
+        }
+        if command_id is not None:
+            record["command_id"] = command_id
+        if reason:
+            record["reason"] = reason
+        self._audit(record)
+
+
+def _verb(word: str) -> Verb:
+    try:
+        return Verb(word)
+    except ValueError:
+        raise refused(
+            RefusalCode.NOT_SUPPORTED,
+            f"{word[:64]} is no command",
+            "use " + ", ".join(verb.value for verb in Verb),
+        ) from None
+
+
+def _name(body: Document, key: str) -> str | None:
+    value = body.get(key)
+    return value[:128] if isinstance(value, str) and value else None

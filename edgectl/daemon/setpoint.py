@@ -1,0 +1,242 @@
+"""The setpoint register of one EVSE: what it should say, was told, and was seen to say.
+
+1. What may be in force is entered in the image before it is sent; what is seen there and may be in
+   force is entered too.
+2. A value is held once it is read back, or positively answered where it cannot be read (S8).
+3. What is held is not written again. A register that says something else for longer than the device
+   may need is a dispute (another client, a restart): said, and answered by writing again, ever more
+   slowly.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from edgectl.daemon.errand import CONFIGURATION, Rank, Troubles, is_lost
+from edgectl.daemon.image import Image
+from edgectl.daemon.schedule import Backoff
+from edgectl.devices.profile import Profile
+from edgectl.devices.reads import ReadBatch, decode, read_point
+from edgectl.devices.writes import WriteStep, place_of, setpoint_write, told
+from edgectl.model.decision import AlarmCode, Severity
+from edgectl.model.modbus import Answer, Miss
+from edgectl.model.site import Evse
+
+SAME_A: Final = 0.05
+LOOK_AGAIN_S: Final = (0.5, 1.5)
+VERIFY_S: Final = 30.0
+REFUSED_AGAIN_S: Final = 60.0
+DISPUTE_FIRST_S: Final = 1.0
+DISPUTE_MOST_S: Final = 60.0
+SETTLED_S: Final = 60.0
+"""A dispute is over when the register has said the right thing for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the register needs, from when on; the least `order` of a rank is served first."""
+
+    rank: Rank
+    from_s: float
+    order: float
+
+
+class Setpoint:
+    """Decides what to write and read next; the owner of the link carries it out."""
+
+    def __init__(
+        self, evse: Evse, profile: Profile, *, image: Image, troubles: Troubles, rng: random.Random
+    ) -> None:
+        readback = profile.charging().setpoint.readback
+        self.want_a: float | None = None
+        self.held = False
+        self.disputes = 0
+        self.written_s = -math.inf
+        self.readback: ReadBatch | None = (
+            None if readback is None else read_point(profile, place_of(evse), readback)
+        )
+        self._evse = evse
+        self._profile = profile
+        self._image = image
+        self._troubles = troubles
+        self._told_a: float | None = None
+        self._highest_a = math.inf
+        self._since_s = -math.inf
+        self.write_from_s = -math.inf
+        self._look_s: float | None = None
+        self._looks = 0
+        self._verified_s = -math.inf
+        self._disputed_s = -math.inf
+        self._again = Backoff(first_s=DISPUTE_FIRST_S, most_s=DISPUTE_MOST_S, rng=rng)
+
+    def aim(self, value_a: float, now_s: float) -> bool:
+        """Take the newest decided value; True when that is a new one."""
+        want_a = told(self._profile, value_a)
+        if want_a == self.want_a:
+            return False
+        self.want_a = want_a
+        if want_a != self._told_a:
+            # That another value was refused or disputed says nothing about this one.
+            free_s = max(now_s, self.written_s + self._evse.traits.min_write_interval_s)
+            self.write_from_s = min(self.write_from_s, free_s)
+        return True
+
+    def due(self) -> Due | None:
+        """Give the write or the look that is needed most; None when nothing is."""
+        if self.want_a is None:
+            return None
+        waits_for_look = self._look_s is not None
+        if self.want_a != self._told_a or not (self.held or waits_for_look):
+            lowers = self.want_a < self._highest_a
+            return Due(
+                rank=Rank.DECREASE if lowers else Rank.INCREASE,
+                from_s=self.write_from_s,
+                order=self.want_a - self._highest_a,
+            )
+        if self._look_s is not None:
+            return Due(rank=Rank.READBACK, from_s=self._look_s, order=self._look_s)
+        if self.readback is None:
+            return None
+        verify_s = self._verified_s + VERIFY_S
+        return Due(rank=Rank.POLL, from_s=verify_s, order=verify_s)
+
+    def write(self, value_a: float) -> WriteStep:
+        """Build the write of a value."""
+        return setpoint_write(self._profile, self._evse, value_a)
+
+    def holds(self, step: WriteStep) -> bool:
+        """Whether the charger is known to hold the value of the step."""
+        return self.held and self._same(step.value_a)
+
+    def again(self) -> WriteStep | None:
+        """Build the write of what is held already; None while that is not known."""
+        if self._told_a is None or not self.held:
+            return None
+        return setpoint_write(self._profile, self._evse, self._told_a)
+
+    def enter(self, step: WriteStep, sent_s: float) -> None:
+        """Enter a write before it goes out."""
+        self._image.sent(self._evse.id, step.value_a, sent_s)
+        self._highest_a = max(self._highest_a, step.value_a)
+        self._told_a = step.value_a
+        self._since_s = sent_s
+        self._look_s = None
+        self.held = False
+
+    def wrote(self, step: WriteStep, outcome: Answer | Miss) -> None:
+        """Take the outcome of a write that was entered."""
+        now_s = outcome.received_s
+        self.write_from_s = outcome.sent_s + self._evse.traits.min_write_interval_s
+        if isinstance(outcome, Answer):
+            self.written_s = outcome.sent_s
+            self._troubles.end(AlarmCode.SETPOINT_REFUSED, self._evse.id)
+            self._looks = 0
+            self._look_s = now_s
+            if self.readback is None:
+                self._hold(now_s)
+        elif not is_lost(outcome):
+            self._told_a = None
+            wait_s = REFUSED_AGAIN_S
+            if outcome.exception_code not in CONFIGURATION:
+                wait_s = self._again.next_s()
+            self.write_from_s = max(self.write_from_s, now_s + wait_s)
+            self._troubles.begin(
+                AlarmCode.SETPOINT_REFUSED,
+                self._evse.id,
+                f"{outcome.detail} to a setpoint of {step.value_a:g} A at register"
+                f" {step.request.address}; check profile {self._profile.file} and the charger's"
+                " own configuration",
+                severity=Severity.ALARM,
+            )
+
+    def rewrote(self, sent_s: float) -> None:
+        """Take that what is held was written once more, as a keep-alive."""
+        self.written_s = sent_s
+        self.write_from_s = sent_s + self._evse.traits.min_write_interval_s
+
+    def looked(self, outcome: Answer | Miss) -> None:
+        """Take the outcome of reading the register."""
+        if isinstance(outcome, Miss):
+            if not is_lost(outcome):
+                self._look_s = outcome.received_s + REFUSED_AGAIN_S
+                self._troubles.begin(
+                    AlarmCode.SETPOINT_REFUSED,
+                    self._evse.id,
+                    f"{outcome.detail} to reading the setpoint back; check profile"
+                    f" {self._profile.file}",
+                    severity=Severity.WARNING,
+                )
+        elif self.readback is not None:
+            (value,) = decode(self.readback, outcome.words).values()
+            self._says(
+                value if isinstance(value, float) else None,
+                f"{value} at register {self.readback.request.address}",
+                sent_s=outcome.sent_s,
+                now_s=outcome.received_s,
+            )
+
+    def polled(self, value_a: float, *, taken_s: float, now_s: float) -> None:
+        """Take what an ordinary poll saw; one that began before the last write says nothing."""
+        if self._told_a is None or self.readback is None or taken_s <= self._since_s:
+            return
+        if self._same(value_a):
+            self._hold(now_s)
+            return
+        self._may_be(value_a, taken_s)
+        if self.held and self._look_s is None:
+            self._look_s = now_s
+
+    def _says(self, value_a: float | None, shown: str, *, sent_s: float, now_s: float) -> None:
+        if value_a is not None and self._same(value_a):
+            self._hold(now_s)
+            return
+        if value_a is not None:
+            self._may_be(value_a, sent_s)
+        self._looks += 1
+        if self._looks <= len(LOOK_AGAIN_S):
+            self._look_s = now_s + LOOK_AGAIN_S[self._looks - 1]
+            return
+        if value_a is not None:
+            self._image.sent(self._evse.id, value_a, sent_s)
+        self._dispute(shown, now_s)
+
+    def _dispute(self, shown: str, now_s: float) -> None:
+        self.held = False
+        self.disputes += 1
+        self._looks = 0
+        self._look_s = None
+        self._disputed_s = now_s
+        self.write_from_s = max(self.write_from_s, now_s + self._again.next_s())
+        self._troubles.begin(
+            AlarmCode.SETPOINT_CONFLICT,
+            self._evse.id,
+            f"it says {shown} where {self._told_a:g} A was written; look for another client of this"
+            " charger, or a limit of its own",
+            severity=Severity.ALARM,
+        )
+
+    def _may_be(self, value_a: float, sent_s: float) -> None:
+        self._since_s = max(self._since_s, sent_s)
+        unknown = self._highest_a == math.inf
+        if unknown or value_a > self._highest_a:
+            self._image.sent(self._evse.id, value_a, sent_s)
+            self._highest_a = math.inf if unknown else value_a
+
+    def _same(self, value_a: float) -> bool:
+        return self._told_a is not None and abs(value_a - self._told_a) <= SAME_A
+
+    def _hold(self, now_s: float) -> None:
+        told_a = self._told_a
+        if told_a is None:
+            return
+        if not self.held or self._look_s is not None:
+            self._image.confirmed(self._evse.id, told_a, sent_s=self._since_s, confirmed_s=now_s)
+        self.held = True
+        self._highest_a = told_a
+        self._look_s = None
+        self._looks = 0
+        self._verified_s = now_s
+        if now_s - self._disputed_s >= SETTLED_S:
+            self._again.reset()
+            self._troubles.end(AlarmCode.SETPOINT_CONFLICT, self._evse.id)

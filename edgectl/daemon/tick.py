@@ -1,0 +1,165 @@
+"""The tick: freeze the image, step, renew the lease, hand the decision on.
+
+1. Nothing is awaited between freezing the image and handing the decision to the link owners, so no
+   request can go out that the decision did not see.
+2. Only a tick whose step verified its promise renews the lease and feeds the watchdog (S16).
+3. A broken invariant, or any fault inside the step, ends in the safe decision, a record, and a
+   restart (S18).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from edgectl.clock import Instant
+from edgectl.control.step import step
+from edgectl.control.verify import safe_decision
+from edgectl.daemon.image import Image
+from edgectl.daemon.lease import Lease
+from edgectl.daemon.waiting import first_of
+from edgectl.errors import StorageFailed
+from edgectl.model.ceiling import TimedCeiling
+from edgectl.model.decision import Decision
+from edgectl.model.ports import Clock, CrashRecord, Watchdog
+from edgectl.model.record import TickRecord
+from edgectl.model.site import Site
+from edgectl.model.snapshot import Snapshot
+from edgectl.model.state import State
+
+PERIOD_S: Final = 1.0
+TIMINGS_KEPT: Final = 1000
+
+
+class Actuator(Protocol):
+    """Carries decisions to the chargers."""
+
+    def apply(self, decision: Decision) -> None:
+        """Take the newest decision; never blocks."""
+
+
+class Tick:
+    """Decides once a period, and at once when `wake` is set."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        image: Image,
+        ceilings: Callable[[Instant], tuple[TimedCeiling, ...]],
+        actuator: Actuator,
+        lease: Lease,
+        clock: Clock,
+        watchdog: Watchdog,
+        wake: asyncio.Event,
+        crash_record: CrashRecord,
+        observers: Sequence[Callable[[TickRecord], None]],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._site = site
+        self._image = image
+        self._ceilings = ceilings
+        self._actuator = actuator
+        self._lease = lease
+        self._clock = clock
+        self._watchdog = watchdog
+        self._crash_record = crash_record
+        self._observers = list(observers)
+        self._log = log
+        self._state = State()
+        self._number = 0
+        self._late = 0
+        self._timings_s: deque[float] = deque(maxlen=TIMINGS_KEPT)
+        self._started_utc_s = clock.now().utc_s
+        self._wake = wake
+        self._latest: TickRecord | None = None
+
+    @property
+    def latest(self) -> TickRecord | None:
+        """The last finished tick; None before the first one."""
+        return self._latest
+
+    def observe(self, observer: Callable[[TickRecord], None]) -> None:
+        """Have one more told of every finished tick."""
+        self._observers.append(observer)
+
+    async def run(self) -> None:
+        """Tick until cancelled; raises what broke the step, after the safe decision went out."""
+        due_s = self._clock.monotonic_s()
+        while True:
+            self.once()
+            due_s += PERIOD_S
+            now_s = self._clock.monotonic_s()
+            if due_s <= now_s:
+                self._late += 1
+                due_s = now_s
+            await self._sleep(due_s)
+
+    def once(self) -> TickRecord:
+        """One tick, now."""
+        now = self._clock.now()
+        snapshot = self._freeze()
+        try:
+            snapshot = replace(snapshot, ceilings=self._ceilings(now))
+            decision, state = step(snapshot, self._state, now)
+        except Exception as broken:
+            self._break(snapshot, now, broken)
+            raise
+        self._state = state
+        self._lease.renew(now.mono_s)
+        self._actuator.apply(decision)
+        self._image.set_wake_above(decision.wake_above_a)
+        self._watchdog.feed()
+        self._timings_s.append(self._clock.monotonic_s() - now.mono_s)
+        self._latest = self._tell(now, snapshot, decision)
+        return self._latest
+
+    def safe(self) -> Decision:
+        """The safe decision for this moment (S18)."""
+        now = self._clock.now()
+        return safe_decision(self._freeze(), self._state, now)
+
+    def _freeze(self) -> Snapshot:
+        meters, evses = self._image.freeze()
+        return Snapshot(site=self._site, meters=meters, evses=evses)
+
+    def _break(self, snapshot: Snapshot, now: Instant, broken: Exception) -> None:
+        self._log.critical("step_broken", error=repr(broken))
+        safe = safe_decision(snapshot, self._state, now)
+        self._actuator.apply(safe)
+        self._tell(now, snapshot, safe)
+        try:
+            self._crash_record.keep(
+                snapshot=snapshot, state=self._state, now=now, error=repr(broken)
+            )
+        except StorageFailed as failed:
+            self._log.error("crash_record_failed", error=str(failed))
+
+    def _tell(self, now: Instant, snapshot: Snapshot, decision: Decision) -> TickRecord:
+        self._number += 1
+        record = TickRecord(
+            number=self._number,
+            now=now,
+            snapshot=snapshot,
+            state=self._state,
+            decision=decision,
+            started_utc_s=self._started_utc_s,
+            tick_p99_ms=_p99(self._timings_s) * 1000.0,
+            late_ticks=self._late,
+        )
+        for observe in self._observers:
+            observe(record)
+        return record
+
+    async def _sleep(self, due_s: float) -> None:
+        """Until `due_s`, or until somebody wakes the tick."""
+        self._wake.clear()
+        await first_of(self._clock.sleep_until(due_s), self._wake.wait())
+
+
+def _p99(timings_s: Sequence[float]) -> float:
+    ordered = sorted(timings_s)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0

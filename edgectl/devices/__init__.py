@@ -1,0 +1,1 @@
+"""Devices as data, and the pure logic of talking to them."""

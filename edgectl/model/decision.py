@@ -1,0 +1,140 @@
+"""What the step says: setpoints with reasons, the account of every node, and the alarms."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgectl.model.ceiling import Holder
+from edgectl.model.reading import Quality
+from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
+
+
+class ReasonCode(StrEnum):
+    """Why a setpoint is what it is. The first nine are the kernel's (`edgectl allocate`)."""
+
+    OWN_MAXIMUM = "own_maximum"
+    NODE_CEILING = "node_ceiling"
+    PRIMARY_CEILING = "primary_ceiling"
+    VA_CEILING = "va_ceiling"
+    UNBALANCE = "unbalance"
+    INCREMENT = "increment"
+    NOT_ADMITTED = "not_admitted"
+    BASE_OVER_CEILING = "base_over_ceiling"
+    NO_DEMAND = "no_demand"
+    EVSE_CEILING = "evse_ceiling"
+    PAUSED = "paused"
+    NO_VEHICLE = "no_vehicle"
+    FAULT = "fault"
+    SILENT = "silent"
+    MIN_OFF = "min_off"
+    WAITS_FOR_ROOM = "waits_for_room"
+    SAFE_DECISION = "safe_decision"
+
+
+class AlarmCode(StrEnum):
+    """What is wrong. Members may be added, never renamed."""
+
+    OVER_CEILING = "over_ceiling"
+    ACCOUNT_OVER_CEILING = "account_over_ceiling"
+    BASE_OVER_CEILING = "base_over_ceiling"
+    METER_STALE = "meter_stale"
+    METER_LOST = "meter_lost"
+    METER_WITHOUT_DATA = "meter_without_data"
+    CHARGER_SILENT = "charger_silent"
+    EXCEEDS_SETPOINT = "exceeds_setpoint"
+    SETPOINT_CONFLICT = "setpoint_conflict"
+    SETPOINT_REFUSED = "setpoint_refused"
+    FAILSAFE_NOT_SET = "failsafe_not_set"
+    KEEPALIVE_REFUSED = "keepalive_refused"
+    DEVICE_REFUSES = "device_refuses"
+    DEVICE_UNFIT = "device_unfit"
+    DEVICE_SETTING = "device_setting"
+    LINK_DOWN = "link_down"
+
+
+class Severity(StrEnum):
+    """How loud an alarm is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason with the numbers that bound it. `row`: `1`, `2`, `3` or `va`."""
+
+    code: ReasonCode
+    node: NodeId | None = None
+    row: str | None = None
+    holder: Holder | None = None
+    limit: float | None = None
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvseDecision:
+    """What one EVSE gets. A silent one is only called, with `setpoint_a` (S10).
+
+    `allocation_a`: its share; `setpoint_a`: what it may be told now; `committed_a`: the most it may
+    draw now.
+    """
+
+    allocation_a: float
+    setpoint_a: float
+    committed_a: float
+    silent: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDecision:
+    """One node's account per phase and in VA.
+
+    Absent ceilings are None; `holder_*` says who set each one, `holder` who narrows the limit.
+    """
+
+    ceiling_a: OptionalTriple
+    ceiling_va: float | None
+    margin_a: OptionalTriple
+    margin_va: float | None
+    base_a: Triple
+    base_va: float
+    account_a: Triple
+    account_va: float
+    promise_a: Triple
+    promise_va: float
+    deficit_a: Triple
+    deficit_va: float
+    quality: Quality
+    holder: Holder
+    holder_a: tuple[Holder, Holder, Holder]
+    holder_va: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person should know now, the same while its cause lasts.
+
+    `id` names the node, EVSE or meter.
+    """
+
+    code: AlarmCode
+    severity: Severity
+    id: str
+    text: str
+    data: dict[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one step.
+
+    `wake_above_a`: a meter value above it on a phase brings the next tick forward.
+    """
+
+    evses: dict[EvseId, EvseDecision]
+    nodes: dict[NodeId, NodeDecision]
+    alarms: tuple[Alarm, ...]
+    wake_above_a: dict[MeterId, OptionalTriple]
+    safe: bool = False

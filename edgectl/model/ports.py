@@ -1,0 +1,43 @@
+"""The ports that the daemon runs on: adapters in production, memory in a simulation."""
+
+from typing import Protocol
+
+from edgectl.clock import Instant
+from edgectl.model.snapshot import Snapshot
+from edgectl.model.state import State
+
+
+class Clock(Protocol):
+    """The only source of time and the only way to sleep."""
+
+    def now(self) -> Instant:
+        """Both clocks at this moment."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that only ever grow."""
+
+    async def sleep_until(self, mono_s: float) -> None:
+        """Return at the monotonic instant, or at once if it is past."""
+
+
+class Watchdog(Protocol):
+    """The service manager's watchdog and its status line."""
+
+    def ready(self) -> None:
+        """The daemon serves."""
+
+    def feed(self) -> None:
+        """The tick is alive and verified its promise (S16)."""
+
+    def status(self, text: str) -> None:
+        """One line for the service manager."""
+
+    def stopping(self) -> None:
+        """The daemon is on its way down."""
+
+
+class CrashRecord(Protocol):
+    """Keeps what a broken step saw, for the people who mend it."""
+
+    def keep(self, *, snapshot: Snapshot, state: State, now: Instant, error: str) -> None:
+        """Write one record; `StorageFailed` when the disk refuses. Old ones beyond a bound go."""

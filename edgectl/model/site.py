@@ -1,0 +1,179 @@
+"""The site: its electrical tree, its meters, EVSEs and links, as frozen facts."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, ProgramId, Triple
+
+
+class KeepAlive(StrEnum):
+    """What rearms a charger's watchdog. `NONE`: there is none, the last value stays for ever."""
+
+    ANY_ACCESS = "any_access"
+    READ = "read"
+    REWRITE = "rewrite"
+    TOKEN = "token"  # noqa: S105 - a kind of keep-alive
+    LIFE_BIT = "life_bit"
+    MIRROR = "mirror"
+    NONE = "none"
+
+
+class Mode(StrEnum):
+    """`OBSERVE` reads, decides, explains and publishes, and writes nothing to any charger."""
+
+    CONTROL = "control"
+    OBSERVE = "observe"
+
+
+class LinkKind(StrEnum):
+    """How a link carries Modbus."""
+
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerTraits:
+    """What the judgement must know of an EVSE's charger. Currents are per phase, in A.
+
+    `settle_s`: from a write to the vehicle's current having followed it; `pause_settle_s` the same
+    for a pause. `refresh_s`: how old a measured value may be when it is read. `watchdog_s` is None
+    where there is no watchdog. `step_a` 0 means continuous; `allowed_a` replaces it where only
+    listed values exist. `readback`: the setpoint can be read back. `metered`: the charger measures
+    its own current.
+    """
+
+    hardware_max_a: float
+    min_a: float = 6.0
+    step_a: float = 1.0
+    allowed_a: tuple[float, ...] = ()
+    pause_a: float = 0.0
+    settle_s: float = 10.0
+    pause_settle_s: float = 6.0
+    refresh_s: float = 3.0
+    poll_s: float = 1.0
+    keepalive: KeepAlive = KeepAlive.NONE
+    watchdog_s: float | None = None
+    failsafe_a: float = 0.0
+    boot_a: float = 0.0
+    metered: bool = True
+    readback: bool = True
+    min_write_interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A point of the electrical tree with limits.
+
+    `limit_a` per phase and `limit_va` for the sum: None where there is no such limit. `base_max_a`:
+    the worst base load connected at this node itself, nodes below not counted. `margin_a` None: 2 %
+    of each row.
+    """
+
+    id: NodeId
+    parent: NodeId | None
+    limit_a: OptionalTriple = (None, None, None)
+    limit_va: float | None = None
+    base_max_a: Triple = (0.0, 0.0, 0.0)
+    margin_a: float | None = None
+    trip_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A meter that sees everything at its node.
+
+    `phases`: entry k is the site phase on the meter's own terminal k+1. `refresh_s`: how old a
+    value may be when it is read.
+    """
+
+    id: MeterId
+    node: NodeId
+    profile: str
+    link: LinkId
+    unit: int
+    poll_s: float
+    phases: tuple[int, ...] = (1, 2, 3)
+    refresh_s: float = 1.0
+    sign: int = 1
+    address_offset: int = 0
+    word_order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evse:
+    """An EVSE.
+
+    `phases`: entry k is the site phase on its own terminal k+1. `max_a`: cable and site limit.
+    """
+
+    id: EvseId
+    node: NodeId
+    profile: str
+    link: LinkId
+    unit: int
+    connector: int
+    phases: tuple[int, ...]
+    max_a: float
+    traits: ChargerTraits
+    weight: float = 1.0
+    tier: int = 0
+    address_offset: int = 0
+    word_order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One Modbus TCP connection; it may serve many devices."""
+
+    id: LinkId
+    kind: LinkKind
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The operator's own ceiling by local time of day.
+
+    `days`: 0 is Monday. A start after the end runs over midnight.
+    """
+
+    node: NodeId
+    limit_w: float
+    from_minute: int
+    to_minute: int
+    days: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A demand-response program. `hold_minimum`: a limit never goes below `minimum_w`."""
+
+    id: ProgramId
+    mandatory: bool
+    signed: bool = False
+    default_unit: str | None = None
+    reference_w: float | None = None
+    minimum_w: float | None = None
+    hold_minimum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything the site file says that the judgement needs.
+
+    `nodes` lists every parent before its children.
+    """
+
+    id: str
+    region: str
+    timezone: str
+    voltage_v: float
+    mode: Mode
+    nodes: tuple[Node, ...]
+    meters: tuple[Meter, ...]
+    evses: tuple[Evse, ...]
+    links: tuple[Link, ...]
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    caps: tuple[Cap, ...] = ()
+    programs: tuple[Program, ...] = ()

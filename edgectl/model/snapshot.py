@@ -1,0 +1,67 @@
+"""What the step sees: the process image, frozen. Samples are oldest first and bounded."""
+
+from dataclasses import dataclass
+
+from edgectl.model.ceiling import TimedCeiling
+from edgectl.model.reading import EvseSample, MeterSample, VehicleState
+from edgectl.model.site import Site
+from edgectl.units import EvseId, MeterId
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A setpoint write, entered before it goes out."""
+
+    value_a: float
+    sent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A setpoint that the charger was seen to hold.
+
+    Read back, or positively answered where it is write-only.
+    """
+
+    value_a: float
+    sent_s: float
+    confirmed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    """A meter's recent samples."""
+
+    samples: tuple[MeterSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    """What is known of one EVSE.
+
+    `sent`: every setpoint written since the confirmed one was written, oldest first.
+    `last_answer_s`: send time of the last good answer; None: not heard since start. `last_feed_s`:
+    the last ordinary request that could have fed its watchdog (calls to a silent charger do not
+    count, S10). `failsafe_a`, `watchdog_s`: as read from the charger.
+    """
+
+    samples: tuple[EvseSample, ...] = ()
+    vehicle: VehicleState = VehicleState.UNKNOWN
+    last_answer_s: float | None = None
+    last_feed_s: float | None = None
+    sent: tuple[Sent, ...] = ()
+    confirmed: Confirmed | None = None
+    failsafe_a: float | None = None
+    watchdog_s: float | None = None
+    session_wh: float | None = None
+    energy_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything one step may look at, beside its own state and the time."""
+
+    site: Site
+    meters: dict[MeterId, MeterView]
+    evses: dict[EvseId, EvseView]
+    ceilings: tuple[TimedCeiling, ...] = ()

@@ -1,0 +1,33 @@
+"""What a step remembers for the next one; empty after a restart: a first, cautious tick."""
+
+from dataclasses import dataclass, field
+
+from edgectl.units import EvseId, MeterId, Triple
+
+
+@dataclass(frozen=True, slots=True)
+class BaseState:
+    """A meter's base load as far as it is settled: after every sample up to `upto_s`."""
+
+    base_a: Triple
+    upto_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvseState:
+    """One EVSE. `held_a`: the highest setpoint that still counts (S8). Instants are monotonic."""
+
+    held_a: float
+    setpoint_a: float
+    admitted_s: float | None = None
+    stopped_s: float | None = None
+    asked_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`started_s`: monotonic time of the first tick."""
+
+    started_s: float | None = None
+    meters: dict[MeterId, BaseState] = field(default_factory=dict)
+    evses: dict[EvseId, EvseState] = field(default_factory=dict)

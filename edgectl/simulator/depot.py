@@ -1,0 +1,368 @@
+"""The simulated depot: chargers, vehicles, meters and base load on one electrical tree.
+
+1. Time comes in: every read, write and look at the truth first moves the physics to the clock's
+   present.
+2. The physics moves in fixed steps, so that a run does not depend on who looks and when.
+3. Everything drawn at random comes from the seed.
+"""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from edgectl.model.site import Evse, Meter, Site
+from edgectl.simulator.charge_point import ChargePoint
+from edgectl.simulator.charx import CharxSec
+from edgectl.simulator.device_catalog import (
+    SimulatedMeter,
+    refuse_unknown,
+    simulated_charger,
+    simulated_meter,
+)
+from edgectl.simulator.faults import Fault, FaultKind
+from edgectl.simulator.sessions import Session
+from edgectl.simulator.simulated_device import Charger
+from edgectl.simulator.simulated_meters import Measured
+from edgectl.simulator.station import DepotStation, Unit, silent
+from edgectl.simulator.trace import NodeTruth, Trace
+from edgectl.simulator.tree import Tree
+from edgectl.units import EvseId, LinkId, MeterId, NodeId, Triple
+
+_BASE_STEP_S: Final = 1.0
+_TRACE_STEP_S: Final = 0.25
+_NEVER_S: Final = math.inf
+_ROUNDING_S: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Who comes when, and what goes wrong; times count from the scenario's start."""
+
+    sessions: tuple[Session, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseTruth:
+    """One EVSE as it truly is.
+
+    `limit_a` is what its charger allows, `pilot_a` what the vehicle is told.
+    """
+
+    state: str
+    limit_a: float
+    pilot_a: float
+    current_a: float
+    session_wh: float
+    silent: bool
+
+
+@dataclass(slots=True)
+class _Outlet:
+    evse: Evse
+    point: ChargePoint
+    node: int
+    charger: "_Charger"
+
+
+@dataclass(slots=True)
+class _Charger:
+    device: Charger
+    next_sample_s: float
+    faults: list[Fault] = field(default_factory=list)
+    reboots: list[Fault] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Meter:
+    meter: Meter
+    device: SimulatedMeter
+    node: int
+    next_sample_s: float
+    sampled_s: float
+    faults: list[Fault] = field(default_factory=list)
+    import_wh: float = 0.0
+    export_wh: float = 0.0
+
+
+class Depot:
+    """A site's physics and devices. Built by `build_depot`."""
+
+    def __init__(
+        self, site: Site, *, seed: int, clock: Callable[[], float], step_s: float, record: bool
+    ) -> None:
+        self.site = site
+        self.trace = Trace(nodes={node.id: [] for node in site.nodes})
+        self._clock = clock
+        self._step_s = step_s
+        self._record = record
+        self._rng = random.Random(seed)
+        self._now_s = self._start_s = clock()
+        self._next_base_s = self._now_s
+        self._next_trace_s = _NEVER_S
+        self._agenda: list[tuple[float, Session, bool]] = []
+        self._faults: tuple[Fault, ...] = ()
+        self._step_edges_s: list[float] = []
+        self._delivered_wh = 0.0
+        self._dirty = True
+        self._tree = Tree(site, self._rng)
+        self._stations = {link.id: DepotStation(self) for link in site.links}
+        self._outlets: dict[EvseId, _Outlet] = {}
+        self._chargers: list[_Charger] = []
+        self._meters: dict[MeterId, _Meter] = {}
+        self._add_chargers()
+        for meter in site.meters:
+            self._add_meter(meter)
+        self._settle()
+
+    def begin(self, scenario: Scenario) -> None:
+        """Start the one scenario now: its times count from this moment, and so does the trace."""
+        self.advance()
+        self._start_s = self._now_s
+        self._faults = scenario.faults
+        comings = [(session.arrival_s, session, True) for session in scenario.sessions]
+        goings = [(session.departure_s, session, False) for session in scenario.sessions]
+        self._agenda = sorted(
+            comings + goings, key=lambda entry: (-entry[0], entry[2], entry[1].evse)
+        )
+        for fault in scenario.faults:
+            self._place(fault)
+        self._next_trace_s = self._now_s if self._record else _NEVER_S
+
+    def advance(self, now_s: float | None = None) -> None:
+        """Move the physics on to `now_s`, by default the clock's present."""
+        until_s = (self._clock() if now_s is None else now_s) + _ROUNDING_S
+        while self._now_s + self._step_s <= until_s:
+            self._now_s += self._step_s
+            self._step(self._now_s)
+
+    def now_s(self) -> float:
+        """Give the clock's present, up to a step later than what the physics stands at."""
+        return self._clock()
+
+    def scenario_s(self) -> float:
+        """Give where the physics stands, in seconds of the scenario."""
+        return self._now_s - self._start_s
+
+    def station_for(self, link: LinkId) -> DepotStation:
+        """Give everything that answers on one link."""
+        return self._stations[link]
+
+    def stations(self) -> Mapping[LinkId, DepotStation]:
+        """Give every link's station."""
+        return self._stations
+
+    def node_truth(self, node: NodeId) -> NodeTruth:
+        """Give what truly flows at a node, everything below it included."""
+        self.advance()
+        return self._tree.truth(self._tree.index[node])
+
+    def true_current_a(self, node: NodeId) -> Triple:
+        """Give the true current per site phase at a node."""
+        return self.node_truth(node).current_a
+
+    def evse_truth(self, evse: EvseId) -> EvseTruth:
+        """Give one EVSE as it truly is."""
+        self.advance()
+        outlet = self._outlets[evse]
+        point = outlet.point
+        return EvseTruth(
+            state=point.iec_state,
+            limit_a=point.limit_a,
+            pilot_a=point.pilot_a,
+            current_a=point.current_a,
+            session_wh=point.session_wh,
+            silent=silent(outlet.charger.faults, self.scenario_s()),
+        )
+
+    def delivered_wh(self) -> float:
+        """Give the energy that the vehicles have taken."""
+        return self._delivered_wh
+
+    def active_faults(self) -> tuple[Fault, ...]:
+        """Give the faults that are there now."""
+        scenario_s = self.scenario_s()
+        return tuple(fault for fault in self._faults if fault.active(scenario_s))
+
+    def _add_chargers(self) -> None:
+        by_charger: dict[tuple[LinkId, int], list[Evse]] = {}
+        for evse in self.site.evses:
+            by_charger.setdefault((evse.link, evse.unit), []).append(evse)
+        for (link, number), evses in by_charger.items():
+            points = self._points(evses)
+            device = simulated_charger(evses[0], points, voltage_v=self.site.voltage_v)
+            charger = _Charger(device, self._now_s + self._rng.random() * device.refresh_s)
+            device.reboot(self._now_s)
+            self._chargers.append(charger)
+            for evse in evses:
+                point = points[evse.connector - 1]
+                node = self._tree.index[evse.node]
+                self._outlets[evse.id] = _Outlet(evse, point, node, charger)
+            unit = Unit(device=device, faults=charger.faults, any_unit=isinstance(device, CharxSec))
+            self._stations[link].add(number, unit)
+
+    def _points(self, evses: Sequence[Evse]) -> tuple[ChargePoint, ...]:
+        by_connector = {evse.connector: evse for evse in evses}
+        points = []
+        for connector in range(1, max(by_connector) + 1):
+            evse = by_connector.get(connector, evses[0])
+            lifetime_wh = float(self._rng.randrange(100_000, 20_000_000))
+            points.append(
+                ChargePoint(terminals=len(evse.phases), max_a=evse.max_a, lifetime_wh=lifetime_wh)
+            )
+        return tuple(points)
+
+    def _add_meter(self, meter: Meter) -> None:
+        device = simulated_meter(meter)
+        box = _Meter(
+            meter=meter,
+            device=device,
+            node=self._tree.index[meter.node],
+            next_sample_s=self._now_s + self._rng.random() * device.refresh_s,
+            sampled_s=self._now_s,
+        )
+        self._meters[meter.id] = box
+        answers_s = self.trace.meter_answers_s[meter.id] = []
+        self._stations[meter.link].add(
+            meter.unit,
+            Unit(
+                device=device,
+                faults=box.faults,
+                any_unit=False,
+                answers_s=answers_s if self._record else None,
+            ),
+        )
+
+    def _place(self, fault: Fault) -> None:
+        if fault.kind is FaultKind.BASE_STEP:
+            self._tree.add_step(fault)
+            ends_s = [] if fault.until_s is None else [fault.until_s]
+            self._step_edges_s = sorted([*self._step_edges_s, fault.at_s, *ends_s], reverse=True)
+        elif fault.id in self._meters:
+            self._meters[MeterId(fault.id)].faults.append(fault)
+        else:
+            charger = self._outlets[EvseId(fault.id)].charger
+            charger.faults.append(fault)
+            if fault.kind is FaultKind.REBOOT:
+                charger.reboots.append(fault)
+
+    def _settle(self) -> None:
+        self._tree.move_base(now_s=self._now_s, scenario_s=-1.0)
+        self._sum_up()
+        for charger in self._chargers:
+            charger.device.sample()
+        for meter in self._meters.values():
+            self._sample(meter, self._now_s)
+
+    def _step(self, now_s: float) -> None:
+        scenario_s = now_s - self._start_s
+        while self._agenda and self._agenda[-1][0] <= scenario_s:
+            _, session, arrives = self._agenda.pop()
+            point = self._outlets[session.evse].point
+            if arrives:
+                point.plug(session.vehicle, now_s=now_s)
+            else:
+                point.unplug()
+            self._dirty = True
+        edge = bool(self._step_edges_s) and self._step_edges_s[-1] <= scenario_s
+        if edge:
+            self._step_edges_s.pop()
+        if edge or now_s >= self._next_base_s:
+            self._next_base_s = now_s + _BASE_STEP_S
+            self._tree.move_base(now_s=now_s, scenario_s=scenario_s)
+            self._dirty = True
+        self._step_chargers(now_s, scenario_s)
+        if self._dirty:
+            self._sum_up()
+        self._refresh(now_s)
+        if now_s >= self._next_trace_s:
+            self._next_trace_s = now_s + _TRACE_STEP_S - _ROUNDING_S
+            self.trace.times_s.append(scenario_s)
+            for node, k in self._tree.index.items():
+                self.trace.nodes[node].append(self._tree.truth(k))
+
+    def _step_chargers(self, now_s: float, scenario_s: float) -> None:
+        step_s, mean_v = self._step_s, self._tree.mean_v
+        for charger in self._chargers:
+            device = charger.device
+            if charger.reboots and scenario_s >= charger.reboots[0].at_s:
+                charger.reboots.pop(0)
+                device.reboot(now_s)
+                self._dirty = True
+            device.step(now_s)
+            for point in device.points:
+                if point.vehicle is None and point.pilot_a == point.limit_a:
+                    continue
+                before_wh = point.lifetime_wh
+                if point.step(now_s, step_s, mean_v):
+                    self._dirty = True
+                self._delivered_wh += point.lifetime_wh - before_wh
+
+    def _sum_up(self) -> None:
+        self._dirty = False
+        loads = []
+        for outlet in self._outlets.values():
+            amps = outlet.point.current_a
+            if amps > 0.0:
+                phases = outlet.evse.phases[: outlet.point.used_phases]
+                loads.append((outlet.node, phases, amps))
+        self._tree.sum_up(loads)
+
+    def _refresh(self, now_s: float) -> None:
+        for charger in self._chargers:
+            if now_s >= charger.next_sample_s:
+                charger.next_sample_s += charger.device.refresh_s
+                charger.device.sample()
+        for meter in self._meters.values():
+            if now_s >= meter.next_sample_s:
+                meter.next_sample_s += meter.device.refresh_s
+                self._sample(meter, now_s)
+
+    def _sample(self, box: _Meter, now_s: float) -> None:
+        scenario_s = now_s - self._start_s
+        if any(f.kind is FaultKind.METER_STUCK and f.active(scenario_s) for f in box.faults):
+            return
+        total_a, volts_v = self._tree.total_a(box.node), self._tree.voltage_v
+        voltage_v, current_a, power_w = [0.0] * 3, [0.0] * 3, [0.0] * 3
+        for terminal, phase in enumerate(box.meter.phases):
+            voltage_v[terminal] = volts_v[phase - 1]
+            current_a[terminal] = abs(total_a[phase - 1])
+            power_w[terminal] = box.meter.sign * volts_v[phase - 1] * total_a[phase - 1]
+        gained_wh = sum(power_w) * (now_s - box.sampled_s) / 3600.0
+        if gained_wh >= 0.0:
+            box.import_wh += gained_wh
+        else:
+            box.export_wh -= gained_wh
+        box.sampled_s = now_s
+        box.device.sample(
+            Measured(
+                voltage_v=(voltage_v[0], voltage_v[1], voltage_v[2]),
+                current_a=(current_a[0], current_a[1], current_a[2]),
+                power_w=(power_w[0], power_w[1], power_w[2]),
+                import_wh=box.import_wh,
+                export_wh=box.export_wh,
+            )
+        )
+
+
+def build_depot(
+    site: Site,
+    *,
+    seed: int,
+    clock: Callable[[], float],
+    scenario: Scenario | None = None,
+    step_s: float = 0.25,
+    record: bool = False,
+) -> Depot:
+    """Build the simulated depot of a site; with a scenario it begins at once.
+
+    `clock` gives monotonic seconds. `record` keeps the trace that a report is made of. Raises
+    BadInput where the site names something that has no simulated counterpart.
+    """
+    refuse_unknown(site)
+    depot = Depot(site, seed=seed, clock=clock, step_s=step_s, record=record)
+    if scenario is not None:
+        depot.begin(scenario)
+    return depot

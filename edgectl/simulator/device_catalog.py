@@ -1,0 +1,76 @@
+"""Which simulated device stands for which profile, told by the profile's name alone."""
+
+from typing import NoReturn
+
+from edgectl.errors import BadInput, Finding
+from edgectl.model.site import Evse, Meter, Site
+from edgectl.simulator.charge_point import ChargePoint
+from edgectl.simulator.charx import CharxSec
+from edgectl.simulator.keba_p40 import KebaP40
+from edgectl.simulator.simulated_device import Charger
+from edgectl.simulator.simulated_meters import Em24E1, Umg96rm
+from edgectl.simulator.webasto_next import WebastoNext
+
+SimulatedMeter = Umg96rm | Em24E1
+
+
+def simulated_charger(evse: Evse, points: tuple[ChargePoint, ...], *, voltage_v: float) -> Charger:
+    """Build the charger of an EVSE around its charge points, connector 1 first."""
+    profile, boot_a = evse.profile.lower(), evse.traits.boot_a
+    if "charx" in profile:
+        return CharxSec(points, boot_a=boot_a, voltage_v=voltage_v)
+    if "keba" in profile:
+        return KebaP40(points[0], boot_a=boot_a, voltage_v=voltage_v)
+    if "webasto" in profile:
+        return WebastoNext(points[0], boot_a=boot_a)
+    return _unknown(evse.id, evse.profile)
+
+
+def simulated_meter(meter: Meter) -> SimulatedMeter:
+    """Build the meter device of a meter."""
+    profile = meter.profile.lower()
+    if "umg96" in profile:
+        return Umg96rm()
+    if "em24" in profile:
+        return Em24E1()
+    return _unknown(meter.id, meter.profile)
+
+
+def refuse_unknown(site: Site) -> None:
+    """Raise BadInput where the site names something that has no simulated counterpart."""
+    devices: tuple[Evse | Meter, ...] = (*site.evses, *site.meters)
+    for device in devices:
+        if device.address_offset or device.word_order is not None:
+            raise _bad(
+                device.id,
+                "simulated devices know no address_offset and no word_order",
+                "leave these overrides out of the site file for a simulation",
+            )
+    for evse in site.evses:
+        simulated_charger(evse, (ChargePoint(terminals=3, max_a=32.0),), voltage_v=site.voltage_v)
+    for meter in site.meters:
+        simulated_meter(meter)
+
+
+def _unknown(device: str, profile: str) -> NoReturn:
+    raise _bad(
+        device,
+        f"there is no simulated device for the profile {profile!r}",
+        "simulated are the Phoenix Contact CHARX SEC, KEBA P40, Webasto NEXT, Janitza UMG 96RM "
+        "and Carlo Gavazzi EM24 E1: name one of their profiles",
+    )
+
+
+def _bad(device: str, message: str, remedy: str) -> BadInput:
+    return BadInput(
+        [
+            Finding(
+                file="site file",
+                line=0,
+                path=device,
+                code="not_simulated",
+                message=message,
+                remedy=remedy,
+            )
+        ]
+    )

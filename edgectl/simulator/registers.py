@@ -1,0 +1,34 @@
+"""Values as 16-bit registers, in the orders that the vendors' documents name."""
+
+import struct
+from typing import Final
+
+_WORD: Final = 0xFFFF
+
+
+def high_first(value: int, *, words: int) -> tuple[int, ...]:
+    """Give an integer as two's complement, most significant register first."""
+    return tuple((value >> (16 * k)) & _WORD for k in reversed(range(words)))
+
+
+def low_first(value: int, *, words: int) -> tuple[int, ...]:
+    """Give an integer as two's complement, least significant register first."""
+    return tuple((value >> (16 * k)) & _WORD for k in range(words))
+
+
+def float_high_first(value: float) -> tuple[int, int]:
+    """Give an IEEE 754 single, most significant register first."""
+    high, low = struct.unpack(">HH", struct.pack(">f", value))
+    return high, low
+
+
+def ascii_words(text: str, *, words: int) -> tuple[int, ...]:
+    """Give two characters a register, filled up with zeros."""
+    raw = text.encode("ascii")[: 2 * words].ljust(2 * words, b"\0")
+    return struct.unpack(f">{words}H", raw)
+
+
+def place(image: dict[int, int], address: int, words: tuple[int, ...]) -> None:
+    """Put the words into the image from `address` on."""
+    for k, word in enumerate(words):
+        image[address + k] = word

@@ -1,0 +1,186 @@
+"""The model of a site and its settings, from a draft that nothing is wrong with."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from edgectl.devices.profile import Profile
+from edgectl.errors import InvariantBroken
+from edgectl.model.settings import (
+    BrokerAddress,
+    CommandSettings,
+    MqttProtocol,
+    MqttSettings,
+    Policy,
+    Settings,
+    Unsigned,
+)
+from edgectl.model.site import (
+    Cap,
+    Evse,
+    Link,
+    LinkKind,
+    Meter,
+    Mode,
+    Node,
+    Program,
+    Site,
+)
+from edgectl.sitefile.entries import (
+    DAYS,
+    CapEntry,
+    EvseEntry,
+    LinkEntry,
+    MeterEntry,
+    MqttEntry,
+    NodeEntry,
+    ProgramEntry,
+    SiteFile,
+)
+from edgectl.sitefile.fitting import traits_of
+from edgectl.sitefile.outside import minute_of
+from edgectl.units import W_PER_KW, EvseId, LinkId, MeterId, NodeId, ProgramId
+
+MODBUS_PORT: Final = 502
+
+
+def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
+    """Build the site; the file is checked and every profile that it names is in `profiles`."""
+    head = file.site
+    return Site(
+        id=head.id,
+        region=head.region,
+        timezone=head.timezone,
+        voltage_v=float(head.voltage_v),
+        mode=Mode(head.mode),
+        nodes=tuple(_parents_first([_node(entry) for entry in file.nodes])),
+        meters=tuple(_meter(entry, profiles[entry.profile]) for entry in file.meters),
+        evses=tuple(_evse(entry, profiles[entry.profile]) for entry in file.evses),
+        links=tuple(_link(entry) for entry in file.links),
+        groups={name: tuple(members) for name, members in file.groups.items()},
+        caps=tuple(_cap(entry) for entry in file.caps),
+        programs=tuple(_program(entry) for entry in file.programs),
+    )
+
+
+def build_settings(file: SiteFile, *, folder: Path) -> Settings:
+    """Build the settings; names of files are relative to `folder`, where the site file stands."""
+    return Settings(
+        mqtt=None if file.mqtt is None else _mqtt(file.mqtt, folder),
+        commands=CommandSettings(unsigned=Unsigned(file.commands.unsigned)),
+        policy=Policy(file.policy.name),
+        accept_risks=frozenset(file.accept_risks),
+    )
+
+
+def _parents_first(nodes: list[Node]) -> Iterator[Node]:
+    """Every parent before its children, otherwise in the file's order."""
+    children: dict[NodeId | None, list[Node]] = {}
+    for node in nodes:
+        children.setdefault(node.parent, []).append(node)
+    waiting = list(children.get(None, []))
+    while waiting:
+        node = waiting.pop(0)
+        yield node
+        waiting = [*children.get(node.id, []), *waiting]
+
+
+def _node(entry: NodeEntry) -> Node:
+    limits = entry.limit_a or [None, None, None]
+    base = entry.base_max_a
+    return Node(
+        id=NodeId(entry.id),
+        parent=None if entry.parent is None else NodeId(entry.parent),
+        limit_a=(_float(limits[0]), _float(limits[1]), _float(limits[2])),
+        limit_va=_float(entry.limit_va),
+        base_max_a=(float(base[0]), float(base[1]), float(base[2])),
+        margin_a=_float(entry.margin_a),
+        trip_s=_float(entry.trip_s),
+    )
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _meter(entry: MeterEntry, profile: Profile) -> Meter:
+    overrides = entry.overrides
+    return Meter(
+        id=MeterId(entry.id),
+        node=NodeId(entry.node),
+        profile=entry.profile,
+        link=LinkId(entry.link),
+        unit=entry.unit,
+        poll_s=float(entry.poll_s),
+        phases=tuple(entry.phases),
+        refresh_s=profile.refresh_s,
+        sign=1 if overrides is None or overrides.sign is None else overrides.sign,
+        address_offset=0 if overrides is None else overrides.address_offset or 0,
+        word_order=None if overrides is None else overrides.word_order,
+    )
+
+
+def _evse(entry: EvseEntry, profile: Profile) -> Evse:
+    overrides = entry.overrides
+    return Evse(
+        id=EvseId(entry.id),
+        node=NodeId(entry.node),
+        profile=entry.profile,
+        link=LinkId(entry.link),
+        unit=entry.unit,
+        connector=entry.connector,
+        phases=tuple(entry.phases),
+        max_a=float(entry.max_a),
+        traits=traits_of(entry, profile),
+        weight=float(entry.weight),
+        tier=entry.tier,
+        address_offset=0 if overrides is None else overrides.address_offset or 0,
+        word_order=None if overrides is None else overrides.word_order,
+    )
+
+
+def _link(entry: LinkEntry) -> Link:
+    if entry.host is None:
+        raise InvariantBroken("a checked TCP link has a host")
+    return Link(
+        id=LinkId(entry.id),
+        kind=LinkKind.TCP,
+        host=entry.host,
+        port=MODBUS_PORT if entry.port is None else entry.port,
+    )
+
+
+def _cap(entry: CapEntry) -> Cap:
+    return Cap(
+        node=NodeId(entry.node),
+        limit_w=entry.kw * W_PER_KW,
+        from_minute=minute_of(entry.from_),
+        to_minute=minute_of(entry.to),
+        days=frozenset(DAYS.index(day) for day in entry.days),
+    )
+
+
+def _program(entry: ProgramEntry) -> Program:
+    return Program(
+        id=ProgramId(entry.id),
+        mandatory=entry.kind == "mandatory",
+        signed=entry.signed,
+        default_unit=entry.default_unit,
+        reference_w=None if entry.reference_kw is None else entry.reference_kw * W_PER_KW,
+        minimum_w=None if entry.minimum_kw is None else entry.minimum_kw * W_PER_KW,
+        hold_minimum=entry.below_minimum == "hold",
+    )
+
+
+def _mqtt(entry: MqttEntry, folder: Path) -> MqttSettings:
+    return MqttSettings(
+        brokers=tuple(BrokerAddress(host=b.host, port=b.port) for b in entry.brokers),
+        protocol=MqttProtocol(str(entry.protocol)),
+        ca=_file(entry.ca, folder),
+        cert=_file(entry.cert, folder),
+        key=_file(entry.key, folder),
+    )
+
+
+def _file(name: str | None, folder: Path) -> str | None:
+    return None if name is None else str(folder / name)

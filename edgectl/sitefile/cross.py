@@ -1,0 +1,333 @@
+"""Checks that need the whole site file: names, the tree, references, addresses, phases.
+
+Every function yields all it finds; none stops at the first. What concerns programs, caps and the
+broker is in `outside`, what needs the device profiles in `fitting`.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from edgectl.errors import Finding
+from edgectl.sitefile.draft import Draft, Placed
+from edgectl.sitefile.entries import EvseEntry, MeterEntry, NodeEntry
+from edgectl.sitefile.source import did_you_mean
+from edgectl.sitefile.yaml_text import Where
+
+STALE_S: Final = 15.0
+"""Age at which a base load has reached its worst case (S6)."""
+
+FRESH_POLLS: Final = 2.5
+"""Polls of a meter for which a reading counts as fresh (S6)."""
+
+_KINDS: Final = {"nodes": "node", "meters": "meter", "evses": "EVSE", "groups": "group"}
+
+
+def check_whole(draft: Draft) -> Iterator[Finding]:
+    """Check what no entry can know by itself."""
+    yield from _check_names(draft)
+    yield from _check_tree(draft)
+    yield from _check_references(draft)
+    yield from _check_links(draft)
+    yield from _check_addresses(draft)
+    yield from _check_limits(draft)
+    yield from _check_protection(draft)
+    yield from _check_meters(draft)
+    yield from _check_timezone(draft)
+
+
+def _check_names(draft: Draft) -> Iterator[Finding]:
+    """Nodes, meters, EVSEs and groups share one name space; links and programs have their own."""
+    shared = [
+        (where, name, _KINDS[section])
+        for section in ("nodes", "meters", "evses")
+        for where, name in draft.names(section)
+    ] + [(("groups", name), name, "group") for name in draft.groups]
+    links = [(where, name, "link") for where, name in draft.names("links")]
+    programs = [(where, name, "program") for where, name in draft.names("programs")]
+    for named in (shared, links, programs):
+        first: dict[str, tuple[Where, str]] = {}
+        for where, name, kind in named:
+            if name in first:
+                other_where, other_kind = first[name]
+                yield draft.source.finding(
+                    where,
+                    code="duplicate_id",
+                    message=f"{name} is already the name of a {other_kind} in line "
+                    f"{draft.source.line(other_where)}",
+                    remedy=f"give this {kind} another name",
+                )
+            else:
+                first[name] = (where, kind)
+
+
+def _check_tree(draft: Draft) -> Iterator[Finding]:
+    """One root, no cycle, every parent known."""
+    rows = [(where, row) for where, row in draft.rows("nodes")]
+    if not rows:
+        return
+    known = {name for _, name in draft.names("nodes")}
+    roots = [where for where, row in rows if row.get("parent") is None]
+    for where in roots[1:]:
+        yield draft.source.finding(
+            where,
+            code="several_roots",
+            message="a second node without parent; the grid connection is the node in line "
+            f"{draft.source.line(roots[0])}",
+            remedy="give it a parent: a site has one grid connection",
+        )
+    if not roots:
+        yield draft.source.finding(
+            ("nodes",),
+            code="no_root",
+            message="every node has a parent, so none is the grid connection",
+            remedy="remove `parent` from the grid connection",
+        )
+    parent_of: dict[str, str] = {}
+    place_of: dict[str, Where] = {}
+    for where, row in rows:
+        name, parent = row.get("id"), row.get("parent")
+        if not isinstance(parent, str):
+            continue
+        if parent not in known:
+            yield _unknown(draft, (*where, "parent"), "node", parent, known)
+        elif isinstance(name, str):
+            parent_of.setdefault(name, parent)
+            place_of.setdefault(name, where)
+    yield from _cycles(draft, parent_of, place_of)
+
+
+def _cycles(
+    draft: Draft, parent_of: dict[str, str], place_of: dict[str, Where]
+) -> Iterator[Finding]:
+    done: set[str] = set()
+    for start in parent_of:
+        trail: list[str] = []
+        name: str | None = start
+        while name is not None and name not in done and name not in trail:
+            trail.append(name)
+            name = parent_of.get(name)
+        if name is not None and name in trail:
+            circle = trail[trail.index(name) :]
+            yield draft.source.finding(
+                (*place_of[circle[0]], "parent"),
+                code="cycle",
+                message=f"nodes feed each other in a circle: {' <- '.join([*circle, circle[0]])}",
+                remedy="let one of them have its parent outside the circle",
+            )
+        done.update(trail)
+
+
+def _check_references(draft: Draft) -> Iterator[Finding]:
+    nodes = {name for _, name in draft.names("nodes")}
+    links = {name for _, name in draft.names("links")}
+    evses = {name for _, name in draft.names("evses")}
+    for section in ("meters", "evses", "caps"):
+        for where, row in draft.rows(section):
+            for key, known in (("node", nodes), ("link", links)):
+                name = row.get(key)
+                if isinstance(name, str) and name not in known:
+                    yield _unknown(draft, (*where, key), key, name, known)
+    for group, members in draft.groups.items():
+        for position, name in enumerate(members):
+            if name not in nodes | evses:
+                yield _unknown(
+                    draft, ("groups", group, position), "node or EVSE", name, nodes | evses
+                )
+
+
+def _unknown(draft: Draft, where: Where, kind: str, name: str, known: set[str]) -> Finding:
+    return draft.source.finding(
+        where,
+        code="unknown_id",
+        message=f"there is no {kind} {name}{did_you_mean(name, sorted(known))}",
+        remedy=f"name a {kind} of this file, or add it",
+    )
+
+
+def _check_links(draft: Draft) -> Iterator[Finding]:
+    first: dict[tuple[str, int], str] = {}
+    for placed in draft.links:
+        link = placed.entry
+        if link.kind == "tcp":
+            for key in ("device", "baud", "parity"):
+                if getattr(link, key) is not None:
+                    yield draft.source.finding(
+                        (*placed.where, key),
+                        code="not_of_kind",
+                        message=f"{key} belongs to a serial line, this link is of kind tcp",
+                        remedy=f"remove {key}",
+                    )
+            if link.host is None:
+                yield draft.source.finding(
+                    placed.where,
+                    code="missing",
+                    message="is missing: host",
+                    remedy="add the host name or address of the device",
+                )
+                continue
+            address = (link.host, 502 if link.port is None else link.port)
+            if address in first:
+                yield draft.source.finding(
+                    placed.where,
+                    code="duplicate_link",
+                    message=f"link {first[address]} goes to the same host and port",
+                    remedy="keep one link: it may serve many devices",
+                )
+            first.setdefault(address, link.id)
+
+
+def _check_addresses(draft: Draft) -> Iterator[Finding]:
+    """One device at one link and unit; one EVSE at one connector of it."""
+    devices: dict[tuple[str, int], tuple[Where, str, str]] = {}
+    for meter in draft.meters:
+        devices.setdefault(
+            (meter.entry.link, meter.entry.unit), (meter.where, meter.entry.profile, "meter")
+        )
+    connectors: dict[tuple[str, int, int], Where] = {}
+    for placed in draft.evses:
+        evse = placed.entry
+        address = (evse.link, evse.unit, evse.connector)
+        if address in connectors:
+            yield draft.source.finding(
+                placed.where,
+                code="address_taken",
+                message=f"the EVSE in line {draft.source.line(connectors[address])} is at the same "
+                f"link, unit and connector ({evse.link}, {evse.unit}, {evse.connector})",
+                remedy="give each EVSE its own connector or unit",
+            )
+            continue
+        connectors[address] = placed.where
+        where, profile, kind = devices.setdefault(
+            (evse.link, evse.unit), (placed.where, evse.profile, "EVSE")
+        )
+        if kind == "meter" or profile != evse.profile:
+            yield draft.source.finding(
+                placed.where,
+                code="address_taken",
+                message=f"at link {evse.link}, unit {evse.unit} the {kind} in line "
+                f"{draft.source.line(where)} has the profile {profile}",
+                remedy="one unit is one device: give it its own unit, or the same profile",
+            )
+
+
+def _check_limits(draft: Draft) -> Iterator[Finding]:
+    for placed in draft.nodes:
+        node = placed.entry
+        limits = [limit for limit in node.limit_a or [] if limit is not None]
+        if node.parent is None and not limits and node.limit_va is None:
+            yield draft.source.finding(
+                placed.where,
+                code="missing",
+                message=f"the grid connection {node.id} has no limit",
+                remedy="add limit_a with the rating of its fuse or breaker, or limit_va",
+            )
+        if node.margin_a is not None and limits and node.margin_a >= min(limits) > 0:
+            yield draft.source.finding(
+                (*placed.where, "margin_a"),
+                code="out_of_range",
+                message=f"a margin of {node.margin_a:g} A leaves nothing of {min(limits):g} A",
+                remedy="write a smaller margin, or leave it out: then 2 % of each limit",
+            )
+
+
+def _check_protection(draft: Draft) -> Iterator[Finding]:
+    """Every phase that an EVSE loads is limited somewhere between it and the grid connection."""
+    nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
+    for placed in draft.evses:
+        limited: set[int] = set()
+        passed: set[str] = set()
+        name: str | None = placed.entry.node
+        while name in nodes and name not in passed:
+            passed.add(name)
+            node = nodes[name]
+            if node.limit_va is not None:
+                limited = {1, 2, 3}
+            limited |= {k + 1 for k, limit in enumerate(node.limit_a or []) if limit is not None}
+            name = node.parent
+        bare = sorted(set(placed.entry.phases) - limited)
+        if name is None and bare:
+            yield draft.source.finding(
+                (*placed.where, "phases"),
+                code="unlimited_phase",
+                message=f"no node above {placed.entry.id} limits "
+                + ", ".join(f"L{phase}" for phase in bare),
+                remedy="add the limit of that phase to a node, or correct the phases",
+            )
+
+
+def _check_meters(draft: Draft) -> Iterator[Finding]:
+    at_node: dict[str, str] = {}
+    nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
+    for placed in draft.meters:
+        meter = placed.entry
+        if meter.node in at_node:
+            yield draft.source.finding(
+                (*placed.where, "node"),
+                code="two_meters",
+                message=f"{meter.node} is already measured by {at_node[meter.node]}",
+                remedy="keep the meter that sees the whole node",
+            )
+        at_node.setdefault(meter.node, meter.id)
+        if FRESH_POLLS * meter.poll_s > STALE_S / 2:
+            yield draft.source.finding(
+                (*placed.where, "poll_s"),
+                code="poll_too_slow",
+                message=f"a reading every {meter.poll_s:g} s is too slow: 2.5 polls must fit into "
+                f"{STALE_S / 2:g} s",
+                remedy=f"write {STALE_S / 2 / FRESH_POLLS:g} s or less; 1 s is usual",
+            )
+        yield from _check_meter_phases(draft, placed, nodes.get(meter.node))
+
+
+def _check_meter_phases(
+    draft: Draft, placed: Placed[MeterEntry], node: NodeEntry | None
+) -> Iterator[Finding]:
+    """A meter must see every phase that its node limits or that an EVSE below it loads."""
+    seen = set(placed.entry.phases)
+    if node is None or seen == {1, 2, 3}:
+        return
+    needed = {k + 1 for k, limit in enumerate(node.limit_a or []) if limit is not None}
+    for evse in _evses_below(draft, node.id):
+        needed.update(evse.phases)
+    if needed - seen:
+        missed = ", ".join(f"L{phase}" for phase in sorted(needed - seen))
+        yield draft.source.finding(
+            (*placed.where, "phases"),
+            code="meter_phases",
+            message=f"it does not see {missed}, which {node.id} limits or an EVSE below it loads",
+            remedy="use a three-phase meter, or leave the node without one",
+        )
+
+
+def _evses_below(draft: Draft, node: str) -> list[EvseEntry]:
+    below = {node}
+    for _ in draft.nodes:
+        grown = below | {p.entry.id for p in draft.nodes if p.entry.parent in below}
+        if grown == below:
+            break
+        below = grown
+    return [placed.entry for placed in draft.evses if placed.entry.node in below]
+
+
+def _check_timezone(draft: Draft) -> Iterator[Finding]:
+    if draft.head is None or _is_timezone(draft.head.timezone):
+        return
+    known = available_timezones()
+    yield draft.source.finding(
+        ("site", "timezone"),
+        code="unknown_timezone",
+        message=f"there is no time zone {draft.head.timezone}"
+        + did_you_mean(draft.head.timezone, known),
+        remedy="write a name such as Europe/Berlin"
+        if known
+        else "this machine has no time zones: install the package tzdata",
+    )
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True

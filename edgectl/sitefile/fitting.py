@@ -1,0 +1,115 @@
+"""Checks of the site file against the device profiles that it names, and what follows from both."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from edgectl.control.static import LinkTiming
+from edgectl.devices import quantities
+from edgectl.devices.profile import Profile, ProfileKind
+from edgectl.devices.traits import charger_traits, trait_faults
+from edgectl.errors import Finding
+from edgectl.model.site import ChargerTraits, Evse, Meter, Site
+from edgectl.sitefile.draft import Draft, Placed
+from edgectl.sitefile.entries import EvseEntry, MeterEntry
+from edgectl.units import LinkId
+
+TCP_EXCHANGE_S: Final = 0.1
+"""What S20 allows one answered write over TCP; slower devices are covered by the timeout."""
+
+
+def check_fitting(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    """Check every device against its profile; one whose profile is not there is passed over."""
+    yield from _check_kinds(draft, profiles)
+    for meter in draft.meters:
+        profile = profiles.get(meter.entry.profile)
+        if profile is not None and profile.kind is ProfileKind.METER:
+            yield from _check_meter(draft, meter, profile)
+    for evse in draft.evses:
+        profile = profiles.get(evse.entry.profile)
+        if profile is not None and profile.kind is ProfileKind.CHARGER:
+            yield from _check_evse(draft, evse, profile)
+
+
+def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
+    """Traits of an EVSE that `check_fitting` found nothing wrong with."""
+    traits = charger_traits(
+        profile,
+        failsafe_a=entry.failsafe_a,
+        boot_a=entry.boot_a,
+        watchdog_s=entry.watchdog_s,
+        max_a=entry.max_a,
+    )
+    return traits if entry.poll_s is None else replace(traits, poll_s=entry.poll_s)
+
+
+def link_timing(site: Site, profiles: Mapping[str, Profile]) -> dict[LinkId, LinkTiming]:
+    """How long one write takes on each link, by its slowest device, and its longest timeout."""
+    timing: dict[LinkId, LinkTiming] = {}
+    devices: tuple[Evse | Meter, ...] = (*site.evses, *site.meters)
+    for device in devices:
+        transport = profiles[device.profile].transport
+        known = timing.get(device.link, LinkTiming(write_s=0.0, timeout_s=0.0))
+        timing[device.link] = LinkTiming(
+            write_s=max(known.write_s, TCP_EXCHANGE_S + transport.request_gap_s),
+            timeout_s=max(known.timeout_s, transport.timeout_s),
+        )
+    return timing
+
+
+def _check_kinds(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    for section, kind in (("meters", ProfileKind.METER), ("evses", ProfileKind.CHARGER)):
+        for where, row in draft.rows(section):
+            profile = profiles.get(str(row.get("profile")))
+            if profile is not None and profile.kind is not kind:
+                yield draft.source.finding(
+                    (*where, "profile"),
+                    code="wrong_profile",
+                    message=f"{profile.id} is the profile of a {profile.kind}",
+                    remedy=f"name a {kind}'s profile",
+                )
+
+
+def _check_meter(draft: Draft, placed: Placed[MeterEntry], profile: Profile) -> Iterator[Finding]:
+    meter = placed.entry
+    missing = [name for name in quantities.CURRENTS[: len(meter.phases)] if not profile.has(name)]
+    if missing:
+        yield draft.source.finding(
+            (*placed.where, "phases"),
+            code="not_offered",
+            message=f"{profile.id} does not measure {', '.join(missing)}",
+            remedy="list only the phases that this meter measures",
+        )
+
+
+def _check_evse(draft: Draft, placed: Placed[EvseEntry], profile: Profile) -> Iterator[Finding]:
+    evse = placed.entry
+    for fault in trait_faults(
+        profile,
+        failsafe_a=evse.failsafe_a,
+        boot_a=evse.boot_a,
+        watchdog_s=evse.watchdog_s,
+        max_a=evse.max_a,
+    ):
+        yield draft.source.finding(
+            (*placed.where, fault.field),
+            code="not_offered",
+            message=fault.message,
+            remedy=fault.remedy,
+        )
+    if evse.failsafe_a is not None and evse.failsafe_a > evse.max_a:
+        yield draft.source.finding(
+            (*placed.where, "failsafe_a"),
+            code="out_of_range",
+            message=f"a failsafe current of {evse.failsafe_a:g} A is above max_a, {evse.max_a:g} A",
+            remedy="write a failsafe current that the cable bears",
+        )
+    first, last = profile.connectors.first, profile.connectors.last
+    if not first <= evse.connector <= last:
+        offered = f"connectors {first} to {last}" if last > first else f"connector {first}"
+        yield draft.source.finding(
+            (*placed.where, "connector"),
+            code="not_offered",
+            message=f"{profile.id} has {offered}, not {evse.connector}",
+            remedy="look at the charger's own numbering",
+        )

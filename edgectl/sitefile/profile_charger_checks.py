@@ -1,0 +1,148 @@
+"""What a charger's part of a profile must be beyond its shape."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from edgectl.devices.profile import ChargerPart, Failsafe, Feeding, PollClass, Setpoint, StateRule
+from edgectl.devices.writes import failsafe_allowed
+from edgectl.errors import Finding
+from edgectl.model.site import KeepAlive
+from edgectl.sitefile.profile_checker import Checker
+from edgectl.sitefile.source import did_you_mean
+from edgectl.sitefile.yaml_text import Where
+
+_STEP_TOLERANCE: Final = 1e-6
+
+
+class ChargerChecker(Checker):
+    """References, ranges and the belonging together of setpoint, failsafe and keep-alive."""
+
+    def charger(self, charger: ChargerPart) -> Iterator[Finding]:
+        """Find everything wrong with the charger's part."""
+        yield from self._setpoint(charger.setpoint)
+        if charger.failsafe is not None:
+            yield from self._failsafe(charger.failsafe)
+        yield from self._feeding(charger.feeding, has_failsafe=charger.failsafe is not None)
+        for position, rule in enumerate(charger.states):
+            yield from self._state(("states", position, "when"), rule)
+
+    def _state(self, prefix: Where, rule: StateRule) -> Iterator[Finding]:
+        for name, said in rule.when:
+            where: Where = (*prefix, name)
+            yield from self.readable(where, name)
+            if not self.can_read(name):
+                continue
+            point = self.profile.point(name)
+            if point.poll is not PollClass.FAST:
+                yield self.say(
+                    where, "bad_value", f"{name} is not polled fast", "add `poll: fast` to it"
+                )
+            words = [word for _, word in point.words_of]
+            for word in said:
+                if words and word not in words:
+                    yield self.say(
+                        where,
+                        "unknown_name",
+                        f"{name} never says {word}{did_you_mean(word, words)}",
+                        f"its codes are {', '.join(words)}",
+                    )
+
+    def _setpoint(self, setpoint: Setpoint) -> Iterator[Finding]:
+        yield from self.writable(("setpoint", "point"), setpoint.point, setpoint.function)
+        if setpoint.readback is not None:
+            yield from self.readable(("setpoint", "readback"), setpoint.readback)
+        if setpoint.max_a < setpoint.min_a:
+            yield self.say(
+                ("setpoint", "max_a"), "out_of_range", "max_a is below min_a", "exchange them"
+            )
+        if not self.can_write(setpoint.point):
+            return
+        point = self.profile.point(setpoint.point)
+        for key, value in (
+            ("min_a", setpoint.min_a),
+            ("max_a", setpoint.max_a),
+            ("pause_a", setpoint.pause_a),
+        ):
+            yield from self.fits(("setpoint", key), point, value)
+        steps = setpoint.step_a / abs(point.scale) if point.scale else 0.0
+        if abs(steps - round(steps)) > _STEP_TOLERANCE:
+            yield self.say(
+                ("setpoint", "step_a"),
+                "bad_value",
+                f"{setpoint.step_a:g} A is no whole number of the register's {point.scale:g} A",
+                "write a multiple of it, or 0",
+            )
+
+    def _failsafe(self, failsafe: Failsafe) -> Iterator[Finding]:
+        fields: tuple[tuple[str, str, str, tuple[tuple[str, float], ...]], ...] = (
+            (
+                "current",
+                failsafe.current_write,
+                failsafe.current_read,
+                (
+                    ("min_a", failsafe.min_a),
+                    ("max_a", failsafe.max_a),
+                    ("default_a", failsafe.default_a),
+                ),
+            ),
+            (
+                "timeout",
+                failsafe.timeout_write,
+                failsafe.timeout_read,
+                (
+                    ("min_s", failsafe.min_timeout_s),
+                    ("max_s", failsafe.max_timeout_s),
+                    ("default_s", failsafe.default_timeout_s),
+                ),
+            ),
+        )
+        for key, write, read, values in fields:
+            yield from self.writable(("failsafe", key, "write"), write, failsafe.function)
+            yield from self.readable(("failsafe", key, "read"), read)
+            if self.can_write(write):
+                for name, value in values:
+                    yield from self.fits(("failsafe", key, name), self.profile.point(write), value)
+        if not failsafe_allowed(failsafe, failsafe.default_a):
+            yield self.say(
+                ("failsafe", "current", "default_a"),
+                "out_of_range",
+                f"{failsafe.default_a:g} A is outside what the block takes",
+                "write a value that it takes",
+            )
+        if not failsafe.min_timeout_s <= failsafe.default_timeout_s <= failsafe.max_timeout_s:
+            yield self.say(
+                ("failsafe", "timeout", "default_s"),
+                "out_of_range",
+                f"{failsafe.default_timeout_s:g} s is outside what the block takes",
+                "write a value that it takes",
+            )
+        if sorted(failsafe.order) != sorted((failsafe.current_write, failsafe.timeout_write)):
+            yield self.say(
+                ("failsafe", "order"),
+                "bad_value",
+                "order does not name both written points once",
+                f"write [{failsafe.current_write}, {failsafe.timeout_write}] in the device's order",
+            )
+        for position, write_first in enumerate(failsafe.before):
+            yield from self.write_value(
+                ("failsafe", "before", position), write_first, failsafe.function
+            )
+
+    def _feeding(self, feeding: Feeding, *, has_failsafe: bool) -> Iterator[Finding]:
+        where: Where = ("keepalive",)
+        if has_failsafe != (feeding.kind is not KeepAlive.NONE):
+            yield self.say(
+                (*where, "kind"),
+                "bad_value",
+                "a failsafe block and a keepalive belong together",
+                "say what rearms the watchdog, or `none` in both places",
+            )
+        if (feeding.kind is KeepAlive.LIFE_BIT) != (feeding.write is not None):
+            yield self.say(
+                where,
+                "bad_value",
+                "write belongs to life_bit, and life_bit needs it",
+                "add or remove `write: {point, value}`",
+            )
+        if feeding.write is not None:
+            yield from self.write_value((*where, "write"), feeding.write, feeding.function)

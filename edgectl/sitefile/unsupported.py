@@ -1,0 +1,119 @@
+"""What the site file can say and this version cannot do: refused by name, never ignored.
+
+Silence here would mean a limit, a signature or a rule that the owner relies on and that nobody
+keeps.
+"""
+
+from collections.abc import Iterator
+
+from edgectl.errors import Finding
+from edgectl.sitefile.draft import Draft
+from edgectl.sitefile.yaml_text import Where
+
+_NODE_KEYS = {
+    "unbalance_a": "unbalance limits",
+    "export_limit_a": "export limits",
+    "export_limit_va": "export limits",
+    "transformer": "transformers with a winding",
+    "primary_limit_a": "limits of a transformer's primary side",
+}
+
+
+def check_supported(draft: Draft) -> Iterator[Finding]:
+    """Name every feature that the file asks for and this version does not have."""
+    for where, feature, remedy in (
+        *_nodes(draft),
+        *_devices(draft),
+        *_demand_response(draft),
+        *_commands(draft),
+    ):
+        yield draft.source.finding(
+            where,
+            code="not_supported",
+            message=f"this version does not have {feature}",
+            remedy=remedy,
+        )
+
+
+def _nodes(draft: Draft) -> Iterator[tuple[Where, str, str]]:
+    for placed in draft.nodes:
+        for key, feature in _NODE_KEYS.items():
+            if getattr(placed.entry, key) is not None:
+                yield (*placed.where, key), feature, f"remove {key}, or wait for a version with it"
+
+
+def _devices(draft: Draft) -> Iterator[tuple[Where, str, str]]:
+    for link in draft.links:
+        if link.entry.kind != "tcp":
+            yield (
+                (*link.where, "kind"),
+                f"links of kind {link.entry.kind}",
+                "use kind: tcp, with a gateway from Modbus TCP to the serial line",
+            )
+    first_at: dict[tuple[str, int], str] = {}
+    for meter in draft.meters:
+        if meter.entry.sees != "all":
+            yield (
+                (*meter.where, "sees"),
+                f"meters that see {meter.entry.sees}",
+                "use a meter that measures the whole node, or leave the node without one",
+            )
+        address = (meter.entry.link, meter.entry.unit)
+        if address in first_at:
+            yield (
+                meter.where,
+                f"one meter for several nodes: {first_at[address]} is at the same link and unit",
+                "keep one of them and leave the other node without a meter",
+            )
+        first_at.setdefault(address, meter.entry.id)
+    for evse in draft.evses:
+        if evse.entry.connection != "line_to_neutral":
+            yield (
+                (*evse.where, "connection"),
+                f"EVSEs connected {evse.entry.connection}",
+                "only EVSEs between phase and neutral can be controlled",
+            )
+        if evse.entry.overrides is not None and evse.entry.overrides.sign is not None:
+            yield (
+                (*evse.where, "overrides", "sign"),
+                "a sign for an EVSE's currents",
+                "remove it: an EVSE's currents count as drawn, whatever their sign",
+            )
+
+
+def _demand_response(draft: Draft) -> Iterator[tuple[Where, str, str]]:
+    for program in draft.programs:
+        if program.entry.signed:
+            yield (
+                (*program.where, "signed"),
+                "signed events",
+                "use signed: false and a broker that only the utility can write to",
+            )
+        for key in ("simple_levels", "alerts"):
+            if getattr(program.entry, key):
+                yield (
+                    (*program.where, key),
+                    "demand response by levels and alerts",
+                    f"remove {key}: this version obeys import capacity limits",
+                )
+        if program.entry.on_link_loss is not None:
+            yield (
+                (*program.where, "on_link_loss"),
+                "a limit on loss of the utility's link",
+                "remove it: an event then holds until its own end",
+            )
+
+
+def _commands(draft: Draft) -> Iterator[tuple[Where, str, str]]:
+    if draft.commands is not None and draft.commands.issuers:
+        yield (
+            ("commands", "issuers"),
+            "signed commands",
+            "remove the issuers; `unsigned: mtls` takes commands over TLS with our certificate",
+        )
+    if draft.policy is not None and draft.policy.name != "fair":
+        yield (
+            ("policy", "name"),
+            f"the policy {draft.policy.name}",
+            "use fair, with weight and tier",
+        )

@@ -1,0 +1,113 @@
+"""What is allowed and yet worth a word: `edgectl check` shows it, nothing is refused for it."""
+
+from collections.abc import Iterator
+
+from edgectl.control.static import StaticProof
+from edgectl.errors import Finding
+from edgectl.model.settings import Settings, Unsigned
+from edgectl.model.site import Site
+from edgectl.sitefile.draft import Draft
+from edgectl.sitefile.source import did_you_mean
+
+
+def warnings_of(
+    draft: Draft, site: Site, settings: Settings, proof: StaticProof
+) -> Iterator[Finding]:
+    """Everything that a careful colleague would ask about."""
+    yield from _commands(draft, settings)
+    yield from _tree(draft)
+    yield from _watchdogs(draft, site, proof)
+    yield from _unused(draft, site)
+    yield from _stale_acceptances(draft, proof)
+
+
+def _commands(draft: Draft, settings: Settings) -> Iterator[Finding]:
+    where = ("commands", "unsigned")
+    unsigned = settings.commands.unsigned
+    if unsigned is Unsigned.LOOPBACK:
+        yield draft.source.finding(
+            where,
+            code="unsigned_loopback",
+            message="whoever can log in on this machine can send commands and events unsigned",
+            remedy="keep it for trials; on a live site write never or mtls",
+        )
+        if settings.mqtt is not None and not all(b.loopback for b in settings.mqtt.brokers):
+            yield draft.source.finding(
+                where,
+                code="unsigned_loopback",
+                message="a broker is not on 127.0.0.1 or ::1: what comes from it is refused",
+                remedy="write mtls, or name the broker by the number 127.0.0.1",
+            )
+    elif unsigned is Unsigned.NEVER and settings.mqtt is not None:
+        yield draft.source.finding(
+            where,
+            code="no_commands",
+            message="unsigned commands and events are refused, and this version reads no signed "
+            "ones: nobody can command this site over MQTT",
+            remedy="write unsigned: mtls if the broker can be trusted",
+        )
+
+
+def _tree(draft: Draft) -> Iterator[Finding]:
+    metered = {placed.entry.node for placed in draft.meters}
+    for where, row in draft.rows("nodes"):
+        if row.get("limit_a") is None and row.get("limit_va") is None:
+            yield draft.source.finding(
+                where,
+                code="no_limit",
+                message=f"{row.get('id')} has no limit of its own",
+                remedy="add limit_a or limit_va if a fuse or breaker stands there",
+            )
+        if row.get("base_max_a") is None and row.get("id") in metered:
+            yield draft.source.finding(
+                where,
+                code="no_base_max",
+                message=f"{row.get('id')} has a meter and no base_max_a: when the meter is lost, "
+                "its base load counts as 0",
+                remedy="add base_max_a, the most that loads other than chargers draw there",
+            )
+    if not metered:
+        yield draft.source.finding(
+            ("meters",),
+            code="no_meter",
+            message="the site has no meter: base_max_a counts all the time",
+            remedy="add a meter at the grid connection, so that the room that is free can be used",
+        )
+
+
+def _watchdogs(draft: Draft, site: Site, proof: StaticProof) -> Iterator[Finding]:
+    root = proof.nodes[site.nodes[0].id]
+    places = {placed.entry.id: placed.where for placed in draft.evses}
+    for evse in root.unwatched:
+        nodes = [node for node, figures in proof.nodes.items() if evse in figures.unwatched]
+        yield draft.source.finding(
+            (*places[evse], "profile"),
+            code="no_watchdog",
+            message=f"{evse} keeps its last value for ever when the gateway dies; it counts with "
+            f"its hardware maximum at {', '.join(nodes)}",
+            remedy="use a charger with a watchdog where the room is short",
+        )
+
+
+def _unused(draft: Draft, site: Site) -> Iterator[Finding]:
+    used = {evse.link for evse in site.evses} | {meter.link for meter in site.meters}
+    for placed in draft.links:
+        if placed.entry.id not in used:
+            yield draft.source.finding(
+                placed.where,
+                code="unused_link",
+                message=f"no meter and no EVSE uses the link {placed.entry.id}",
+                remedy="remove it, or name it where it belongs",
+            )
+
+
+def _stale_acceptances(draft: Draft, proof: StaticProof) -> Iterator[Finding]:
+    known = {risk.name for risk in proof.risks}
+    for position, name in enumerate(draft.accept_risks):
+        if name not in known:
+            yield draft.source.finding(
+                ("accept_risks", position),
+                code="no_such_risk",
+                message=f"this site has no risk {name}{did_you_mean(name, known)}",
+                remedy="remove it, so that the risk is named when it comes back",
+            )

@@ -1,0 +1,115 @@
+"""The allocation kernel against plain Python doing the same: all of it, handing out included."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from math import inf
+
+from edgectl import _kernel
+from edgectl.control.kernel import Allocator
+from edgectl.model.allocation import Outcome
+from tests.bench import plain
+from tests.bench.depots import depot
+from tests.bench.measure import Figure, median_s
+from tests.oracle.problem import Problem
+
+INSTANCES = 12
+
+
+def figures() -> Iterator[Figure]:
+    per_evse = {}
+    for size in (10, 100, 1_000, 10_000):
+        instances = INSTANCES if size < 10_000 else 4
+        problems = [depot(seed, evses=size) for seed in range(instances)]
+        bare = median_s(_call, [_bare(problem) for problem in problems])
+        door = median_s(_call, [_through_the_door(problem) for problem in problems])
+        reference = median_s(_call, [_plain(problem) for problem in problems], budget_s=1.0)
+        per_evse[size] = bare / size
+        name = f"kernel.{size}"
+        yield Figure(f"{name}", bare * 1e6, "us", reference / bare, "plain Python")
+        yield Figure(f"{name}.per_evse", bare / size * 1e9, "ns")
+        yield Figure(f"{name}.with_wrapper", door * 1e6, "us", reference / door, "plain Python")
+        yield Figure(f"{name}.plain_python", reference * 1e6, "us", 1.0, "plain Python")
+    yield Figure(
+        "kernel.scaling_100_to_10000",
+        per_evse[10_000] / per_evse[100],
+        "x",
+        per_evse[100] / per_evse[10_000],
+        "time per EVSE at 100",
+    )
+
+
+def allocator(problem: Problem) -> Allocator:
+    return Allocator(
+        parents=[node.parent for node in problem.nodes],
+        evse_nodes=[evse.node for evse in problem.evses],
+        evse_phases=[evse.phases for evse in problem.evses],
+    )
+
+
+def _call(call: Callable[[], object]) -> object:
+    return call()
+
+
+def _plain(problem: Problem) -> Callable[[], object]:
+    compiled = plain.Compiled(problem)
+    return lambda: plain.allocate(compiled, problem)
+
+
+def _through_the_door(problem: Problem) -> Callable[[], Outcome]:
+    compiled = allocator(problem)
+    nodes, evses = problem.nodes, problem.evses
+    ceiling_a, ceiling_va = [n.ceiling_a for n in nodes], [n.ceiling_va for n in nodes]
+    base_a, base_va = [n.base_a for n in nodes], [n.base_va for n in nodes]
+    voltage_v = [n.voltage_v for n in nodes]
+    weight, tier = [e.weight for e in evses], [e.tier for e in evses]
+    min_a, max_a = [e.min_a for e in evses], [e.max_a for e in evses]
+    step_a, pause_a = [e.step_a for e in evses], [e.pause_a for e in evses]
+    allowed = [e.allowed for e in evses]
+    return lambda: compiled.solve(
+        ceiling_a=ceiling_a,
+        ceiling_va=ceiling_va,
+        base_a=base_a,
+        base_va=base_va,
+        voltage_v=voltage_v,
+        weight=weight,
+        tier=tier,
+        min_a=min_a,
+        max_a=max_a,
+        step_a=step_a,
+        pause_a=pause_a,
+        allowed=allowed,
+        queue=problem.queue,
+    )
+
+
+def _bare(problem: Problem) -> Callable[[], int]:
+    """The kernel on arrays that are filled already."""
+    nodes, evses = problem.nodes, problem.evses
+    m, n = len(nodes), len(evses)
+    kernel = _kernel.Kernel(
+        array("i", [-1 if node.parent is None else node.parent for node in nodes]),
+        array("i", [evse.node for evse in evses]),
+        array("i", [sum(1 << (p - 1) for p in evse.phases) for evse in evses]),
+    )
+    ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
+    arguments = (
+        array("d", [inf if c is None else c for c in ceilings]),
+        array("d", [b for node in nodes for b in (*node.base_a, node.base_va)]),
+        array("d", [v for node in nodes for v in node.voltage_v]),
+        array("d", [evse.weight for evse in evses]),
+        array("i", [0] * n),
+        array("d", [evse.min_a for evse in evses]),
+        array("d", [evse.max_a for evse in evses]),
+        array("d", [evse.step_a for evse in evses]),
+        array("d", [evse.pause_a for evse in evses]),
+        array("i", [0] * (n + 1)),
+        array("d"),
+        array("i", problem.queue),
+        array("d", bytes(8 * n)),
+        array("i", bytes(4 * n)),
+        array("i", bytes(4 * n)),
+        array("i", bytes(4 * n)),
+        array("i", bytes(4 * n)),
+        array("d", bytes(32 * m)),
+    )
+    return lambda: kernel.solve(*arguments)

@@ -1,0 +1,120 @@
+"""`edgectl run` as its own process: what it refuses, and that it starts, answers and stops."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgectl.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+Captured = pytest.CaptureFixture[str]
+
+SITE = """\
+site: {id: t, region: r, timezone: Europe/Berlin, voltage_v: 230, mode: control}
+nodes:
+  - {id: grid, limit_a: [200, 200, 200], base_max_a: [10, 10, 10]}
+links:
+  - {id: lan1, kind: tcp, host: 127.0.0.1, port: 1}
+evses:
+  - {id: bay01, node: grid, profile: phoenix-charx-sec, link: lan1, unit: 255, connector: 1,
+     phases: [1, 2, 3], connection: line_to_neutral, max_a: 32}
+"""
+
+
+def _run(config: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        *("run", "--config", str(config), "--state", str(folder / "state")),
+        *("--socket", str(folder / "edgectl.sock"), *more),
+    ]
+
+
+def test_a_site_file_that_is_not_there(tmp_path: Path, capsys: Captured) -> None:
+    assert main(_run(tmp_path / "none.yaml", tmp_path)) == 2
+    assert "none.yaml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_site_file_is_said_with_its_lines_and_nothing_starts(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    config = tmp_path / "site.yaml"
+    config.write_text(SITE.replace("node: grid", "node: gird").replace("port: 1", "port: x"))
+    assert main(_run(config, tmp_path, "--json")) == 2
+    shown = capsys.readouterr()
+    errors = json.loads(shown.out)["errors"]
+    assert {error["line"] for error in errors} == {5, 7}
+    assert "site.yaml:7" in shown.err
+    assert [path.name for path in tmp_path.iterdir()] == ["site.yaml"]
+
+
+def test_an_unaccepted_risk_is_refused_by_name(tmp_path: Path, capsys: Captured) -> None:
+    config = tmp_path / "site.yaml"
+    config.write_text(SITE.replace("[200, 200, 200]", "[14, 14, 14]"))
+    assert main(_run(config, tmp_path)) == 1
+    what, remedy = capsys.readouterr().err.splitlines()
+    assert "leaves risks that nobody accepted" in what
+    assert "accept_risks: [" in remedy
+    assert [path.name for path in tmp_path.iterdir()] == ["site.yaml"]
+
+
+def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> None:
+    config = tmp_path / "site.yaml"
+    config.write_text(SITE)
+    words = [sys.executable, "-m", "edgectl.cli.main"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    log = (tmp_path / "log").open("w+")
+    daemon = subprocess.Popen(
+        [*words, *_run(config, tmp_path)], stderr=log, stdout=log, env=environment
+    )
+    try:
+        socket = str(tmp_path / "edgectl.sock")
+        answer = _until_it_answers(["status", "--json", "--socket", socket], daemon, log.name)
+        assert answer["site"] == "t"
+        assert answer["evses"]["bay01"]["state"] == "silent"
+        second = subprocess.run(
+            [*words, *_run(config, tmp_path)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=60,
+        )
+        assert second.returncode == 4
+        assert "another edgectl daemon already serves" in second.stderr
+        assert "Traceback" not in second.stderr
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=60) == 0
+    finally:
+        if daemon.poll() is None:
+            daemon.kill()
+            daemon.wait()
+        log.close()
+    assert not (tmp_path / "edgectl.sock").exists()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {"started", "stopping"} <= {line["event"] for line in lines}
+
+
+def _until_it_answers(
+    words: list[str], daemon: "subprocess.Popen[bytes]", log: str
+) -> dict[str, Any]:
+    for _ in range(300):
+        asked = subprocess.run(
+            [sys.executable, "-m", "edgectl.cli.main", *words],
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+            timeout=60,
+        )
+        if asked.returncode == 0:
+            answer: dict[str, Any] = json.loads(asked.stdout)
+            return answer
+        assert daemon.poll() is None, Path(log).read_text()
+        time.sleep(0.1)
+    pytest.fail("the daemon never answered: " + Path(log).read_text())

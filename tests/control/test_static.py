@@ -1,0 +1,257 @@
+"""S20 and S22 by hand: small sites whose sums can be done in the head."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgectl.control.static import (
+    LinkTiming,
+    StaticProof,
+    base_worst_a,
+    evses_below,
+    physics_s,
+    prove,
+)
+from edgectl.model.site import (
+    ChargerTraits,
+    Evse,
+    KeepAlive,
+    Link,
+    LinkKind,
+    Meter,
+    Mode,
+    Node,
+    Site,
+)
+from edgectl.units import EvseId, LinkId, MeterId, NodeId
+
+GRID, PANEL, SUB = NodeId("grid"), NodeId("panel"), NodeId("sub")
+LAN = LinkId("lan")
+WATCHED = ChargerTraits(
+    hardware_max_a=32.0,
+    keepalive=KeepAlive.REWRITE,
+    watchdog_s=60.0,
+    failsafe_a=6.0,
+    boot_a=10.0,
+    settle_s=10.0,
+    pause_settle_s=6.0,
+    poll_s=2.0,
+)
+BARE = replace(WATCHED, keepalive=KeepAlive.NONE, watchdog_s=None, failsafe_a=0.0, boot_a=0.0)
+TIMING = {LAN: LinkTiming(write_s=0.1, timeout_s=1.0)}
+
+
+def evse(
+    name: str,
+    *,
+    node: NodeId = GRID,
+    phases: tuple[int, ...] = (1, 2, 3),
+    traits: ChargerTraits = WATCHED,
+    link: LinkId = LAN,
+    unit: int = 1,
+) -> Evse:
+    return Evse(
+        id=EvseId(name),
+        node=node,
+        profile="any",
+        link=link,
+        unit=unit,
+        connector=1,
+        phases=phases,
+        max_a=16.0,
+        traits=traits,
+    )
+
+
+def site(*evses: Evse, nodes: tuple[Node, ...], meters: tuple[Meter, ...] = ()) -> Site:
+    links = sorted({one.link for one in evses} | {LAN})
+    return Site(
+        id="s",
+        region="r",
+        timezone="UTC",
+        voltage_v=200.0,
+        mode=Mode.CONTROL,
+        nodes=nodes,
+        meters=meters,
+        evses=evses,
+        links=tuple(Link(id=link, kind=LinkKind.TCP, host=link, port=502) for link in links),
+    )
+
+
+def meter(node: NodeId, *, poll_s: float) -> Meter:
+    return Meter(id=MeterId(f"m-{node}"), node=node, profile="any", link=LAN, unit=9, poll_s=poll_s)
+
+
+def grid(limit_a: float, *, base_a: float = 0.0, trip_s: float | None = None) -> Node:
+    return Node(
+        id=GRID,
+        parent=None,
+        limit_a=(limit_a, limit_a, limit_a),
+        base_max_a=(base_a, base_a, base_a),
+        trip_s=trip_s,
+    )
+
+
+def names(proof: StaticProof) -> list[str]:
+    return [risk.name for risk in proof.risks]
+
+
+def test_s22_sums_are_failsafe_and_boot_currents() -> None:
+    proof = prove(site(evse("a"), evse("b"), nodes=(grid(50.0, base_a=30.0),)), link_timing=TIMING)
+    figures = proof.nodes[GRID]
+    assert figures.failsafe_a == (12.0, 12.0, 12.0)
+    assert figures.return_a == (20.0, 20.0, 20.0)
+    assert figures.base_max_a == (30.0, 30.0, 30.0)
+    assert figures.short_a == (0.0, 0.0, 0.0)
+    assert proof.risks == ()
+
+
+def test_s22_gateways_dead_is_short_by_what_does_not_fit() -> None:
+    traits = replace(WATCHED, failsafe_a=8.0, boot_a=0.0)
+    two = (evse("a", traits=traits), evse("b", traits=traits, phases=(2,)))
+    proof = prove(site(*two, nodes=(grid(40.0, base_a=30.0),)), link_timing=TIMING)
+    assert proof.nodes[GRID].short_a == (0.0, 6.0, 0.0)
+    assert names(proof) == ["gateways-dead/grid"]
+    assert "L2 is short of 6.0 A" in proof.risks[0].text
+    assert "L1" not in proof.risks[0].text
+
+
+def test_s22_power_returns_is_short_by_what_does_not_fit() -> None:
+    proof = prove(site(evse("a"), nodes=(grid(39.0, base_a=30.0),)), link_timing=TIMING)
+    assert proof.nodes[GRID].short_a == (1.0, 1.0, 1.0)
+    assert names(proof) == ["power-returns/grid"]
+
+
+def test_s22_no_watchdog_counts_hardware_maximum_in_both() -> None:
+    proof = prove(site(evse("a", traits=BARE), nodes=(grid(30.0),)), link_timing=TIMING)
+    figures = proof.nodes[GRID]
+    assert (figures.failsafe_a[0], figures.return_a[0]) == (32.0, 32.0)
+    assert figures.unwatched == (EvseId("a"),)
+    assert names(proof) == ["gateways-dead/grid", "power-returns/grid"]
+    assert "a" in proof.risks[0].text.split("hardware maximum: ")[1]
+
+
+def test_s22_sums_go_up_the_tree_with_worst_base_of_all_below() -> None:
+    nodes = (
+        grid(100.0, base_a=10.0),
+        Node(id=PANEL, parent=GRID, limit_a=(50.0, None, None), base_max_a=(5.0, 6.0, 7.0)),
+        Node(id=SUB, parent=PANEL, base_max_a=(1.0, 1.0, 1.0)),
+    )
+    all_of_it = site(
+        evse("a", node=SUB, phases=(2, 1)), evse("b", node=PANEL), evse("c"), nodes=nodes
+    )
+    proof = prove(all_of_it, link_timing=TIMING)
+    assert base_worst_a(all_of_it, GRID) == (16.0, 17.0, 18.0)
+    assert base_worst_a(all_of_it, PANEL) == (6.0, 7.0, 8.0)
+    assert proof.nodes[SUB].failsafe_a == (6.0, 6.0, 0.0)
+    assert proof.nodes[PANEL].failsafe_a == (12.0, 12.0, 6.0)
+    assert proof.nodes[GRID].failsafe_a == (18.0, 18.0, 12.0)
+    assert [one.id for one in evses_below(all_of_it, PANEL)] == ["a", "b"]
+
+
+def test_s22_va_row_counts_nominal_voltage_times_1_1() -> None:
+    node = Node(id=GRID, parent=None, limit_va=9000.0, base_max_a=(5.0, 5.0, 5.0))
+    proof = prove(site(evse("a"), nodes=(node,)), link_timing=TIMING)
+    figures = proof.nodes[GRID]
+    # 200 V x 1.10 = 220 V: base 15 A, EVSE 30 A over the phases
+    assert figures.base_max_va == pytest.approx(3300.0)
+    assert figures.failsafe_va == pytest.approx(18.0 * 220.0)
+    assert figures.return_va == pytest.approx(6600.0)
+    assert figures.short_va == pytest.approx(900.0)
+    assert names(proof) == ["power-returns/grid"]
+    assert "0.9 kVA = 1.4 A on each phase" in proof.risks[0].text
+
+
+def test_s22_phase_without_limit_is_never_short() -> None:
+    node = Node(id=GRID, parent=None, limit_a=(5.0, None, None))
+    proof = prove(site(evse("a"), nodes=(node,)), link_timing=TIMING)
+    assert proof.nodes[GRID].short_a == (5.0, 0.0, 0.0)
+
+
+def test_s22_limit_of_zero_is_a_limit() -> None:
+    proof = prove(site(evse("a"), nodes=(grid(0.0),)), link_timing=TIMING)
+    assert proof.nodes[GRID].short_a == (10.0, 10.0, 10.0)
+
+
+def test_s22_risk_is_open_until_accepted_by_name() -> None:
+    proof = prove(site(evse("a", traits=BARE), nodes=(grid(30.0),)), link_timing=TIMING)
+    left = proof.open_risks(frozenset({"gateways-dead/grid", "no-such/risk"}))
+    assert [risk.name for risk in left] == ["power-returns/grid"]
+    assert proof.open_risks(frozenset(names(proof))) == ()
+
+
+def test_s20_metered_node() -> None:
+    one = site(evse("a"), nodes=(grid(50.0),), meters=(meter(GRID, poll_s=0.5),))
+    # poll 0.5 + 0.15 + (1 write 0.1 + timeout 1 + settle 10)
+    assert physics_s(one, GRID, link_timing=TIMING) == pytest.approx(11.75)
+    assert physics_s(one, GRID, link_timing=TIMING, poll_s=15.0) == pytest.approx(26.25)
+
+
+def test_s20_node_without_meter_waits_for_the_slowest_poll_of_its_evses() -> None:
+    two = site(
+        evse("a"), evse("b", traits=replace(WATCHED, poll_s=3.0), unit=2), nodes=(grid(50.0),)
+    )
+    # poll 3 + 0.15 + (2 writes 0.2 + timeout 1 + settle 10)
+    assert physics_s(two, GRID, link_timing=TIMING) == pytest.approx(14.35)
+
+
+def test_s20_every_evse_of_the_link_is_written_first_also_those_elsewhere() -> None:
+    nodes = (grid(50.0), Node(id=PANEL, parent=GRID))
+    both = site(
+        evse("a", node=PANEL),
+        *(evse(f"b{n}", unit=n) for n in range(2, 6)),
+        nodes=nodes,
+        meters=(meter(PANEL, poll_s=1.0),),
+    )
+    assert physics_s(both, PANEL, link_timing=TIMING) == pytest.approx(1 + 0.15 + 0.5 + 1 + 10)
+
+
+def test_s20_minimum_write_interval_holds_once_for_each_evse_of_a_unit() -> None:
+    slow = replace(WATCHED, min_write_interval_s=5.0)
+    side_by_side = site(
+        evse("a", traits=slow, unit=1),
+        evse("b", traits=slow, unit=2),
+        nodes=(grid(50.0),),
+        meters=(meter(GRID, poll_s=1.0),),
+    )
+    assert physics_s(side_by_side, GRID, link_timing=TIMING) == pytest.approx(17.35)
+    one_unit = replace(
+        side_by_side, evses=tuple(replace(one, unit=1) for one in side_by_side.evses)
+    )
+    assert physics_s(one_unit, GRID, link_timing=TIMING) == pytest.approx(22.35)
+
+
+def test_s20_greatest_over_the_evses_not_the_sum_of_greatest() -> None:
+    fast = LinkId("fast")
+    timing = {LAN: LinkTiming(write_s=2.0, timeout_s=3.0), fast: LinkTiming(0.1, 0.5)}
+    quick_link = evse("a", link=fast, traits=replace(WATCHED, settle_s=11.0))
+    quick_car = evse("b", traits=replace(WATCHED, settle_s=3.0, pause_settle_s=2.0))
+    two = site(quick_link, quick_car, nodes=(grid(50.0),), meters=(meter(GRID, poll_s=1.0),))
+    # behind the quick link 0.1 + 0.5 + 11 = 11.6 s, behind the slow one 2 + 3 + 3 = 8 s
+    assert physics_s(two, GRID, link_timing=timing) == pytest.approx(12.75)
+
+
+def test_s20_pause_counts_where_it_is_slower() -> None:
+    one = site(
+        evse("a", traits=replace(WATCHED, settle_s=3.0, pause_settle_s=6.0)),
+        nodes=(grid(50.0),),
+        meters=(meter(GRID, poll_s=1.0),),
+    )
+    assert physics_s(one, GRID, link_timing=TIMING) == pytest.approx(8.25)
+
+
+def test_s20_node_without_evses_has_none() -> None:
+    nodes = (grid(50.0), Node(id=PANEL, parent=GRID, trip_s=0.1))
+    proof = prove(
+        site(evse("a"), nodes=nodes, meters=(meter(PANEL, poll_s=1.0),)), link_timing=TIMING
+    )
+    assert proof.nodes[PANEL].physics_s is None
+    assert proof.risks == ()
+
+
+@pytest.mark.parametrize(("trip_s", "risky"), [(13.0, True), (13.3, False), (None, False)])
+def test_s20_is_held_against_the_breaker(trip_s: float | None, *, risky: bool) -> None:
+    one = site(evse("a"), nodes=(grid(50.0, trip_s=trip_s),))
+    proof = prove(one, link_timing=TIMING)
+    assert proof.nodes[GRID].physics_s == pytest.approx(13.25)
+    assert names(proof) == (["slower-than-trip/grid"] if risky else [])

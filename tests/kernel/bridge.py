@@ -1,0 +1,31 @@
+"""Hands a test's problem to the product."""
+
+from edgectl.control.kernel import Allocator
+from edgectl.model.allocation import Outcome
+from tests.oracle.problem import Problem
+
+
+def compile_site(problem: Problem) -> Allocator:
+    return Allocator(
+        parents=[node.parent for node in problem.nodes],
+        evse_nodes=[evse.node for evse in problem.evses],
+        evse_phases=[evse.phases for evse in problem.evses],
+    )
+
+
+def solve(problem: Problem, allocator: Allocator | None = None) -> Outcome:
+    return (allocator or compile_site(problem)).solve(
+        ceiling_a=[node.ceiling_a for node in problem.nodes],
+        ceiling_va=[node.ceiling_va for node in problem.nodes],
+        base_a=[node.base_a for node in problem.nodes],
+        base_va=[node.base_va for node in problem.nodes],
+        voltage_v=[node.voltage_v for node in problem.nodes],
+        weight=[evse.weight for evse in problem.evses],
+        tier=[evse.tier for evse in problem.evses],
+        min_a=[evse.min_a for evse in problem.evses],
+        max_a=[evse.max_a for evse in problem.evses],
+        step_a=[evse.step_a for evse in problem.evses],
+        pause_a=[evse.pause_a for evse in problem.evses],
+        allowed=[evse.allowed for evse in problem.evses],
+        queue=problem.queue,
+    )

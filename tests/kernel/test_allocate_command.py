@@ -1,0 +1,306 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgectl.contract.allocate import Answer, Failure, Problem, answer_to, schemas
+from edgectl.model.decision import ReasonCode
+from tests.kernel.bridge import solve
+from tests.oracle.problem import Problem as Site
+from tests.oracle.problem import random_problem
+
+EXAMPLE = """
+{"nodes": [{"id": "grid", "parent": null, "ceiling_a": [400, 400, 400], "ceiling_va": null,
+            "base_a": [35.0, 28.5, 31.0]}],
+ "evses": [{"id": "e1", "node": "grid", "phases": [1, 2, 3], "connection": "line_to_neutral",
+            "weight": 1.0, "tier": 0, "min_a": 6.0, "max_a": 32.0, "step_a": 0.0}],
+ "voltage_v": 230.0}
+"""
+
+
+def problem(**changes: Any) -> dict[str, Any]:
+    """The example with keys of its EVSE changed; None takes one out."""
+    made: dict[str, Any] = json.loads(EXAMPLE)
+    for key, value in changes.items():
+        if value is None:
+            del made["evses"][0][key]
+        else:
+            made["evses"][0][key] = value
+    return made
+
+
+def node_of(**changes: Any) -> dict[str, Any]:
+    made = problem()
+    made["nodes"][0] |= changes
+    return made
+
+
+def refusal(made: object) -> dict[str, Any]:
+    answer, good = answer_to(made if isinstance(made, bytes) else json.dumps(made))
+    assert not good
+    Failure.model_validate_json(json.dumps(answer))
+    error: dict[str, Any] = answer["error"]
+    return error
+
+
+def test_the_example_of_the_contract() -> None:
+    answer, good = answer_to(EXAMPLE)
+    assert good
+    assert answer == {
+        "setpoints_a": {"e1": 32.0},
+        "reasons": {"e1": {"code": "own_maximum"}},
+        "deficits": {},
+    }
+    Answer.model_validate_json(json.dumps(answer))
+
+
+def test_reasons_and_deficits_name_ids_and_phases() -> None:
+    made = node_of(ceiling_a=[50, 40, None])
+    made["evses"].append({**made["evses"][0], "id": "e2", "phases": [2]})
+    made["nodes"].append({"id": "shed", "parent": "grid", "ceiling_a": [None, 5, None]})
+    made["nodes"][1]["base_a"] = [0, 7.5, 0]
+    made["evses"].append({**made["evses"][0], "id": "e3", "node": "shed", "phases": [2]})
+    answer, good = answer_to(json.dumps(made))
+    assert good
+    assert answer == {
+        "setpoints_a": {"e1": 11.5, "e2": 0.0, "e3": 0.0},
+        "reasons": {
+            "e1": {"code": "node_ceiling", "node": "grid", "phase": 2},
+            "e2": {"code": "not_admitted", "node": "grid", "phase": 2},
+            "e3": {"code": "base_over_ceiling", "node": "shed", "phase": 2},
+        },
+        "deficits": {"shed": {"2": 2.5}},
+    }
+
+
+def test_optional_things_may_be_left_out() -> None:
+    made = problem(connection=None, weight=None, tier=None, step_a=None)
+    made["nodes"] = [{"id": "grid"}]
+    answer, _ = answer_to(json.dumps(made))
+    assert answer["setpoints_a"] == {"e1": 32.0}
+
+
+def test_base_va_is_the_sum_over_phases_unless_given() -> None:
+    va = 230.0 * (35.0 + 28.5 + 31.0)
+    ceiling_va = va + 3 * 230.0 * 10.0
+    answer, _ = answer_to(json.dumps(node_of(ceiling_va=ceiling_va)))
+    assert answer["setpoints_a"]["e1"] == pytest.approx(10.0, abs=1e-9)
+    assert answer["reasons"]["e1"] == {"code": "va_ceiling", "node": "grid", "phase": "va"}
+    answer, _ = answer_to(json.dumps(node_of(ceiling_va=ceiling_va, base_va=va + 690.0)))
+    assert answer["setpoints_a"]["e1"] == pytest.approx(9.0, abs=1e-9)
+
+
+def test_allowed_lists_may_stand_in_any_order() -> None:
+    answer, _ = answer_to(json.dumps(problem(step_a=[24, 0, 8, 16], max_a=20)))
+    assert answer["setpoints_a"] == {"e1": 16.0}
+
+
+def test_nothing_at_all_is_a_problem_too() -> None:
+    answer, good = answer_to('{"nodes": [], "evses": [], "voltage_v": 230}')
+    assert good
+    assert answer == {"setpoints_a": {}, "reasons": {}, "deficits": {}}
+
+
+@pytest.mark.parametrize(
+    ("made", "code", "element"),
+    [
+        (b"", "malformed", None),
+        (b"{", "malformed", None),
+        (b"\xff\xfe{", "malformed", None),
+        (b"[" * 100_000, "malformed", None),
+        (b'{"nodes": [], "nodes": [], "evses": [], "voltage_v": 230}', "malformed", None),
+        ([], "malformed", None),
+        (7, "malformed", None),
+        ({}, "missing_field", "nodes"),
+        ({**problem(), "colour": "red"}, "unknown_field", "colour"),
+        ({**problem(), "voltage_v": 0}, "out_of_range", "voltage_v"),
+        ({**problem(), "voltage_v": "230"}, "bad_value", "voltage_v"),
+        ({**problem(), "nodes": {}}, "bad_value", "nodes"),
+        ({**problem(), "nodes": [3]}, "bad_value", "nodes[0]"),
+        ({**problem(), "nodes": []}, "unknown_node", "e1"),
+        (node_of(colour="red"), "unknown_field", "grid"),
+        (node_of(id=""), "bad_value", ""),
+        (node_of(parent="moon"), "unknown_node", "grid"),
+        (node_of(parent="grid"), "cycle", "grid"),
+        (node_of(ceiling_a=[1, 2]), "bad_value", "grid"),
+        (node_of(ceiling_a=[1, 2, -3]), "out_of_range", "grid"),
+        (node_of(ceiling_a=[1, 2, True]), "bad_value", "grid"),
+        (node_of(ceiling_va=float("inf")), "not_finite", "grid"),
+        (node_of(base_a=[1, 2, float("nan")]), "not_finite", "grid"),
+        (node_of(base_a=[1, 2, None]), "bad_value", "grid"),
+        (node_of(base_a=[1e9, 1e9, 1e9]) | {"voltage_v": 1e6}, "out_of_range", "grid"),
+        (node_of(unbalance_a=10), "not_supported", "grid"),
+        (node_of(export_ceiling_a=[1, 1, 1]), "not_supported", "grid"),
+        (node_of(export_ceiling_va=1), "not_supported", "grid"),
+        (node_of(transformer={"winding": "delta-wye"}), "not_supported", "grid"),
+        (node_of(primary_ceiling_a=[1, 1, 1]), "not_supported", "grid"),
+        (problem(node="moon"), "unknown_node", "e1"),
+        (problem(phases=[]), "empty_phases", "e1"),
+        (problem(phases=[4]), "bad_value", "e1"),
+        (problem(phases=[1, 1]), "bad_value", "e1"),
+        (problem(phases="123"), "bad_value", "e1"),
+        (problem(connection="line_to_line", phases=[1, 2]), "not_supported", "e1"),
+        (problem(connection="wireless"), "bad_value", "e1"),
+        (problem(max_discharge_a=10), "not_supported", "e1"),
+        (problem(weight=0), "out_of_range", "e1"),
+        (problem(weight=-1), "out_of_range", "e1"),
+        (problem(weight=float("nan")), "not_finite", "e1"),
+        (problem(tier=-1), "out_of_range", "e1"),
+        (problem(tier=0.5), "bad_value", "e1"),
+        (problem(min_a=-1), "out_of_range", "e1"),
+        (problem(min_a=None), "missing_field", "e1"),
+        (problem(max_a=float("inf")), "not_finite", "e1"),
+        (problem(max_a=1e10), "out_of_range", "e1"),
+        (problem(max_a="32"), "bad_value", "e1"),
+        (problem(step_a=1e-4), "out_of_range", "e1"),
+        (problem(step_a=-1), "out_of_range", "e1"),
+        (problem(step_a=[]), "bad_value", "e1"),
+        (problem(step_a=[6, float("nan")]), "not_finite", "e1"),
+        (problem(step_a="fine"), "bad_value", "e1"),
+        (problem(pause_a=-1), "out_of_range", "e1"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_bad_problems_get_an_error_and_no_number(
+    made: object, code: str, element: str | None
+) -> None:
+    error = refusal(made)
+    assert (error["code"], error["element"]) == (code, element)
+    assert error["message"]
+
+
+def test_long_cycles_and_double_ids_are_named() -> None:
+    made = problem()
+    made["nodes"] += [{"id": "a", "parent": "c"}, {"id": "b", "parent": "a"}]
+    made["nodes"] += [{"id": "c", "parent": "b"}]
+    error = refusal(made)
+    assert error["code"] == "cycle"
+    assert error["message"] == "parents go round: a -> c -> b -> a"
+    made = problem()
+    made["evses"] *= 2
+    assert refusal(made)["element"] == "e1"
+    made = problem()
+    made["nodes"] *= 2
+    assert refusal(made)["code"] == "duplicate_id"
+
+
+def test_random_sites_get_the_same_through_json() -> None:
+    for seed in range(60):
+        site = random_problem(seed)
+        if any(len(set(node.voltage_v)) > 1 for node in site.nodes):
+            continue
+        answer, good = answer_to(_as_json(site))
+        assert good
+        queue = {f"e{i}": i for i in site.queue}
+        assert list(answer["setpoints_a"]) == list(queue)
+        ours = solve(site)
+        for name, i in queue.items():
+            assert answer["setpoints_a"][name] == ours.setpoint_a[i]
+            assert answer["reasons"][name]["code"] == ours.stops[i].code
+
+
+def test_every_reason_code_is_one_of_the_contract() -> None:
+    told = {code.value for code in list(ReasonCode)[:9]}
+    assert told == {
+        "own_maximum",
+        "node_ceiling",
+        "primary_ceiling",
+        "va_ceiling",
+        "unbalance",
+        "increment",
+        "not_admitted",
+        "base_over_ceiling",
+        "no_demand",
+    }
+
+
+def test_schemas_are_those_of_the_models() -> None:
+    assert schemas()["problem"] == Problem.model_json_schema()
+    assert set(schemas()) == {"problem", "answer", "error"}
+
+
+def test_a_file_is_answered_for_people_and_programs(tmp_path: Path) -> None:
+    path = tmp_path / "problem.json"
+    path.write_text(EXAMPLE)
+    done = _edgectl(str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["setpoints_a"] == {"e1": 32.0}
+    assert len(done.stdout.splitlines()) > 5
+
+
+def test_a_bad_file_is_exit_code_2_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "problem.json"
+    path.write_text("{")
+    done = _edgectl(str(path))
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "malformed"
+    missing = _edgectl(str(tmp_path / "none.json"))
+    assert missing.returncode == 2
+    assert "none.json cannot be read" in missing.stderr
+    assert "Traceback" not in done.stderr + missing.stderr
+
+
+def test_lines_are_answered_one_by_one_and_bad_ones_do_not_stop_them() -> None:
+    line = json.dumps(json.loads(EXAMPLE))
+    done = _edgectl("-", stdin=f"{line}\n{{\n\n{line}")
+    answers = [json.loads(answer) for answer in done.stdout.splitlines()]
+    assert done.returncode == 2
+    assert [min(answer) for answer in answers] == ["deficits", "error", "deficits"]
+    assert _edgectl("-", stdin=line).returncode == 0
+    assert _edgectl("-", stdin="").stdout == ""
+
+
+def test_an_answer_comes_before_the_next_line_is_sent() -> None:
+    line = json.dumps(json.loads(EXAMPLE)) + "\n"
+    with subprocess.Popen(
+        [*COMMAND, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["setpoints_a"] == {"e1": 32.0}
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+COMMAND = [sys.executable, "-m", "edgectl.cli.main", "allocate"]
+
+
+def _edgectl(target: str, *, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, target], input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+def _as_json(site: Site) -> str:
+    nodes = [
+        {
+            "id": f"n{n}",
+            "parent": None if node.parent is None else f"n{node.parent}",
+            "ceiling_a": node.ceiling_a,
+            "ceiling_va": node.ceiling_va,
+            "base_a": node.base_a,
+            "base_va": node.base_va,
+        }
+        for n, node in enumerate(site.nodes)
+    ]
+    evses = [
+        {
+            "id": f"e{i}",
+            "node": f"n{site.evses[i].node}",
+            "phases": sorted(site.evses[i].phases),
+            "weight": site.evses[i].weight,
+            "tier": site.evses[i].tier,
+            "min_a": site.evses[i].min_a,
+            "max_a": site.evses[i].max_a,
+            "step_a": list(site.evses[i].allowed) or site.evses[i].step_a,
+            "pause_a": site.evses[i].pause_a,
+        }
+        for i in site.queue
+    ]
+    return json.dumps({"nodes": nodes, "evses": evses, "voltage_v": 230.0})

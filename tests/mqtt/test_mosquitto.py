@@ -1,0 +1,224 @@
+"""Publisher, file outbox and MQTT adapter against a real broker that is cut, killed and stopped."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgectl.adapters.clock import SystemClock
+from edgectl.adapters.outbox import SqliteOutbox
+from edgectl.contract.messages import thin
+from edgectl.daemon.publisher import Publisher
+from edgectl.model.telemetry import Incoming
+from tests.mqtt.mosquitto import Line, Mosquitto, Seen, consumer, foreign_client, until
+from tests.mqtt.site import PREFIX, a_publisher, row
+from tests.mqtt.worlds import a_broker
+
+QUICK = {"backoff_first_s": 0.4, "backoff_cap_s": 1.0, "backfill_rows_per_s": 2000.0}
+
+
+@dataclass
+class Depot:
+    """A daemon's whole way to the region."""
+
+    mosquitto: Mosquitto
+    line: Line
+    seen: Seen
+    outbox: SqliteOutbox
+    publisher: Publisher
+    taken: list[Incoming] = field(default_factory=list)
+    appended: int = 0
+
+    async def append(self, count: int, topic: str = "telemetry") -> None:
+        for _ in range(count):
+            await self.outbox.append([row(self.appended, topic)])
+            self.appended += 1
+
+    async def connected(self) -> None:
+        await until(lambda: self.publisher.status.connected)
+
+    def all_arrived(self) -> bool:
+        return {body["seq"] for body in self.seen.rows} == set(range(1, self.appended + 1))
+
+
+@asynccontextmanager
+async def a_depot(
+    folder: Path, *, acl: str | None = None, protocol: str = "5", **pace: Any
+) -> AsyncIterator[Depot]:
+    mosquitto = Mosquitto(folder, acl=acl)
+    mosquitto.start()
+    line = Line(mosquitto.port)
+    await line.start()
+    outbox = await SqliteOutbox.open(folder / "outbox.db", thin=thin)
+    taken: list[Incoming] = []
+
+    async def take(message: Incoming) -> None:
+        taken.append(message)
+
+    broker = a_broker(line.port, protocol=protocol, timeout_s=2.0)
+    publisher = a_publisher(broker, outbox, SystemClock(), handler=take, **(QUICK | pace))
+    running = asyncio.create_task(publisher.run())
+    try:
+        async with consumer(mosquitto.port) as seen:
+            yield Depot(mosquitto, line, seen, outbox, publisher, taken)
+    finally:
+        publisher.stop()
+        await running
+        await outbox.close()
+        await line.end()
+        mosquitto.end()
+
+
+def in_depot(folder: Path, use: Callable[[Depot], Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        async with a_depot(folder, **options) as depot:
+            await use(depot)
+
+    asyncio.run(main())
+
+
+def lanes_never_go_back(seen: Seen) -> None:
+    for lane in ("live", "backfill"):
+        seqs = [body["seq"] for body in seen.fresh_rows() if body["lane"] == lane]
+        assert seqs == sorted(seqs)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_birth_telemetry_will_and_return(tmp_path: Path, protocol: str) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        await depot.append(5)
+        await until(depot.all_arrived)
+        (birth,) = depot.seen.bodies("/site")
+        assert [node["id"] for node in birth["nodes"]] == ["grid", "tx1"]
+        assert all(topic.startswith(PREFIX) for topic, _, _ in depot.seen.messages)
+
+        depot.line.open = False
+        depot.line.cut()
+        await until(lambda: depot.seen.bodies("/status")[-1]["state"] == "offline")
+        async with consumer(depot.mosquitto.port, identifier="late") as late:
+            await until(lambda: len(late.messages) >= 2)
+            held = {topic: retained for topic, _, retained in late.messages}
+            assert held == {PREFIX + "status": True, PREFIX + "site": True}
+            assert late.bodies("/status")[0]["version"] == "0.1.0"
+
+        depot.line.open = True
+        await until(lambda: depot.seen.bodies("/status")[-1]["state"] == "online")
+        await depot.append(5)
+        await until(depot.all_arrived)
+        lanes_never_go_back(depot.seen)
+
+    in_depot(tmp_path, use, protocol=protocol)
+
+
+def test_a_clean_stop_says_offline_and_leaves_it_retained(tmp_path: Path) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        await depot.append(3)
+        await until(depot.all_arrived)
+        depot.publisher.stop()
+        await until(lambda: depot.seen.bodies("/status")[-1]["state"] == "offline")
+        assert "since" in depot.seen.bodies("/status")[-1], "said by itself, not by the will"
+
+    in_depot(tmp_path, use)
+
+
+def test_a_topic_that_the_acl_denies_is_kept_until_it_is_allowed(tmp_path: Path) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        for _ in range(4):
+            await depot.append(1)
+            await depot.append(1, "event")
+        await until(lambda: len(depot.seen.bodies("/telemetry")) >= 4)
+        await until(lambda: PREFIX + "event" in depot.publisher.status.denied)
+        assert depot.seen.bodies("/event") == []
+        await until(lambda: depot.outbox.counts.waiting == 4)
+        depot.mosquitto.acl_file.write_text("topic readwrite #\n")
+        depot.mosquitto.send(signal.SIGHUP)
+        await until(depot.all_arrived)
+        await until(lambda: depot.outbox.counts.waiting == 0)
+        lanes_never_go_back(depot.seen)
+
+    acl = f"topic deny {PREFIX}event\ntopic readwrite #\n"
+    in_depot(tmp_path, use, acl=acl, denied_retry_s=0.3)
+
+
+def test_f18_killing_the_broker_loses_nothing_that_the_outbox_accepted(tmp_path: Path) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        for _ in range(3):
+            await depot.append(60)
+            # A killed broker forgets what waits in it, so the gateway must come back after the
+            # consumer; the rows that only the killed one had then come a second time.
+            depot.line.open = False
+            depot.mosquitto.kill()
+            await depot.append(40)
+            depot.mosquitto.start()
+            await depot.seen.hears(depot.mosquitto.port)
+            depot.line.open = True
+            await depot.connected()
+        await depot.append(20)
+        await until(depot.all_arrived)
+        assert len(depot.seen.fresh_rows()) == 320
+        lanes_never_go_back(depot.seen)
+        await until(lambda: depot.outbox.counts.waiting == 0)
+
+    in_depot(tmp_path, use)
+
+
+def test_a_silent_broker_is_left_and_taken_up_again(tmp_path: Path) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        await depot.append(20)
+        await until(depot.all_arrived)
+        depot.mosquitto.send(signal.SIGSTOP)
+        await depot.append(20)
+        await until(lambda: not depot.publisher.status.connected)
+        # An attempt to connect meets the same silence.
+        error = depot.publisher.status.last_error
+        await until(lambda: depot.publisher.status.last_error != error)
+        depot.mosquitto.send(signal.SIGCONT)
+        await until(depot.all_arrived)
+        lanes_never_go_back(depot.seen)
+
+    in_depot(tmp_path, use)
+
+
+def test_retained_truth_comes_at_every_connect_and_commands_that_waited_once(
+    tmp_path: Path,
+) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        async with foreign_client(depot.mosquitto.port) as utility:
+            await utility.publish(PREFIX + "dr/event/e1", b'{"id":"e1"}', qos=1, retain=True)
+            await until(lambda: len(depot.taken) == 1)
+            depot.line.open = False
+            depot.line.cut()
+            await until(lambda: not depot.publisher.status.connected)
+            await utility.publish(PREFIX + "command/pause", b"{}", qos=1)
+            depot.line.open = True
+            await until(lambda: len(depot.taken) == 3)
+        names = sorted(one.topic.removeprefix(PREFIX) for one in depot.taken)
+        assert names == ["command/pause", "dr/event/e1", "dr/event/e1"]
+        assert [one.retain for one in depot.taken if "command" in one.topic] == [False]
+
+    in_depot(tmp_path, use)
+
+
+def test_a_line_cut_again_and_again_loses_nothing(tmp_path: Path) -> None:
+    async def use(depot: Depot) -> None:
+        for _ in range(8):
+            await depot.connected()
+            await depot.append(25)
+            depot.line.cut()
+            await depot.append(5)
+        await until(depot.all_arrived)
+        assert len(depot.seen.fresh_rows()) == 240
+        lanes_never_go_back(depot.seen)
+
+    in_depot(tmp_path, use)

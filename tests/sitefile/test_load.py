@@ -1,0 +1,298 @@
+"""A good site file becomes the site that it describes."""
+
+from pathlib import Path
+
+import pytest
+
+from edgectl.errors import BadInput
+from edgectl.model.settings import (
+    BrokerAddress,
+    CommandSettings,
+    MqttProtocol,
+    MqttSettings,
+    Settings,
+    Unsigned,
+)
+from edgectl.model.site import Cap, KeepAlive, Link, LinkKind, Meter, Mode, Node, Program
+from edgectl.sitefile.load import load_site
+from tests.sitefile.sites import (
+    CONFIG,
+    GOOD,
+    PROFILES,
+    findings_in,
+    load_text,
+    marks,
+    spoil,
+)
+
+SKELETON = """\
+site: {id: depot-north, region: bay, timezone: America/Los_Angeles, voltage_v: 230, mode: control}
+nodes:
+  - {id: grid, limit_a: [400, 400, 400], base_max_a: [100, 100, 100], margin_a: 8, trip_s: 30}
+  - {id: tx1, parent: grid, limit_va: 150000, base_max_a: [20, 20, 20]}
+links:
+  - {id: lan1, kind: tcp, host: 10.0.0.21, port: 502}
+  - {id: bus1, kind: rtu, device: /dev/ttyUSB0, baud: 19200, parity: E}
+meters:
+  - {id: m-grid, node: grid, profile: janitza-umg96rm, link: bus1, unit: 1, sees: all, poll_s: 0.5,
+     phases: [1, 2, 3]}
+evses:
+  - {id: bay01, node: tx1, profile: phoenix-charx-sec, link: lan1, unit: 255, connector: 1,
+     phases: [1, 2, 3], connection: line_to_neutral, max_a: 32, failsafe_a: 6, boot_a: 32,
+     weight: 1, tier: 0}
+groups: {bays-east: [bay01]}
+caps:
+  - {node: grid, kw: 120, from: "16:00", to: "21:00", days: [mon, tue, wed, thu, fri]}
+programs:
+  - {id: prog-1, kind: mandatory, signed: false, default_unit: KW, reference_kw: 150,
+     minimum_kw: 12.6, below_minimum: obey,
+     simple_levels: {1: 70%, 2: 40%, 3: 0%},
+     alerts: {ALERT_GRID_EMERGENCY: 0%, ALERT_BLACK_START: 0%},
+     on_link_loss: {after_s: 120, limit_kw: 50, for_s: 7200}}
+policy: {name: fair}
+mqtt: {brokers: [{host: broker.region.example, port: 8883}], protocol: 5, ca: ca.pem, cert: gw.pem,
+       key: gw.key}
+commands:
+  unsigned: never
+  issuers: [{id: utility-x, rank: utility_mandatory, may: [limit, pause], nodes: [grid],
+             min_limit_a: 0, keys: [utility-x.jwk]}]
+accept_risks: []
+"""
+
+
+def test_site_is_what_the_file_says() -> None:
+    site = load_text(GOOD).site
+    assert (site.id, site.region, site.timezone) == ("s1", "r1", "Europe/Berlin")
+    assert (site.voltage_v, site.mode) == (230.0, Mode.CONTROL)
+    assert site.nodes == (
+        Node(
+            id=site.nodes[0].id,
+            parent=None,
+            limit_a=(100.0, 100.0, 100.0),
+            base_max_a=(20.0, 20.0, 20.0),
+            margin_a=2.0,
+            trip_s=30.0,
+        ),
+        Node(id=site.nodes[1].id, parent=site.nodes[0].id, limit_va=40000.0),
+    )
+    assert site.links[1] == Link(id=site.links[1].id, kind=LinkKind.TCP, host="10.0.0.22", port=502)
+    meter = site.meters[0]
+    assert meter == Meter(
+        id=meter.id,
+        node=site.nodes[0].id,
+        profile="janitza-umg96rm",
+        link=site.links[0].id,
+        unit=1,
+        poll_s=0.5,
+        refresh_s=meter.refresh_s,
+    )
+    assert [evse.id for evse in site.evses] == ["e1", "e2", "e3"]
+    assert [evse.phases for evse in site.evses] == [(1, 2, 3), (2, 3, 1), (3,)]
+    assert [evse.connector for evse in site.evses] == [1, 2, 1]
+    assert site.groups == {"all-bays": ("e1", "e2", "e3")}
+    assert site.caps == (
+        Cap(
+            node=site.nodes[0].id,
+            limit_w=20_000.0,
+            from_minute=960,
+            to_minute=1260,
+            days=frozenset({0, 4}),
+        ),
+    )
+    assert site.programs == (
+        Program(
+            id=site.programs[0].id,
+            mandatory=True,
+            default_unit="KW",
+            reference_w=60_000.0,
+            minimum_w=4_000.0,
+        ),
+    )
+
+
+def test_traits_come_from_profile_and_entry() -> None:
+    site = load_text(spoil("failsafe_a: 0", "failsafe_a: 0, watchdog_s: 20, poll_s: 4")).site
+    charx, _, keba = site.evses
+    assert (charx.traits.failsafe_a, charx.traits.boot_a) == (6.0, 6.0)
+    assert charx.traits.keepalive is KeepAlive.REWRITE
+    assert (keba.traits.failsafe_a, keba.traits.watchdog_s, keba.traits.poll_s) == (0.0, 20.0, 4.0)
+    assert keba.max_a == 16.0
+
+
+def test_unknown_boot_current_is_the_hardware_maximum() -> None:
+    site = load_text(spoil("max_a: 16, failsafe_a: 0, boot_a: 6", "max_a: 16")).site
+    keba = site.evses[2].traits
+    assert keba.boot_a == keba.hardware_max_a
+
+
+def test_parents_come_before_children() -> None:
+    text = GOOD.replace(
+        "  - {id: panel, parent: grid, limit_va: 40000, base_max_a: [0, 0, 0]}\n", ""
+    ).replace(
+        "nodes:\n",
+        "nodes:\n  - {id: sub, parent: panel, limit_va: 1000}\n"
+        "  - {id: panel, parent: grid, limit_va: 40000}\n",
+    )
+    assert [node.id for node in load_text(text).site.nodes] == ["grid", "panel", "sub"]
+
+
+def test_overrides_reach_the_devices() -> None:
+    text = spoil(
+        "poll_s: 0.5",
+        "overrides: {sign: -1, address_offset: -1, word_order: low}, phases: [2, 3, 1]",
+    ).replace("max_a: 16", "max_a: 16, overrides: {address_offset: 1}")
+    site = load_text(text).site
+    meter = site.meters[0]
+    assert (meter.sign, meter.address_offset, meter.word_order) == (-1, -1, "low")
+    assert (meter.phases, meter.poll_s) == ((2, 3, 1), 1.0)
+    assert site.evses[2].address_offset == 1
+
+
+def test_settings(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(GOOD + "accept_risks: [power-returns/grid]\n")
+    assert load_site(path, profile_dirs=[PROFILES]).settings == Settings(
+        mqtt=MqttSettings(
+            brokers=(BrokerAddress(host="broker.example", port=8883),),
+            protocol=MqttProtocol.V5,
+            ca=str(tmp_path / "ca.pem"),
+            cert=str(tmp_path / "gw.pem"),
+            key=str(tmp_path / "gw.key"),
+        ),
+        commands=CommandSettings(unsigned=Unsigned.MTLS),
+        accept_risks=frozenset({"power-returns/grid"}),
+    )
+
+
+def test_old_protocol_and_absolute_paths() -> None:
+    mqtt = load_text(spoil("ca: ca.pem", "protocol: 3.1.1, ca: /etc/ssl/ca.pem")).settings.mqtt
+    assert mqtt is not None
+    assert (mqtt.protocol, mqtt.ca) == (MqttProtocol.V311, "/etc/ssl/ca.pem")
+
+
+def test_site_without_broker() -> None:
+    text = GOOD[: GOOD.index("mqtt:")]
+    assert load_text(text).settings == Settings()
+
+
+def test_hash_changes_with_the_file_and_with_a_profile(tmp_path: Path) -> None:
+    own = tmp_path / "profiles"
+    own.mkdir()
+    site = tmp_path / "site.yaml"
+    site.write_text(GOOD)
+    first = load_site(site, profile_dirs=[own, PROFILES]).config_hash
+    assert load_site(site, profile_dirs=[PROFILES]).config_hash != ""
+    assert load_site(site, profile_dirs=[own, PROFILES]).config_hash == first
+    text = (PROFILES / "keba-p40.yaml").read_text()
+    (own / "keba-p40.yaml").write_text(text.replace("poll_s: 3.0", "poll_s: 4.0"))
+    changed = load_site(site, profile_dirs=[own, PROFILES])
+    assert changed.config_hash != first
+    assert changed.profiles["keba-p40"].transport.poll_s == 4.0
+    site.write_text(GOOD + "# a remark\n")
+    assert load_site(site, profile_dirs=[PROFILES]).config_hash != first
+
+
+def test_fault_in_a_profile_is_named_with_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "keba-p40.yaml").write_text("profile: keba-p40\nkind: charger\n")
+    (tmp_path / "other.yaml").write_text("not used: [")
+    site = tmp_path / "site.yaml"
+    site.write_text(GOOD)
+    with pytest.raises(BadInput) as caught:
+        load_site(site, profile_dirs=[tmp_path, PROFILES])
+    assert {finding.file for finding in caught.value.findings} == {str(tmp_path / "keba-p40.yaml")}
+
+
+@pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml"])
+def test_shipped_examples_are_safe_to_use(name: str) -> None:
+    loaded = load_site(CONFIG / name, profile_dirs=[PROFILES])
+    assert loaded.proof.risks == ()
+    assert len(loaded.proof.nodes) == len(loaded.site.nodes)
+
+
+def test_small_example_is_what_a_newcomer_needs() -> None:
+    site = load_site(CONFIG / "small-depot.yaml", profile_dirs=[PROFILES]).site
+    assert (len(site.evses), len(site.meters), len(site.nodes)) == (6, 1, 1)
+    assert {evse.profile for evse in site.evses} == {
+        "phoenix-charx-sec",
+        "keba-p40",
+        "webasto-next",
+    }
+
+
+def test_demo_example_is_too_small_for_all() -> None:
+    site = load_site(CONFIG / "demo-depot.yaml", profile_dirs=[PROFILES]).site
+    root, *feeders = site.nodes
+    assert len(site.evses) >= 12
+    assert {meter.node for meter in site.meters} == {node.id for node in site.nodes}
+    assert {node.parent for node in feeders} == {root.id}
+    limit_a = root.limit_a[0]
+    assert limit_a is not None
+    assert sum(evse.max_a for evse in site.evses) > 2 * limit_a
+    assert all(link.host == "127.0.0.1" for link in site.links)
+    assert all(evse.traits.watchdog_s == 20.0 for evse in site.evses)
+    assert [program.mandatory for program in site.programs] == [True]
+
+
+def test_skeleton_of_the_contract_names_what_is_not_there() -> None:
+    assert marks(findings_in(SKELETON)) == [
+        (7, "links[1].kind", "not_supported"),
+        (21, "programs[0].simple_levels", "not_supported"),
+        (22, "programs[0].alerts", "not_supported"),
+        (23, "programs[0].on_link_loss", "not_supported"),
+        (29, "commands.issuers", "not_supported"),
+    ]
+
+
+def test_skeleton_of_the_contract_without_those() -> None:
+    text = SKELETON.replace(
+        "kind: rtu, device: /dev/ttyUSB0, baud: 19200, parity: E", "kind: tcp, host: 10.0.0.9"
+    )
+    start, end = text.index(",\n     simple_levels"), text.index("}}\npolicy")
+    text = text[:start] + text[end + 1 :]
+    start, end = text.index("\n  issuers"), text.index("\naccept_risks")
+    loaded = load_text(text[:start] + text[end:])
+    assert loaded.proof.risks == ()
+    assert loaded.site.nodes[1].limit_va == 150_000.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "code"),
+    [
+        ("unsigned: mtls", "unsigned: loopback", 24, "unsigned_loopback"),
+        ("unsigned: mtls", "unsigned: never", 24, "no_commands"),
+        ("limit_va: 40000, ", "", 4, "no_limit"),
+        (", base_max_a: [20, 20, 20]", "", 3, "no_base_max"),
+        ("caps:", "accept_risks: [power-returns/gird]\ncaps:", 19, "no_such_risk"),
+        ("  - {id: lan3,", "  - {id: lan4, kind: tcp, host: h}\n  - {id: lan3,", 8, "unused_link"),
+    ],
+)
+def test_warnings(old: str, new: str, line: int, code: str) -> None:
+    warnings = load_text(spoil(old, new)).warnings
+    assert (line, code) in [(warning.line, warning.code) for warning in warnings]
+    assert all(warning.remedy for warning in warnings)
+
+
+def test_good_file_has_no_warnings() -> None:
+    assert load_text(GOOD).warnings == ()
+
+
+def test_site_without_meter_is_warned_of() -> None:
+    start, end = GOOD.index("meters:"), GOOD.index("evses:")
+    text = GOOD[:start] + GOOD[end:]
+    codes = [warning.code for warning in load_text(text).warnings]
+    assert codes == ["no_meter", "unused_link"]
+
+
+def test_charger_without_watchdog_is_named_with_its_nodes(tmp_path: Path) -> None:
+    text = (PROFILES / "keba-p40.yaml").read_text()
+    start, end = text.index("failsafe:\n"), text.index("keepalive:")
+    text = text[:start] + "failsafe: none\n" + text[end:]
+    keepalive = text[text.index("keepalive:") :].split("\n")[0]
+    (tmp_path / "keba-p40.yaml").write_text(text.replace(keepalive, "keepalive: {kind: none}"))
+    site = tmp_path / "site.yaml"
+    site.write_text(GOOD.replace("failsafe_a: 0, boot_a: 6", "boot_a: 6"))
+    loaded = load_site(site, profile_dirs=[tmp_path, PROFILES])
+    assert [(warning.line, warning.code) for warning in loaded.warnings] == [(16, "no_watchdog")]
+    assert "e3" in loaded.warnings[0].message
+    assert loaded.warnings[0].message.endswith("hardware maximum at grid")
+    assert loaded.proof.nodes[loaded.site.nodes[0].id].failsafe_a == (12.0, 12.0, 28.0)

@@ -1,0 +1,187 @@
+"""The whole daemon and a simulated depot on a virtual clock, with everything in memory."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgectl.clock import Instant
+from edgectl.contract.messages import thin
+from edgectl.daemon.assemble import Ports, assemble
+from edgectl.daemon.lifecycle import Daemon
+from edgectl.model.modbus import Line
+from edgectl.model.record import TickRecord
+from edgectl.model.site import Link
+from edgectl.model.snapshot import Snapshot
+from edgectl.model.state import State
+from edgectl.simulator.depot import Depot, Scenario, build_depot
+from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory_line import MemoryLine
+from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.virtual_time import VirtualClock
+from edgectl.sitefile.load import LoadedSite, load_site
+from edgectl.units import LinkId
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+class StillWatchdog:
+    """Counts what the service manager would hear."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.fed = 0
+
+    def ready(self) -> None:
+        self.said.append("ready")
+
+    def feed(self) -> None:
+        self.fed += 1
+
+    def status(self, text: str) -> None:
+        self.said.append(text)
+
+    def stopping(self) -> None:
+        self.said.append("stopping")
+
+
+class KeptCrashes:
+    """Keeps crash records in a list."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def keep(self, *, snapshot: Snapshot, state: State, now: Instant, error: str) -> None:
+        assert snapshot.site.id
+        assert state is not None
+        assert now is not None
+        self.errors.append(error)
+
+
+@dataclass
+class Whole:
+    """One run: everything that a test may look at or turn."""
+
+    loaded: LoadedSite
+    clock: VirtualClock
+    depot: Depot
+    broker: MemoryBroker
+    store: MemoryStore
+    outbox: MemoryOutbox
+    watchdog: StillWatchdog
+    crashes: KeptCrashes
+    daemon: Daemon
+    lines: dict[LinkId, MemoryLine]
+    records: list[TickRecord] = field(default_factory=list)
+
+    def latest(self) -> TickRecord:
+        record = self.daemon.tick.latest
+        assert record is not None
+        return record
+
+    async def until(self, mono_s: float) -> None:
+        await self.clock.sleep_until(mono_s)
+
+
+def loaded_site(name: str = "demo-depot.yaml") -> LoadedSite:
+    return load_site(CONFIG / name)
+
+
+def build(
+    loaded: LoadedSite,
+    *,
+    seed: int = 1,
+    scenario: Callable[[LoadedSite], Scenario] | None = None,
+    store: MemoryStore | None = None,
+    wrap: Callable[[Line], Line] = lambda line: line,
+) -> Whole:
+    """Everything wired, nothing started; call it on the virtual-time loop.
+
+    `wrap` goes around every line.
+    """
+    clock = VirtualClock()
+    depot = build_depot(loaded.site, seed=seed, clock=clock.monotonic_s, record=True)
+    depot.begin(Scenario() if scenario is None else scenario(loaded))
+    return _assembled(
+        loaded,
+        seed=seed,
+        clock=clock,
+        depot=depot,
+        broker=MemoryBroker(),
+        store=store or MemoryStore(),
+        outbox=MemoryOutbox("stream-1", thin=thin),
+        wrap=wrap,
+    )
+
+
+def restarted(whole: Whole, *, seed: int = 2) -> Whole:
+    """The next process on the same gateway: the depot, the broker and the disk are the same."""
+    return _assembled(
+        whole.loaded,
+        seed=seed,
+        clock=whole.clock,
+        depot=whole.depot,
+        broker=whole.broker,
+        store=whole.store,
+        outbox=whole.outbox,
+        wrap=lambda line: line,
+    )
+
+
+def _assembled(
+    loaded: LoadedSite,
+    *,
+    seed: int,
+    clock: VirtualClock,
+    depot: Depot,
+    broker: MemoryBroker,
+    store: MemoryStore,
+    outbox: MemoryOutbox,
+    wrap: Callable[[Line], Line],
+) -> Whole:
+    watchdog, crashes = StillWatchdog(), KeptCrashes()
+    lines: dict[LinkId, MemoryLine] = {}
+
+    def line(link: Link) -> Line:
+        lines[link.id] = MemoryLine(depot.station_for(link.id), clock, connect_s=0.01)
+        return wrap(lines[link.id])
+
+    daemon = assemble(
+        loaded,
+        Ports(
+            clock=clock,
+            rng=random.Random(seed),
+            watchdog=watchdog,
+            crash_record=crashes,
+            store=store,
+            line=line,
+            outbox=outbox,
+            broker=broker,
+        ),
+        version="test",
+    )
+    return Whole(
+        loaded=loaded,
+        clock=clock,
+        depot=depot,
+        broker=broker,
+        store=store,
+        outbox=outbox,
+        watchdog=watchdog,
+        crashes=crashes,
+        daemon=daemon,
+        lines=lines,
+    )
+
+
+async def run_for(whole: Whole, seconds: float) -> None:
+    """Run the daemon, then let it go its way down."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(whole.daemon.run(), name="daemon")
+        end_s = whole.clock.monotonic_s() + seconds
+        whole.daemon.tick.observe(whole.records.append)
+        await whole.until(end_s)
+        whole.daemon.stop()
+        await running
