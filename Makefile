@@ -29,7 +29,8 @@ $(BIN)/python: | prerequisites
 $(STAMP): pyproject.toml .ci/constraints.txt $(wildcard ext/*.pyx ext/*.pxd) | prerequisites $(BIN)/python
 	@echo "building edgectl into $(VENV)"
 	@$(BIN)/python -m pip install -q --upgrade pip
-	@$(BIN)/python -m pip install -q -e '.[demo,test,lint]'
+	@# setuptools warns at every build that ext-modules in pyproject.toml are new to it
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q -e '.[demo,test,lint]'
 	@touch $@
 
 demo: $(STAMP)

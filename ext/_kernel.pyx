@@ -515,6 +515,9 @@ cdef class Kernel:
         Out: `setpoint[N]` in A, `admitted[N]`, `code[N]`, `stop_node[N]` and `stop_row[N]` (-1:
         none; row 3 is VA), `deficit[4M]`. `BAD_NODE`, `BAD_EVSE`, `BAD_QUEUE`: `bad_index` names
         the first one.
+
+        Shares are exact to the rounding of doubles, but for weights that are more than 1e8 / N
+        times lighter than the heaviest: those are counted to N / 1e18 of the heaviest.
         """
         cdef int status
         self._check_shapes(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edgectl.contract import commands, dr, messages
+from edgectl.contract import allocate, commands, dr, messages
 from edgectl.contract.explain import Why
 from edgectl.contract.local import ErrorAnswer, Health, Message, Status
 
@@ -22,8 +22,9 @@ _PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Every schema of the contract: `local/...` over the socket, `mqtt/...` by topic."""
+    """Every schema: `allocate/...`, `local/...` over the socket, `mqtt/...` by topic."""
     named = {f"local/{name}": model.model_json_schema() for name, model in _LOCAL.items()}
+    named |= {f"allocate/{name}": schema for name, schema in allocate.schemas().items()}
     for published in _PUBLISHED:
         named |= {f"mqtt/{name}": schema for name, schema in published().items()}
     return named

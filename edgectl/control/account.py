@@ -3,7 +3,9 @@
 1. Committed is what may be drawn, not what was last asked (S8).
 2. A charger that does not answer is a fixed load, and what it may draw is only what its own
    watchdog proves (S9).
-3. Nothing here looks at ceilings; the account is the same whatever is allowed.
+3. A vehicle that goes on drawing more than it is told, after the time in which it must have
+   followed, will do so under the next setpoint too: that excess is a fixed load in both sums.
+4. Nothing here looks at ceilings; the account is the same whatever is allowed.
 """
 
 from dataclasses import dataclass
@@ -11,11 +13,14 @@ from dataclasses import dataclass
 from edgectl.clock import Instant
 from edgectl.model.rules import Rules
 from edgectl.model.site import Evse, KeepAlive
-from edgectl.model.snapshot import EvseView, Snapshot
+from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
 from edgectl.model.state import EvseState, State
 
 FOLLOWED_A = 0.5
 FOLLOWED_SHARE = 0.03
+OFFSET_A = 2.0
+"""So near above its setpoint a vehicle follows it, with an offset that counts as excess."""
+SETTLED_READINGS = 2
 SILENT_AFTER_POLLS = 3
 SILENT_AFTER_S = 5.0
 
@@ -27,7 +32,7 @@ class Commitment:
     `held_a`: the highest setpoint that still counts. `committed_a`: that, or what it is measured to
     draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
     `measured_a`: its last reading, None where it has none. `silent`: a fixed load of `committed_a`
-    in both sums.
+    in both sums. `excess_a`: what it draws beyond its setpoint, whatever that is.
     """
 
     held_a: float
@@ -36,6 +41,7 @@ class Commitment:
     measured_a: float | None
     silent: bool
     failsafe_a: float
+    excess_a: float = 0.0
 
 
 def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tuple[Commitment, ...]:
@@ -74,7 +80,7 @@ def _commit_one(
     silent = rules.s9_silent and _is_silent(evse, view, now_s)
     if silent:
         held_a = _silent_count_a(
-            evse, view, failsafe_a=failsafe_a, now_s=now_s, started_s=started_s
+            evse, view, held_a=held_a, failsafe_a=failsafe_a, now_s=now_s, started_s=started_s
         )
         return Commitment(
             held_a=held_a,
@@ -84,7 +90,10 @@ def _commit_one(
             silent=True,
             failsafe_a=failsafe_a,
         )
-    held_a = _held_a(evse, view, held_a, now_s) if rules.s8_committed else in_force_a
+    sure_a = _sure_draw_a(view)
+    settled_a = sure_a if _is_settled(evse, view) else None
+    before_a = 0.0 if state is None else state.excess_a
+    held_a = _held_a(evse, view, held_a, settled_a, now_s) if rules.s8_committed else in_force_a
     return Commitment(
         held_a=held_a,
         committed_a=held_a if measured_a is None else max(held_a, measured_a),
@@ -92,6 +101,7 @@ def _commit_one(
         measured_a=measured_a,
         silent=False,
         failsafe_a=failsafe_a,
+        excess_a=_excess_a(sure_a, settled_a, before_a=before_a, in_force_a=in_force_a),
     )
 
 
@@ -109,12 +119,22 @@ def _is_silent(evse: Evse, view: EvseView, now_s: float) -> bool:
 
 
 def _silent_count_a(
-    evse: Evse, view: EvseView, *, failsafe_a: float, now_s: float, started_s: float
+    evse: Evse,
+    view: EvseView,
+    *,
+    held_a: float,
+    failsafe_a: float,
+    now_s: float,
+    started_s: float,
 ) -> float:
-    """S9: the most it may draw; once its watchdog must have fired, its failsafe current."""
+    """S9: the most it may draw; once its watchdog must have fired, its failsafe current.
+
+    A watchdog time of 0 is none: chargers say so where it is switched off. What still counted when
+    it fell silent (S8) counts until its vehicle must have followed.
+    """
     traits = evse.traits
     watchdog_s = traits.watchdog_s if view.watchdog_s is None else view.watchdog_s
-    if traits.keepalive is not KeepAlive.NONE and watchdog_s is not None:
+    if traits.keepalive is not KeepAlive.NONE and watchdog_s is not None and watchdog_s > 0:
         fed_s = started_s if view.last_feed_s is None else max(started_s, view.last_feed_s)
         if now_s >= fed_s + watchdog_s + traits.settle_s:
             return failsafe_a
@@ -124,33 +144,72 @@ def _silent_count_a(
     counts.append(failsafe_a)
     if view.confirmed is not None:
         counts.append(view.confirmed.value_a)
+    if view.confirmed is None or now_s < _follows_by_s(evse, view.confirmed):
+        counts.append(held_a)
     if view.samples:
         counts.append(view.samples[-1].highest_a() or 0.0)
     return max(counts)
 
 
-def _held_a(evse: Evse, view: EvseView, held_a: float, now_s: float) -> float:
+def _held_a(
+    evse: Evse, view: EvseView, held_a: float, settled_a: float | None, now_s: float
+) -> float:
     """S8: a raise counts when sent, a decrease when confirmed and followed by the vehicle."""
     in_play_a = [sent.value_a for sent in view.sent]
     if view.confirmed is None:
         return max([held_a, *in_play_a])
     candidate_a = max([view.confirmed.value_a, *in_play_a])
-    if candidate_a >= held_a or _followed(evse, view, candidate_a, now_s):
+    if candidate_a >= held_a or _followed(evse, view.confirmed, view, candidate_a, now_s):
+        return candidate_a
+    if settled_a is not None and settled_a <= view.confirmed.value_a + OFFSET_A:
         return candidate_a
     return held_a
 
 
-def _followed(evse: Evse, view: EvseView, value_a: float, now_s: float) -> bool:
-    if view.confirmed is None:
-        return False
+def _followed(
+    evse: Evse, confirmed: Confirmed, view: EvseView, value_a: float, now_s: float
+) -> bool:
+    """Whether a value measured after the confirmation is low enough; unmetered: by time."""
     traits = evse.traits
     if not traits.metered:
-        paused = view.confirmed.value_a < traits.min_a
-        settle_s = traits.pause_settle_s if paused else traits.settle_s
-        return now_s >= view.confirmed.sent_s + settle_s
+        return now_s >= _follows_by_s(evse, confirmed)
     enough_a = value_a + max(FOLLOWED_A, FOLLOWED_SHARE * value_a)
     newest = view.samples[-1] if view.samples else None
-    if newest is None or newest.taken_s < view.confirmed.confirmed_s:
+    if newest is None or newest.taken_s - traits.refresh_s < confirmed.confirmed_s:
         return False
     highest_a = newest.highest_a()
     return highest_a is not None and highest_a <= enough_a
+
+
+def _follows_by_s(evse: Evse, confirmed: Confirmed) -> float:
+    """When its vehicle must have followed the confirmed setpoint."""
+    traits = evse.traits
+    paused = confirmed.value_a < traits.min_a
+    return confirmed.sent_s + (traits.pause_settle_s if paused else traits.settle_s)
+
+
+def _is_settled(evse: Evse, view: EvseView) -> bool:
+    """Whether its last readings show what its vehicle does under the setpoint in force."""
+    if view.confirmed is None or view.sent or len(view.samples) < SETTLED_READINGS:
+        return False
+    from_s = _follows_by_s(evse, view.confirmed) + evse.traits.refresh_s
+    return view.samples[-SETTLED_READINGS].taken_s >= from_s
+
+
+def _sure_draw_a(view: EvseView) -> float | None:
+    """The least of its last readings: one that is too high by chance is no excess."""
+    newest = [sample.highest_a() for sample in view.samples[-SETTLED_READINGS:]]
+    known = [value for value in newest if value is not None]
+    return min(known) if len(known) == SETTLED_READINGS else None
+
+
+def _excess_a(
+    sure_a: float | None, settled_a: float | None, *, before_a: float, in_force_a: float
+) -> float:
+    """What it draws beyond its setpoint; while that cannot be told, as much as before.
+
+    Who did not follow the last setpoint is not given time to follow the next one.
+    """
+    if settled_a is not None or before_a > OFFSET_A:
+        return max(0.0, (sure_a or 0.0) - in_force_a)
+    return min(before_a, sure_a or 0.0)

@@ -1,6 +1,6 @@
 """A reason with numbers for every EVSE and every node, and the alarms a person should see."""
 
-from edgectl.control.account import Commitment
+from edgectl.control.account import FOLLOWED_A, Commitment
 from edgectl.control.cap import NodeCeilings
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
@@ -21,10 +21,12 @@ from edgectl.model.decision import (
     Severity,
 )
 from edgectl.model.reading import Quality
+from edgectl.model.site import Meter
 from edgectl.model.snapshot import Snapshot
 from edgectl.units import MeterId, NodeId, OptionalTriple
 
 OVER_A = 1e-6
+OVER_SHARE = 1e-9
 
 
 def explain(
@@ -40,10 +42,12 @@ def explain(
     for n, node in enumerate(snapshot.site.nodes):
         decision = _node(judged[n], node_ceilings[n], loads[n], promised[n])
         nodes[node.id] = decision
-        alarms.extend(_node_alarms(node.id, judged[n], decision))
         meter = layout.meter[n]
         if meter is not None:
-            wake[meter.id] = decision.ceiling_a
+            wake[meter.id] = _wake_above_a(judged[n], decision, meter)
+            alarms.extend(_meter_alarms(node.id, judged[n], decision))
+        alarms.extend(_phase_alarms(node.id, judged[n], decision))
+        alarms.extend(_va_alarms(node.id, judged[n], decision))
     evses = {}
     for i, evse in enumerate(snapshot.site.evses):
         commitment = commitments[i]
@@ -121,19 +125,85 @@ def _row_reason(situation: Situation, code: ReasonCode, n: int, row: int) -> Rea
     )
 
 
-def _node_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
+def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -> OptionalTriple:
+    """A phase's own ceiling, and what it cannot rise above without leaving room in the VA row.
+
+    When the sum rises by more than its room, some phase rises by more than its part of it.
+    """
+    if decision.ceiling_va is None:
+        return decision.ceiling_a
+    wired = [p - 1 for p in meter.phases]
+    present = [judged.meter_a[p] or 0.0 for p in range(3)]
+    room_va = decision.ceiling_va - va_of(judged, present)
+    part_a = max(0.0, room_va) / sum(judged.voltage_v[p] for p in wired)
+    above: list[float | None] = []
+    for p, ceiling in enumerate(decision.ceiling_a):
+        most_a = present[p] + part_a if p in wired else ceiling
+        above.append(most_a if ceiling is None or most_a is None else min(most_a, ceiling))
+    return (above[0], above[1], above[2])
+
+
+def _meter_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
+    limited = any(c is not None for c in (*decision.ceiling_a, decision.ceiling_va))
+    if judged.quality is Quality.GOOD or not limited:
+        return []
+    stale = judged.quality is Quality.STALE
+    return [
+        Alarm(
+            code=AlarmCode.METER_STALE if stale else AlarmCode.METER_LOST,
+            severity=Severity.WARNING,
+            id=node,
+            text=f"no fresh meter value for {node}: its base load goes to the worst case",
+        )
+    ]
+
+
+def _va_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
+    """The same for the sum over the phases, which limits in W land on."""
+    ceiling = decision.ceiling_va
+    if ceiling is None:
+        return []
+    metered = any(value is not None for value in judged.meter_a)
+    measured_va = va_of(judged, [value or 0.0 for value in judged.meter_a])
+    over = OVER_A + OVER_SHARE * ceiling
+    id_ = f"{node}.va"
+    data: dict[str, int | float | str] = {"ceiling_va": ceiling}
     alarms = []
-    if judged.quality is not Quality.GOOD and any(c is not None for c in decision.ceiling_a):
+    if metered and measured_va > ceiling + over:
         alarms.append(
             Alarm(
-                code=AlarmCode.METER_STALE
-                if judged.quality is Quality.STALE
-                else AlarmCode.METER_LOST,
-                severity=Severity.WARNING,
-                id=node,
-                text=f"no fresh meter value for {node}: its base load goes to the worst case",
+                code=AlarmCode.OVER_CEILING,
+                severity=Severity.ALARM,
+                id=id_,
+                text=f"{node} draws more than its ceiling in VA",
+                data=data | {"measured_va": measured_va},
             )
         )
+    elif decision.account_va > ceiling + over:
+        alarms.append(
+            Alarm(
+                code=AlarmCode.ACCOUNT_OVER_CEILING,
+                severity=Severity.WARNING,
+                id=id_,
+                text=f"{node} may be drawing more than its ceiling in VA",
+                data=data | {"account_va": decision.account_va},
+            )
+        )
+    if decision.deficit_va > over:
+        alarms.append(
+            Alarm(
+                code=AlarmCode.BASE_OVER_CEILING,
+                severity=Severity.ALARM,
+                id=id_,
+                text=f"base load alone is above the ceiling of {node} in VA",
+                data=data | {"deficit_va": decision.deficit_va},
+            )
+        )
+    return alarms
+
+
+def _phase_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
+    alarms = []
     for p in range(3):
         ceiling, meter = decision.ceiling_a[p], judged.meter_a[p]
         if ceiling is None:
@@ -184,14 +254,15 @@ def _evse_alarms(snapshot: Snapshot, commitment: Commitment, i: int) -> list[Ala
                 data={"counted_a": commitment.committed_a},
             )
         ]
-    if commitment.measured_a is not None and commitment.measured_a > commitment.held_a + 0.5:
+    measured_a, held_a = commitment.measured_a, commitment.held_a
+    if measured_a is not None and max(measured_a - held_a, commitment.excess_a) > FOLLOWED_A:
         return [
             Alarm(
                 code=AlarmCode.EXCEEDS_SETPOINT,
                 severity=Severity.WARNING,
                 id=evse.id,
                 text=f"{evse.id} draws more than it was told",
-                data={"measured_a": commitment.measured_a, "held_a": commitment.held_a},
+                data={"measured_a": measured_a, "told_a": commitment.in_force_a, "held_a": held_a},
             )
         ]
     return []

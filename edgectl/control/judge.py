@@ -7,14 +7,13 @@ meter and intervals (S4).
 
 1. While an EVSE's reading after the meter's moment is not there yet, its interval reaches from 0 to
    what it is committed to: the account (base plus committed) is then still never below the meter.
-2. A sample settles (becomes part of the state) once every interval is closed; an open one is judged
-   anew at every tick, from the last settled base.
+2. A sample settles (becomes part of the state) once every interval is closed, or when it goes
+   stale; open ones are judged anew at every tick, in their order, from the last settled base.
 3. A base grows with age and never falls while it is stale (S6); a node without a meter has the sum
    of what hangs below it and its own worst case (S7).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 from edgectl.clock import Instant
@@ -31,6 +30,8 @@ FRESH_POLLS = 2.5
 STALE_S = 15.0
 STALE_VOLTAGE_SHARE = 1.10
 PLAUSIBLE_VOLTAGE = (0.5, 1.5)
+POSSIBLE_A = 1e7
+"""Above it a number is no current: a device without a range of its own gives such ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
 def signed_a(sample: MeterSample, p: int, nominal_v: float) -> float | None:
     """S3: a phase's current, signed by its active power; None where it is not data (S2)."""
     current_a, power_w, voltage_v = sample.current_a[p], sample.power_w[p], sample.voltage_v[p]
-    if current_a is None or not isfinite(current_a):
+    if current_a is None or not abs(current_a) <= POSSIBLE_A:
         return None
     if power_w is None or not isfinite(power_w) or power_w >= 0:
         return current_a
@@ -142,26 +143,20 @@ def _judge_metered(
         if before is None:
             return missing, None
         aged_a = _greater(before.base_a, fallback_a)
-        return _with_base(missing, aged_a), before
+        return replace(missing, base_a=aged_a, guard_a=aged_a), before
     newest, newest_a = trusted[-1]
     taken_s = newest.taken_s if context.rules.s1_age else context.now.mono_s
     age_s = context.now.mono_s - taken_s
     fresh_s = FRESH_POLLS * meter.poll_s
-    settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
-    if age_s <= fresh_s or before is None:
-        settled = _settle(context, node, settled, trusted)
-    sums = _sum_around(context, node, newest)
-    wired = [p - 1 for p in meter.phases]
-    base_a = tuple(
-        _clamp(settled.base_a[p], newest_a[p] - sums.greatest[p], newest_a[p] - sums.least[p])
-        if p in wired
-        else fallback_a[p]
-        for p in range(3)
-    )
-    base3 = (base_a[0], base_a[1], base_a[2])
-    if context.rules.s6_ageing and age_s > fresh_s:
-        base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
     fresh = age_s <= fresh_s
+    settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
+    settled, present_a, sums = _fold(context, node, settled, trusted)
+    if not fresh:
+        settled = BaseState(base_a=present_a, upto_s=newest.taken_s)
+    wired = [p - 1 for p in meter.phases]
+    base3 = _only_of(present_a, fallback_a, wired)
+    if context.rules.s6_ageing and not fresh:
+        base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
     return (
         NodeJudgement(
             base_a=base3,
@@ -178,28 +173,29 @@ def _judge_metered(
 _NONE: OptionalTriple = (None, None, None)
 
 
-def _settle(
+def _fold(
     context: _Context,
     node: int,
     settled: BaseState,
     trusted: list[tuple[MeterSample, Triple]],
-) -> BaseState:
-    """Fold every sample whose intervals are all closed into the settled base, oldest first."""
-    base_a, upto_s = settled.base_a, settled.upto_s
+) -> tuple[BaseState, Triple, "_Sums"]:
+    """Move the base through every sample that is not settled yet, oldest first.
+
+    Gives the base as it is settled, up to the first sample with an open interval; the present one,
+    after all samples: an open one bounds it too, and is judged again when more is known; and the
+    newest sample's sums.
+    """
+    base_a, open_yet = settled.base_a, False
+    sums = None
     for sample, signed in trusted:
-        if sample.taken_s <= upto_s:
+        if sample.taken_s <= settled.upto_s:
             continue
         sums = _sum_around(context, node, sample)
-        if not sums.closed:
-            break
-        lo, hi = _minus(signed, sums.greatest), _minus(signed, sums.least)
-        base_a = (
-            _clamp(base_a[0], lo[0], hi[0]),
-            _clamp(base_a[1], lo[1], hi[1]),
-            _clamp(base_a[2], lo[2], hi[2]),
-        )
-        upto_s = sample.taken_s
-    return BaseState(base_a=base_a, upto_s=upto_s)
+        base_a = _clamp3(base_a, _minus(signed, sums.greatest), _minus(signed, sums.least))
+        open_yet = open_yet or not sums.closed
+        if not open_yet:
+            settled = BaseState(base_a=base_a, upto_s=sample.taken_s)
+    return settled, base_a, sums or _sum_around(context, node, trusted[-1][0])
 
 
 @dataclass(slots=True)
@@ -224,60 +220,64 @@ def _sum_around(context: _Context, node: int, sample: MeterSample) -> _Sums:
     before_s = sample.taken_s - (0.0 if meter is None else meter.refresh_s)
     for i in layout.below[node]:
         commitment = context.commitments[i]
+        committed_a = commitment.committed_a
         if commitment.silent or commitment.measured_a is None:
             for p in layout.phases[i]:
-                sums.greatest[p] += commitment.committed_a
-                sums.read[p] += commitment.committed_a
-                sums.latest[p] += commitment.committed_a
+                sums.greatest[p] += committed_a
+                sums.read[p] += committed_a
+                sums.latest[p] += committed_a
             continue
-        samples = views[evses[i].id].samples
-        after_s = sample.taken_s + evses[i].traits.refresh_s
-        around = _around(samples, from_s=before_s, until_s=after_s)
-        after = around[-1].taken_s >= after_s
-        closed = after and around[0].taken_s <= before_s
+        evse = evses[i]
+        samples = views[evse.id].samples
+        after_s = sample.taken_s + evse.traits.refresh_s
+        first, last = _around(samples, from_s=before_s, until_s=after_s)
+        after = samples[last].taken_s >= after_s
+        closed = after and samples[first].taken_s <= before_s
         sums.closed = sums.closed and after
+        if not context.rules.s4_base:
+            first = last = len(samples) - 1
+            closed = True
+        newest_a = samples[-1].current_a
         for p in layout.phases[i]:
-            newest = samples[-1].current_a[p] or 0.0
-            sums.latest[p] += newest
-            if not context.rules.s4_base:
-                sums.least[p] += newest
-                sums.greatest[p] += newest
-                sums.read[p] += newest
-                continue
-            least, greatest = _extremes(around, p)
-            if greatest is None or least is None:
-                sums.greatest[p] += commitment.committed_a
-                sums.read[p] += commitment.committed_a
+            sums.latest[p] += newest_a[p] or 0.0
+            least, greatest = _extremes(samples, first, last, p)
+            if least is None or greatest is None:
+                sums.greatest[p] += committed_a
+                sums.read[p] += committed_a
                 continue
             sums.read[p] += greatest
-            sums.least[p] += least if closed else 0.0
-            sums.greatest[p] += greatest if closed else max(greatest, commitment.committed_a)
+            if closed:
+                sums.least[p] += least
+                sums.greatest[p] += greatest
+            else:
+                sums.greatest[p] += max(greatest, committed_a)
     return sums
 
 
-def _extremes(samples: Sequence[EvseSample], p: int) -> tuple[float | None, float | None]:
-    least = greatest = None
-    for sample in samples:
-        value = sample.current_a[p]
-        if value is None:
-            continue
-        if least is None or value < least:
+def _extremes(
+    samples: tuple[EvseSample, ...], first: int, last: int, p: int
+) -> tuple[float | None, float | None]:
+    """Least and greatest current of a phase in some samples; None where one has no value."""
+    least = greatest = samples[first].current_a[p]
+    for k in range(first + 1, last + 1):
+        value = samples[k].current_a[p]
+        if value is None or least is None or greatest is None:
+            return None, None
+        if value < least:
             least = value
-        if greatest is None or value > greatest:
+        elif value > greatest:
             greatest = value
     return least, greatest
 
 
-def _around(
-    samples: tuple[EvseSample, ...], *, from_s: float, until_s: float
-) -> tuple[EvseSample, ...]:
+def _around(samples: tuple[EvseSample, ...], *, from_s: float, until_s: float) -> tuple[int, int]:
     """From the last sample at or before `from_s` to the first one at or after `until_s`."""
     last = first = len(samples) - 1
     while first > 0 and samples[first].taken_s > from_s:
         first -= 1
         if samples[first].taken_s >= until_s:
             last = first
-    return samples[first : last + 1]
+    return first, last
 
 
 def _signed_triple(
@@ -362,19 +362,20 @@ def _worst_quality(nodes: list[NodeJudgement]) -> Quality:
     return Quality.GOOD
 
 
-def _with_base(node: NodeJudgement, base_a: Triple) -> NodeJudgement:
-    return NodeJudgement(
-        base_a=base_a,
-        guard_a=base_a,
-        direct_a=node.direct_a,
-        meter_a=node.meter_a,
-        voltage_v=node.voltage_v,
-        quality=node.quality,
+def _clamp3(values: Triple, least: Triple, greatest: Triple) -> Triple:
+    return (
+        max(least[0], min(values[0], greatest[0])),
+        max(least[1], min(values[1], greatest[1])),
+        max(least[2], min(values[2], greatest[2])),
     )
 
 
-def _clamp(value: float, least: float, greatest: float) -> float:
-    return max(least, min(value, greatest))
+def _only_of(values: Triple, others: Triple, wired: list[int]) -> Triple:
+    return (
+        values[0] if 0 in wired else others[0],
+        values[1] if 1 in wired else others[1],
+        values[2] if 2 in wired else others[2],
+    )
 
 
 def _greater(one: Triple, other: Triple) -> Triple:

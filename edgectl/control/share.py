@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from edgectl.control.account import Commitment
 from edgectl.control.cap import NodeCeilings
 from edgectl.control.judge import NodeJudgement
+from edgectl.control.kernel import MAGNITUDE_MAX
 from edgectl.control.layout import VA_ROW
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.situation import Situation
@@ -40,7 +41,8 @@ class Part:
 class Shared:
     """The kernel's answer with the loads that it was given.
 
-    `base[n]`: base load of the four rows, as S15 left it; `fixed[n]`: the silent chargers' counts.
+    `base[n]`: base load of the four rows, as S15 left it; `fixed[n]`: the silent chargers' counts
+    and what the others draw beyond their setpoints.
     `limit[n]`: ceiling less margin; None where there is no ceiling.
     """
 
@@ -73,10 +75,13 @@ def share(situation: Situation) -> Shared:
         _base_rows(judged[n], node_ceilings[n], situation.rules) for n in range(len(layout.parent))
     )
     fixed_rows = sum_evses(
-        layout, judged, [c.committed_a if c.silent else 0.0 for c in commitments]
+        layout, judged, [c.committed_a if c.silent else c.excess_a for c in commitments]
     )
     limit = tuple(
-        tuple(None if c is None else c - m for c, m in zip(one.ceiling, one.margin, strict=True))
+        tuple(
+            None if c is None else min(c - m, MAGNITUDE_MAX)
+            for c, m in zip(one.ceiling, one.margin, strict=True)
+        )
         for one in node_ceilings
     )
     outcome = layout.allocator.solve(

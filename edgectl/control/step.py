@@ -79,14 +79,16 @@ def _remember(
 ) -> EvseState:
     """Timers are instants: when it was admitted, when it was stopped, since when it asks."""
     vehicle = VehicleState.UNKNOWN if view is None else view.vehicle
-    asks = vehicle not in (VehicleState.ABSENT, VehicleState.FAULT)
     charges = not commitment.silent and shaped.setpoint_a >= evse.traits.min_a
     was_charging = before is not None and before.admitted_s is not None
     admitted_s = stopped_s = asked_s = None
     if before is not None:
         admitted_s, stopped_s, asked_s = before.admitted_s, before.stopped_s, before.asked_s
-    if not asks:
+    if vehicle is VehicleState.ABSENT:
         admitted_s = stopped_s = asked_s = None
+    elif vehicle is VehicleState.FAULT:
+        stopped_s = now_s if was_charging else stopped_s
+        admitted_s = asked_s = None
     else:
         asked_s = now_s if asked_s is None else asked_s
         if charges:
@@ -101,4 +103,5 @@ def _remember(
         admitted_s=admitted_s,
         stopped_s=stopped_s,
         asked_s=asked_s,
+        excess_a=commitment.excess_a,
     )

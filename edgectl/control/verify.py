@@ -13,10 +13,11 @@ from edgectl.errors import invariant
 from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Decision, EvseDecision, Reason, ReasonCode
 from edgectl.model.rules import Rules
-from edgectl.model.snapshot import Snapshot
+from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import State
 
 TOLERANCE = 1e-6
+TOLERANCE_SHARE = 1e-9
 
 
 def promise_rows(situation: Situation, shared: Shared, setpoints_a: Sequence[float]) -> list[Row]:
@@ -51,7 +52,7 @@ def verify(
     for n, row in enumerate(promised):
         for r in range(4):
             limit = shared.limit[n][r]
-            if limit is None or row[r] <= limit + TOLERANCE:
+            if limit is None or row[r] <= limit + TOLERANCE + TOLERANCE_SHARE * abs(limit):
                 continue
             for i in layout.below[n]:
                 if commitments[i].silent or not (r == VA_ROW or r in layout.phases[i]):
@@ -70,9 +71,10 @@ def safe_decision(snapshot: Snapshot, state: State, now: Instant) -> Decision:
     commitments = commit(snapshot, state, now, Rules())
     evses = {}
     for evse, one in zip(snapshot.site.evses, commitments, strict=True):
-        safe_a = min(one.in_force_a, one.failsafe_a)
+        lowest_a = min([one.in_force_a, *_may_be_in_force_a(snapshot.evses.get(evse.id))])
+        safe_a = min(lowest_a, one.failsafe_a)
         if safe_a < evse.traits.min_a:
-            safe_a = min(one.in_force_a, evse.traits.pause_a)
+            safe_a = min(lowest_a, evse.traits.pause_a)
         evses[evse.id] = EvseDecision(
             allocation_a=safe_a,
             setpoint_a=safe_a,
@@ -81,3 +83,10 @@ def safe_decision(snapshot: Snapshot, state: State, now: Instant) -> Decision:
             reason=Reason(code=ReasonCode.SAFE_DECISION),
         )
     return Decision(evses=evses, nodes={}, alarms=(), wake_above_a={}, safe=True)
+
+
+def _may_be_in_force_a(view: EvseView | None) -> list[float]:
+    if view is None:
+        return []
+    values = [sent.value_a for sent in view.sent]
+    return values if view.confirmed is None else [*values, view.confirmed.value_a]

@@ -15,13 +15,17 @@ class BaseState:
 
 @dataclass(frozen=True, slots=True)
 class EvseState:
-    """One EVSE. `held_a`: the highest setpoint that still counts (S8). Instants are monotonic."""
+    """One EVSE. Instants are monotonic.
+
+    `held_a`: the highest setpoint that still counts (S8); `excess_a`: what is drawn beyond it.
+    """
 
     held_a: float
     setpoint_a: float
     admitted_s: float | None = None
     stopped_s: float | None = None
     asked_s: float | None = None
+    excess_a: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

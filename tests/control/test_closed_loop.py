@@ -189,7 +189,9 @@ def test_s20_no_overload_outlasts_physics(block: int, *, prove: bool) -> None:
 
 @pytest.mark.parametrize("rule", ["s1_age", "s6_ageing", "s9_silent"])
 def test_s20_the_loop_finds_what_a_missing_rule_lets_through(rule: str) -> None:
-    runs = [depot(seed) for seed in range(20)]
-    for run in runs:
+    def worst_excess_s(seed: int) -> float:
+        run = depot(seed)
         run.world.rules = replace(Rules(), **{rule: False})
-    assert max(run.run() for run in runs) > 0.0
+        return run.run()
+
+    assert any(worst_excess_s(seed) > 0.0 for seed in range(120))

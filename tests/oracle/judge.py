@@ -67,7 +67,8 @@ def could_have_more(
                 and setpoint_a[j] > problem.evses[j].min_a + SHARE
             ]
             held_back = held_back or all(
-                setpoint_a[j] / problem.evses[j].weight <= share + SHARE for j in rivals
+                setpoint_a[j] / problem.evses[j].weight <= share + SHARE * max(1.0, share)
+                for j in rivals
             )
         if not held_back:
             wrong.append(f"EVSE {i} at {setpoint_a[i]} A")

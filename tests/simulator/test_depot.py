@@ -1,6 +1,7 @@
 """The depot: currents add up along the tree, devices answer on their links, faults come and go."""
 
 import math
+import struct
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,24 @@ def test_a_base_load_step_comes_on_time_and_goes() -> None:
     assert depot.active_faults() == (step,)
     after(clock, depot, 10.0)
     assert depot.true_current_a(GRID)[0] == pytest.approx(before_a[0], abs=2.0)
+
+
+def test_a_step_below_zero_feeds_back_and_a_meter_shows_its_amount_and_its_direction() -> None:
+    depot, clock = depot_with(
+        Fault(kind=FaultKind.BASE_STEP, id=GRID, at_s=5.0, add_a=(-30.0, 0.0, 0.0))
+    )
+    after(clock, depot, 30.0)
+    fed_a = -depot.true_current_a(GRID)[0]
+    assert 20.0 < fed_a < 28.0
+    meters = depot.station_for(METERS)
+    amps, watts = meters.read(1, H, 19012, 2), meters.read(1, H, 19020, 2)
+    assert isinstance(amps, tuple)
+    assert isinstance(watts, tuple)
+    shown_a, shown_w = (
+        struct.unpack(">f", struct.pack(">HH", *words))[0] for words in (amps, watts)
+    )
+    assert shown_a == pytest.approx(fed_a, rel=0.05)
+    assert shown_w == pytest.approx(-230.0 * fed_a, rel=0.05)
 
 
 def test_vehicles_come_and_go() -> None:
