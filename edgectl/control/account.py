@@ -178,7 +178,11 @@ def _followed(
     if newest is None or newest.taken_s - traits.refresh_s < confirmed.confirmed_s:
         return False
     highest_a = newest.highest_a()
-    return highest_a is not None and highest_a <= enough_a
+    if highest_a is None or highest_a > enough_a:
+        return False
+    # Who was not seen above it has perhaps not begun to draw, and is on the way up.
+    seen_above = any((sample.highest_a() or 0.0) > enough_a for sample in view.samples)
+    return seen_above or now_s >= _follows_by_s(evse, confirmed)
 
 
 def _follows_by_s(evse: Evse, confirmed: Confirmed) -> float:

@@ -10,14 +10,23 @@ from edgectl.control.situation import Situation
 from edgectl.model.site import ChargerTraits
 
 TOLERANCE_A = 1e-9
+RAISE_NOW_A = 2.0
+RAISE_HOLD_S = 5.0
+"""A raise by less than `RAISE_NOW_A` waits until it was wanted for so long: the pilot may change
+every 5 s only (IEC 61851-1), and the noise of the base load is no reason to write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What an EVSE may be told now; `held_back_by`: the node and row that a raise waits for."""
+    """What an EVSE may be told now.
+
+    `held_back_by`: the node and row that a raise waits for. `wants_raise`: its allocation is above
+    what is in force, also once it was told so.
+    """
 
     setpoint_a: float
     held_back_by: tuple[int, int] | None = None
+    wants_raise: bool = False
 
 
 def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> tuple[Shaped, ...]:
@@ -64,21 +73,34 @@ def _raise(
     layout, judged = situation.layout, situation.judged
     traits, commitment = situation.snapshot.site.evses[i].traits, situation.commitments[i]
     tight = tightest(layout, judged, room, i)
-    if tight is None:
-        return Shaped(allocation_a)
-    held_back_by = (tight.node, tight.row)
-    if tight.room_a < -TOLERANCE_A:
-        return Shaped(commitment.in_force_a, held_back_by)
-    most_a = commitment.committed_a + max(0.0, tight.room_a)
-    target_a = allocation_a if allocation_a <= most_a else _round_down(traits, most_a)
+    held_back_by = None if tight is None else (tight.node, tight.row)
+    waits = Shaped(commitment.in_force_a, held_back_by, wants_raise=True)
+    if tight is not None and tight.room_a < -TOLERANCE_A:
+        return waits
+    target_a = allocation_a
+    if tight is not None:
+        most_a = commitment.committed_a + max(0.0, tight.room_a)
+        target_a = allocation_a if allocation_a <= most_a else _round_down(traits, most_a)
     if target_a < traits.min_a or target_a <= commitment.in_force_a + TOLERANCE_A:
-        return Shaped(commitment.in_force_a, held_back_by)
+        return waits
+    if _is_too_small_yet(situation, i, target_a):
+        return Shaped(commitment.in_force_a, wants_raise=True)
     extra_a = max(0.0, target_a - commitment.committed_a)
     for n in layout.path[i]:
         for p in layout.phases[i]:
             _take(room[n], p, extra_a)
         _take(room[n], VA_ROW, extra_a * sum(judged[n].voltage_v[p] for p in layout.phases[i]))
-    return Shaped(target_a, held_back_by if target_a < allocation_a else None)
+    return Shaped(target_a, held_back_by if target_a < allocation_a else None, wants_raise=True)
+
+
+def _is_too_small_yet(situation: Situation, i: int, target_a: float) -> bool:
+    """Whether a raise of a running EVSE is small and was not wanted long enough."""
+    evse, in_force_a = situation.snapshot.site.evses[i], situation.commitments[i].in_force_a
+    if in_force_a < evse.traits.min_a or target_a - in_force_a >= RAISE_NOW_A:
+        return False
+    known = situation.state.evses.get(evse.id)
+    wanted_s = None if known is None else known.raise_s
+    return wanted_s is None or situation.now.mono_s - wanted_s < RAISE_HOLD_S
 
 
 def _take(room: list[float | None], row: int, amount: float) -> None:

@@ -104,4 +104,12 @@ def _remember(
         stopped_s=stopped_s,
         asked_s=asked_s,
         excess_a=commitment.excess_a,
+        raise_s=_since(shaped.wants_raise, None if before is None else before.raise_s, now_s),
     )
+
+
+def _since(holds: bool, before_s: float | None, now_s: float) -> float | None:  # noqa: FBT001
+    """When a condition began to hold; None while it does not."""
+    if not holds:
+        return None
+    return now_s if before_s is None else before_s

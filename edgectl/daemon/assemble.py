@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -36,6 +37,9 @@ from edgectl.model.store import Store
 from edgectl.model.telemetry import Broker, Outbox
 from edgectl.model.trust import Connection
 from edgectl.sitefile.load import LoadedSite
+
+SAFE_STOP_S: Final = 3.0
+"""For the safe decision, beside the longest time that a charger wants between two writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +157,8 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
         local_server=ports.local_server,
         clock=ports.clock,
         watchdog=ports.watchdog,
+        safe_stop_s=SAFE_STOP_S
+        + max((evse.traits.min_write_interval_s for evse in site.evses), default=0.0),
         log=log,
     )
 

@@ -18,6 +18,7 @@ from edgectl.daemon.image import Image
 from edgectl.daemon.poller import Poller
 from edgectl.daemon.schedule import Backoff
 from edgectl.daemon.setpoint import Setpoint
+from edgectl.devices import quantities
 from edgectl.devices.codec import Value
 from edgectl.devices.profile import PollClass, Profile
 from edgectl.devices.reads import Check, ReadBatch
@@ -217,6 +218,8 @@ class Charger:
         self._armed_s = now_s
         self._arm_wanted = True
         self._arm_s = now_s + self._arm_again.next_s()
+        if step.quantity == quantities.WATCHDOG:
+            self._image.watchdog_unproved(self.evse.id)
         self._troubles.begin(
             AlarmCode.FAILSAFE_NOT_SET,
             self.evse.id,

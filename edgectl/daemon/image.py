@@ -98,6 +98,12 @@ class Image:
         cell.watchdog_s = watchdog_s
         cell.touch()
 
+    def watchdog_unproved(self, evse: EvseId) -> None:
+        """Enter that the watchdog cannot be counted on (S9): its time is not what was asked for."""
+        cell = self._evses[evse]
+        cell.watchdog_s = 0.0
+        cell.touch()
+
     def meter_quality(self, meter: MeterId, now_s: float) -> tuple[Quality, float | None]:
         """Quality and age of the newest sample; no age where there is none."""
         return self._meters[meter].quality(now_s)

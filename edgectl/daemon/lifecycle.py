@@ -21,7 +21,6 @@ from edgectl.daemon.tick import Tick
 from edgectl.model.local_api import LocalServer
 from edgectl.model.ports import Clock, Watchdog
 
-SAFE_STOP_S: Final = 3.0
 FLUSH_S: Final = 4.0
 DESK_PERIOD_S: Final = 1.0
 
@@ -37,7 +36,7 @@ class Desk(Protocol):
 
 
 class Daemon:
-    """Made by `edgectl.daemon.assemble`."""
+    """Made by `edgectl.daemon.assemble`. `safe_stop_s`: how long the safe decision may take."""
 
     def __init__(
         self,
@@ -51,6 +50,7 @@ class Daemon:
         local_server: LocalServer | None,
         clock: Clock,
         watchdog: Watchdog,
+        safe_stop_s: float,
         log: FilteringBoundLogger,
     ) -> None:
         self.tick = tick
@@ -62,6 +62,7 @@ class Daemon:
         self._local_server = local_server
         self._clock = clock
         self._watchdog = watchdog
+        self._safe_stop_s = safe_stop_s
         self._log = log
         self._stop = asyncio.Event()
         self._failure: Exception | None = None
@@ -137,7 +138,7 @@ class Daemon:
         """S18: wherever a charger answers; the links work at the same time, each for its own."""
         safe = self.tick.safe()
         values = {evse: one.setpoint_a for evse, one in safe.evses.items()}
-        deadline_s = self._clock.monotonic_s() + SAFE_STOP_S
+        deadline_s = self._clock.monotonic_s() + self._safe_stop_s
         await asyncio.gather(
             *(owner.safe_stop(values, deadline_s=deadline_s) for owner in self._owners)
         )

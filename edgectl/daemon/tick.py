@@ -91,8 +91,9 @@ class Tick:
         due_s = self._clock.monotonic_s()
         while True:
             self.once()
-            due_s += PERIOD_S
             now_s = self._clock.monotonic_s()
+            if now_s >= due_s:  # else it was woken, and the regular one is still to come
+                due_s += PERIOD_S
             if due_s <= now_s:
                 self._late += 1
                 due_s = now_s

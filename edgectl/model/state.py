@@ -26,6 +26,7 @@ class EvseState:
     stopped_s: float | None = None
     asked_s: float | None = None
     excess_a: float = 0.0
+    raise_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

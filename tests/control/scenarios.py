@@ -93,17 +93,17 @@ def s8_a_decrease_counts_only_when_confirmed_and_followed(rules: Rules) -> bool:
 def s9_a_silent_charger_is_a_fixed_load(rules: Rules) -> bool:
     world = World(site(evses=[evse(1), evse(2)], limit_a=(50.0, None, None)), rules=rules)
     world.settle(0.0, {"e1": 24.0, "e2": 24.0})
-    fed_s = world.now_s - 3.0  # the first tick: what was fed before the start does not count
+    fed_s = world.now_s - 17.0  # the first tick: what was fed before the start does not count
     seen = {}
     for _ in range(90):
         world.wait(1.0)
         world.reads("e2", 24.0)
         world.meter(48.0)
         seen[world.now_s - fed_s] = world.step().evses[EvseId("e1")]
-    held = [one.committed_a for age, one in seen.items() if 9.0 <= age < 70.0]
+    held = [one.committed_a for age, one in seen.items() if 23.0 <= age < 70.0]
     fallen = [one.committed_a for age, one in seen.items() if age >= 70.0]
     return (
-        all(one.silent for age, one in seen.items() if age >= 9.0)
+        all(one.silent for age, one in seen.items() if age >= 23.0)
         and held == [24.0] * len(held)
         and fallen == [6.0] * len(fallen)
         and bool(held)

@@ -276,7 +276,7 @@ def test_s21_the_worked_example() -> None:
         assert [decision.evses[EvseId(name)].setpoint_a for name in others] == pytest.approx(
             [58 / 6] * 5
         )
-    for _ in range(3):
+    for _ in range(8):
         world.wait(1.0)
         for name in others:
             world.reads(name, 58 / 6)
@@ -316,6 +316,29 @@ def test_s21_after_a_base_step_the_setpoints_follow_without_overshoot(skew_s: fl
     assert seen[-1] == pytest.approx((98.0 - 50.0) / 4)
     assert min(seen) >= seen[-1] - 1e-6, "no undershoot"
     assert changes == 1
+
+
+def test_a_small_raise_waits_until_it_was_wanted_for_a_while() -> None:
+    """The base load wobbles by half an ampere; nobody is written to for that."""
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(50.0, None, None)))
+    world.settle(20.0, {"e1": 14.0, "e2": 14.0})
+    told_a = []
+    for tick in range(30):
+        world.wait(1.0)
+        drawn_a = {name: world.evses[EvseId(name)].confirmed for name in ("e1", "e2")}
+        decision = world.everything(
+            20.0 + 0.5 * (tick % 2), {n: c.value_a for n, c in drawn_a.items() if c}
+        )
+        world.obey(decision)
+        told_a.append(decision.evses[EvseId("e1")].setpoint_a)
+    assert len(set(told_a[4:])) == 1
+    assert told_a[-1] == pytest.approx((48.0 - 20.5) / 2)
+    for _ in range(8):
+        world.wait(1.0)
+        drawn_a = {name: world.evses[EvseId(name)].confirmed for name in ("e1", "e2")}
+        decision = world.everything(19.0, {n: c.value_a for n, c in drawn_a.items() if c})
+        world.obey(decision)
+    assert decision.evses[EvseId("e1")].setpoint_a == pytest.approx((48.0 - 19.0) / 2)
 
 
 def test_s21_an_idle_site_gives_the_same_decision_again() -> None:

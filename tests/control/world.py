@@ -176,7 +176,7 @@ class World:
     def silent(self, name: str) -> EvseView:
         return self._view(name)
 
-    def settle(self, base_a: float, setpoints_a: dict[str, float], *, ticks: int = 4) -> Decision:
+    def settle(self, base_a: float, setpoints_a: dict[str, float], *, ticks: int = 18) -> Decision:
         """Every vehicle draws its setpoint and every reading agrees, for some ticks."""
         for name, value_a in setpoints_a.items():
             self.sends(name, value_a)

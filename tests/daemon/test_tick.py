@@ -1,6 +1,7 @@
 """The tick around the step: what it renews, what it wakes for, and how it breaks."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -107,6 +108,23 @@ def test_ticks_come_once_a_period_and_do_not_drift() -> None:
         assert [record.now.mono_s for record in bench.seen] == pytest.approx(
             [PERIOD_S * n for n in range(11)]
         )
+
+    virtual_time.run(main())
+
+
+def test_ticks_that_were_brought_forward_put_off_no_other() -> None:
+    async def main() -> None:
+        bench = Bench(site(evses=[evse(1)]))
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(bench.tick.run())
+            for n in range(20):
+                await bench.clock.sleep_until(3.25 + 0.5 * n)
+                bench.image.meter_sample(M_GRID, MeterSample(3.25 + 0.5 * n, (130.0, 0.0, 0.0)))
+            await bench.clock.sleep_until(30.0)
+            running.cancel()
+        at_s = [record.now.mono_s for record in bench.seen]
+        assert len(at_s) > 40
+        assert max(b - a for a, b in pairwise(at_s)) <= PERIOD_S + 1e-9
 
     virtual_time.run(main())
 

@@ -35,3 +35,25 @@ def test_f8_whoever_is_switched_on_begins_within_the_headroom(
     if arrival_s > 0.0:
         for bay in bays:
             assert set(seen.limits_a(bay, from_s=40.0, until_s=arrival_s)) == {0.0}
+
+
+@pytest.mark.parametrize("second", ["charx", "webasto"])
+def test_f8_a_vehicle_that_has_not_begun_has_not_followed_a_decrease(second: str) -> None:
+    """Two come half a second apart; no base load at all, so nothing is unforeseen."""
+    loaded = yard(
+        Bay(id="one"), Bay(id="two", kind=second), nodes=[Place(limit_a=(36.0, 36.0, 36.0))]
+    )
+
+    async def main() -> Seen:
+        whole = whole_yard(
+            loaded,
+            stay("one", from_s=60.0, follow_s=4.5),
+            stay("two", from_s=60.5, follow_s=4.5),
+        )
+        async with running(whole) as seen:
+            await whole.until(100.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    assert max(seen.flow_a()) <= 36.0
+    assert min(seen.drawn_a("one")[-1], seen.drawn_a("two")[-1]) >= 17.0

@@ -173,7 +173,7 @@ def test_f6_every_phase_has_its_own_ceiling() -> None:
     for name in names:
         world.sends(name, 6.0)
         world.confirms(name)
-    for _ in range(4):
+    for _ in range(18):
         world.wait(1.0)
         for name in names:
             world.reads(name, 6.0)

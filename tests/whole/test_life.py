@@ -78,8 +78,7 @@ def test_s18_the_way_down_leaves_every_reachable_charger_at_its_safe_value(stop_
     for evse in DEMO.site.evses:
         safe_a = min(before[evse.id], FAILSAFE_A)
         at_once, later = seen.limits_a(evse.id)[-2:]
-        # Who takes a write every 5 s only may have to wait for its own watchdog.
-        if evse.id != "b6" and not evse.traits.min_write_interval_s:
+        if evse.id != "b6":
             assert at_once <= safe_a, evse.id
         assert later <= FAILSAFE_A, evse.id
     topic = next(name for name in whole.broker.retained if name.endswith("/status"))
@@ -302,3 +301,18 @@ def test_s23_a_full_disk_is_said_and_control_feels_nothing() -> None:
     made = {body["made_at"][:18] for body in told(filled, "telemetry")}
     assert made == {body["made_at"][:18] for body in told(roomy, "telemetry")}, "no batch is lost"
     assert not filled.crashes.errors
+
+
+def test_s18_the_way_down_reaches_who_was_written_a_moment_ago() -> None:
+    """A charger that takes one write in 5 s has just had one."""
+
+    async def main() -> Seen:
+        whole = build(DEMO, scenario=busy)
+        async with running(whole) as seen:
+            await whole.until(61.7)
+        seen.look()
+        return seen
+
+    seen = virtual_time.run(main())
+    late = {bay: seen.limits_a(bay)[-1] for bay in seen.evses}
+    assert {bay: limit_a for bay, limit_a in late.items() if limit_a > FAILSAFE_A} == {}
