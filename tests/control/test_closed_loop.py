@@ -47,6 +47,7 @@ class Depot:
     base_a: dict[str, float] = field(default_factory=dict)
     meter_silent_until_s: dict[str, float] = field(default_factory=dict)
     over_since_s: dict[str, float] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
     worst_excess_s: float = float("-inf")
 
     def run(self) -> float:
@@ -60,12 +61,15 @@ class Depot:
 
     def weather(self) -> None:
         now_s = self.world.now_s
+        before_a = dict(self.base_a)
         for name in self.base_a:
             if self.rng.random() < 0.02:
                 self.base_a[name] = self.rng.uniform(0.0, BASE_MAX_A)
             if self.rng.random() < 0.01:
                 self.meter_silent_until_s[name] = now_s + self.rng.uniform(1.0, 60.0)
                 self.base_a[name] = self.rng.choice([self.base_a[name], BASE_MAX_A])
+        if any(self.base_a[name] > old_a for name, old_a in before_a.items()):
+            self.over_since_s.clear()  # a further unforeseen step has a time of its own
         for truth in self.truths.values():
             if self.rng.random() < 0.01:
                 truth.appetite_a = self.rng.choice([0.0, 8.0, 16.0, 32.0])
@@ -112,7 +116,8 @@ class Depot:
     def read(self) -> None:
         now_s = self.world.now_s
         for name, truth in self.truths.items():
-            if now_s >= truth.silent_until_s:
+            # S10: who is silent hears only its calls, and is read again once one was answered.
+            if now_s >= truth.silent_until_s and name not in self.called:
                 truth.heard_s = now_s
                 self.world.reads(name, truth.drawn_a, taken_s=now_s - self.rng.uniform(0.0, 0.4))
                 view = self.world.evses[EvseId(name)]
@@ -127,6 +132,7 @@ class Depot:
 
     def obey(self) -> None:
         decision = self.world.step()
+        self.called = {name for name, one in decision.evses.items() if one.silent}
         for name, one in decision.evses.items():
             truth = self.truths[name]
             view = self.world.evses.get(name)
