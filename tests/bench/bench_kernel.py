@@ -26,7 +26,7 @@ def figures() -> Iterator[Figure]:
         per_evse[size] = bare / size
         name = f"kernel.{size}"
         yield Figure(f"{name}", bare * 1e6, "us", reference / bare, "plain Python")
-        yield Figure(f"{name}.per_evse", bare / size * 1e9, "ns")
+        yield Figure(f"{name}.per_evse", bare / size * 1e9, "ns", reference / bare, "plain Python")
         yield Figure(f"{name}.with_wrapper", door * 1e6, "us", reference / door, "plain Python")
         yield Figure(f"{name}.plain_python", reference * 1e6, "us", 1.0, "plain Python")
     yield Figure(
