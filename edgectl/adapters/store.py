@@ -18,9 +18,8 @@ from edgectl.model.store import Document
 T = TypeVar("T")
 
 _FORMAT: Final = 1
-_OPENING: Final = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
+_OPENING: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
+_MAKING: Final = (
     """CREATE TABLE IF NOT EXISTS documents (
          kind TEXT NOT NULL, key TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (kind, key)
        ) WITHOUT ROWID""",
@@ -96,9 +95,13 @@ class SqliteStore:
             self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
         )
         try:
-            self._check_format(int(db.execute("PRAGMA user_version").fetchone()[0]))
+            found = int(db.execute("PRAGMA user_version").fetchone()[0])
+            self._check_format(found)
             for statement in _OPENING:
                 db.execute(statement)
+            if found == 0:  # nothing is written to a file that is made: it must open on a full disk
+                for statement in _MAKING:
+                    db.execute(statement)
             self._path.chmod(0o600)
         except BaseException:
             db.close()

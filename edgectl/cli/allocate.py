@@ -10,6 +10,7 @@ from edgectl.cli.output import BAD_INPUT, DONE, CliError, prose, show_json
 from edgectl.contract.allocate import answer_to
 
 _STDIN: Final = "-"
+_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _answer_file(path: Path) -> int:
     try:
-        text = path.read_bytes()
+        with path.open("rb") as stream:
+            text = stream.read(_FILE_BYTES_MAX + 1)
     except OSError as fault:
         raise CliError(
             exit_code=BAD_INPUT,
@@ -44,6 +46,13 @@ def _answer_file(path: Path) -> int:
             message=f"{path} cannot be read: {fault.strerror}",
             remedy="name a file that holds one problem in JSON, or - for JSON lines",
         ) from None
+    if len(text) > _FILE_BYTES_MAX:
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="too_large",
+            message=f"{path} is larger than {_FILE_BYTES_MAX} bytes",
+            remedy="10,000 EVSEs need a fiftieth of that: look what else is in it",
+        )
     answer, good = answer_to(text)
     show_json(answer)
     return DONE if good else BAD_INPUT

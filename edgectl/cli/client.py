@@ -112,9 +112,11 @@ class Client:
         error = answer.get("error")
         if not isinstance(error, dict):
             return answer
+        code = str(error.get("code"))
         raise CliError(
-            exit_code=_EXIT_CODES.get(status, REFUSED),
-            code=str(error.get("code")),
+            # A daemon without room on its disk was reached; it refuses.
+            exit_code=REFUSED if code == "not_stored" else _EXIT_CODES.get(status, REFUSED),
+            code=code,
             message=str(error.get("message")),
             remedy=str(error.get("remedy")),
         )

@@ -74,12 +74,14 @@ def show_lines(lines: Sequence[str]) -> None:
     """Print lines, cut where the terminal ends."""
     width = shutil.get_terminal_size(_WIDTH_FALLBACK).columns if sys.stdout.isatty() else None
     for line in lines:
-        print(line.rstrip() if width is None else line.rstrip()[:width])
+        shown = printable(line).rstrip()
+        print(shown if width is None else shown[:width])
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Align columns; a head that begins with `>` asks for right alignment."""
     names = [head.removeprefix(">") for head in heads]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [
         max(len(name), *(len(row[column]) for row in rows)) if rows else len(name)
         for column, name in enumerate(names)
@@ -93,6 +95,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         return "  ".join(parts).rstrip()
 
     return [line(names), *(line(row) for row in rows)]
+
+
+def printable(text: str) -> str:
+    """Show control characters as `?`: texts from afar may not steer the terminal or fake lines."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def prose(text: str) -> str:
@@ -144,4 +151,4 @@ def _time(text: str | None, form: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -17,6 +17,7 @@ from edgectl import __version__
 from edgectl.adapters import log
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.crash_record import CrashRecordFiles
+from edgectl.adapters.folder_lock import FolderLock
 from edgectl.adapters.local_socket import LocalSocket, group_id_of
 from edgectl.adapters.modbus import TcpLine
 from edgectl.adapters.mqtt import MqttBroker
@@ -35,7 +36,7 @@ from edgectl.sitefile.load import LoadedSite, load_site
 
 SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
 STATE_FOLDER: Final = Path("/var/lib/edgectl")
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -105,12 +106,15 @@ def run(args: argparse.Namespace) -> int:
 async def real_ports(
     loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: bool, closing: AsyncExitStack
 ) -> Ports:
-    """Make what the daemon runs on, on this machine. The socket's lock is taken before all else."""
+    """Make what the daemon runs on, on this machine. Both locks are taken before all else."""
     _make_folder(socket.parent, mode=0o755)
     local_server = LocalSocket(socket, group_id=group_id_of(READER_GROUP))
     local_server.open()
     closing.callback(local_server.close)
     _make_folder(state, mode=0o750)
+    folder_lock = FolderLock(state)
+    folder_lock.take()
+    closing.callback(folder_lock.close)
     clock = SystemClock(always_trusted=trust_clock)
     watchdog = Systemd.from_environment(os.environ)
     closing.callback(watchdog.close)
@@ -155,7 +159,15 @@ async def _serve(loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: 
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(signal.SIGHUP, _keep_file)
         await daemon.run()
+
+
+def _keep_file() -> None:
+    """Say that a hang-up neither stops the chargers' control nor loads another site file."""
+    structlog.get_logger("edgectl").warning(
+        "site_file_kept", text="a changed site file is taken up by a restart of the daemon"
+    )
 
 
 def _refuse(args: argparse.Namespace, risks: Sequence[Risk]) -> None:

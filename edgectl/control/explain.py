@@ -1,6 +1,6 @@
-"""A reason with numbers for every EVSE and every node, and the alarms a person should see."""
+"""A reason with numbers for every EVSE and every node; the decision, said."""
 
-from edgectl.control.account import FOLLOWED_A, Commitment
+from edgectl.control.alarms import evse_alarms, node_alarms
 from edgectl.control.cap import NodeCeilings
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
@@ -12,21 +12,14 @@ from edgectl.model.allocation import ROWS
 from edgectl.model.ceiling import Rank
 from edgectl.model.decision import (
     Alarm,
-    AlarmCode,
     Decision,
     EvseDecision,
     NodeDecision,
     Reason,
     ReasonCode,
-    Severity,
 )
-from edgectl.model.reading import Quality
 from edgectl.model.site import Meter
-from edgectl.model.snapshot import Snapshot
 from edgectl.units import MeterId, NodeId, OptionalTriple
-
-OVER_A = 1e-6
-OVER_SHARE = 1e-9
 
 
 def explain(
@@ -45,9 +38,7 @@ def explain(
         meter = layout.meter[n]
         if meter is not None:
             wake[meter.id] = _wake_above_a(judged[n], decision, meter)
-            alarms.extend(_meter_alarms(node.id, judged[n], decision))
-        alarms.extend(_phase_alarms(node.id, judged[n], decision))
-        alarms.extend(_va_alarms(node.id, judged[n], decision))
+        alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
     evses = {}
     for i, evse in enumerate(snapshot.site.evses):
         commitment = commitments[i]
@@ -58,7 +49,7 @@ def explain(
             silent=commitment.silent,
             reason=_reason(situation, shared, shaped, i),
         )
-        alarms.extend(_evse_alarms(snapshot, commitment, i))
+        alarms.extend(evse_alarms(evse.id, commitment))
     return Decision(evses=evses, nodes=nodes, alarms=tuple(alarms), wake_above_a=wake)
 
 
@@ -141,128 +132,3 @@ def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -
         most_a = present[p] + part_a if p in wired else ceiling
         above.append(most_a if ceiling is None or most_a is None else min(most_a, ceiling))
     return (above[0], above[1], above[2])
-
-
-def _meter_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
-    limited = any(c is not None for c in (*decision.ceiling_a, decision.ceiling_va))
-    if judged.quality is Quality.GOOD or not limited:
-        return []
-    stale = judged.quality is Quality.STALE
-    return [
-        Alarm(
-            code=AlarmCode.METER_STALE if stale else AlarmCode.METER_LOST,
-            severity=Severity.WARNING,
-            id=node,
-            text=f"no fresh meter value for {node}: its base load goes to the worst case",
-        )
-    ]
-
-
-def _va_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
-    """The same for the sum over the phases, which limits in W land on."""
-    ceiling = decision.ceiling_va
-    if ceiling is None:
-        return []
-    metered = any(value is not None for value in judged.meter_a)
-    measured_va = va_of(judged, [value or 0.0 for value in judged.meter_a])
-    over = OVER_A + OVER_SHARE * ceiling
-    id_ = f"{node}.va"
-    data: dict[str, int | float | str] = {"ceiling_va": ceiling}
-    alarms = []
-    if metered and measured_va > ceiling + over:
-        alarms.append(
-            Alarm(
-                code=AlarmCode.OVER_CEILING,
-                severity=Severity.ALARM,
-                id=id_,
-                text=f"{node} draws more than its ceiling in VA",
-                data=data | {"measured_va": measured_va},
-            )
-        )
-    elif decision.account_va > ceiling + over:
-        alarms.append(
-            Alarm(
-                code=AlarmCode.ACCOUNT_OVER_CEILING,
-                severity=Severity.WARNING,
-                id=id_,
-                text=f"{node} may be drawing more than its ceiling in VA",
-                data=data | {"account_va": decision.account_va},
-            )
-        )
-    if decision.deficit_va > over:
-        alarms.append(
-            Alarm(
-                code=AlarmCode.BASE_OVER_CEILING,
-                severity=Severity.ALARM,
-                id=id_,
-                text=f"base load alone is above the ceiling of {node} in VA",
-                data=data | {"deficit_va": decision.deficit_va},
-            )
-        )
-    return alarms
-
-
-def _phase_alarms(node: NodeId, judged: NodeJudgement, decision: NodeDecision) -> list[Alarm]:
-    alarms = []
-    for p in range(3):
-        ceiling, meter = decision.ceiling_a[p], judged.meter_a[p]
-        if ceiling is None:
-            continue
-        data: dict[str, int | float | str] = {"phase": p + 1, "ceiling_a": ceiling}
-        if meter is not None and meter > ceiling + OVER_A:
-            alarms.append(
-                Alarm(
-                    code=AlarmCode.OVER_CEILING,
-                    severity=Severity.ALARM,
-                    id=f"{node}.{p + 1}",
-                    text=f"{node} L{p + 1} draws more than its ceiling",
-                    data=data | {"measured_a": meter},
-                )
-            )
-        elif decision.account_a[p] > ceiling + OVER_A:
-            alarms.append(
-                Alarm(
-                    code=AlarmCode.ACCOUNT_OVER_CEILING,
-                    severity=Severity.WARNING,
-                    id=f"{node}.{p + 1}",
-                    text=f"{node} L{p + 1} may be drawing more than its ceiling",
-                    data=data | {"account_a": decision.account_a[p]},
-                )
-            )
-        if decision.deficit_a[p] > OVER_A:
-            alarms.append(
-                Alarm(
-                    code=AlarmCode.BASE_OVER_CEILING,
-                    severity=Severity.ALARM,
-                    id=f"{node}.{p + 1}",
-                    text=f"base load alone is above the ceiling of {node} L{p + 1}",
-                    data=data | {"deficit_a": decision.deficit_a[p]},
-                )
-            )
-    return alarms
-
-
-def _evse_alarms(snapshot: Snapshot, commitment: Commitment, i: int) -> list[Alarm]:
-    evse = snapshot.site.evses[i]
-    if commitment.silent:
-        return [
-            Alarm(
-                code=AlarmCode.CHARGER_SILENT,
-                severity=Severity.ALARM,
-                id=evse.id,
-                text=f"{evse.id} does not answer; counted with {commitment.committed_a:.1f} A",
-                data={"counted_a": commitment.committed_a},
-            )
-        ]
-    measured_a, held_a = commitment.measured_a, commitment.held_a
-    if measured_a is not None and max(measured_a - held_a, commitment.excess_a) > FOLLOWED_A:
-        return [
-            Alarm(
-                code=AlarmCode.EXCEEDS_SETPOINT,
-                severity=Severity.WARNING,
-                id=evse.id,
-                text=f"{evse.id} draws more than it was told",
-                data={"measured_a": measured_a, "told_a": commitment.in_force_a, "held_a": held_a},
-            )
-        ]
-    return []

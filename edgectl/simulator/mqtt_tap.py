@@ -50,7 +50,7 @@ class Heard:
         self.messages += 1
         try:
             body = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(body, dict):
             return

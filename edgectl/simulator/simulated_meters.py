@@ -1,5 +1,6 @@
 """Janitza UMG 96RM (block 19000) and Carlo Gavazzi EM24 E1, after the vendors' address lists."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ class Measured:
     export_wh: float = 0.0
 
 
-class _SampledMeter:
+class _SampledMeter(ABC):
     """Registers that stand still between two refreshes; the image is built when somebody reads."""
 
     def __init__(self) -> None:
@@ -41,8 +42,9 @@ class _SampledMeter:
             self._image = self._build(self._measured)
         return self._image
 
+    @abstractmethod
     def _build(self, measured: Measured) -> dict[int, int]:
-        raise NotImplementedError
+        """Make the whole image of registers from measured values."""
 
 
 class Umg96rm(_SampledMeter):

@@ -9,7 +9,16 @@ import pytest
 from edgectl.cli.amounts import duration_s, limit_of
 from edgectl.cli.client import DEFAULT_SOCKET, socket_path
 from edgectl.cli.main import main
-from edgectl.cli.output import CliError, short_time, span, table, time_text, triple
+from edgectl.cli.output import (
+    CliError,
+    fail,
+    short_time,
+    show_lines,
+    span,
+    table,
+    time_text,
+    triple,
+)
 
 Captured = pytest.CaptureFixture[str]
 
@@ -164,3 +173,16 @@ def test_small_words() -> None:
     assert time_text("2027-01-15T08:30:00.000Z") == "2027-01-15 08:30:00Z"
     assert time_text(None) == "-"
     assert short_time("2027-01-15T08:30:00.000Z") == "01-15 08:30Z"
+
+
+def test_texts_from_afar_do_not_steer_the_terminal(capsys: Captured) -> None:
+    show_lines(table(("ID", "REASON"), [["c1", "a\x1b[31m\nc2  fake"], ["c3", "Grüße \u202e"]]))
+    fail(code="x", message="what\x1b]0;", remedy="do\x07", as_json=False)
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == ["ID  REASON", "c1  a?[31m?c2  fake", "c3  Grüße ?"]
+    assert shown.err == "what?]0;\ndo?\n"
+
+
+def test_an_endless_problem_file_is_not_read_to_its_end(capsys: Captured) -> None:
+    assert main(["allocate", "/dev/zero"]) == 2
+    assert "/dev/zero is larger than 67108864 bytes" in capsys.readouterr().err

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from edgectl.adapters.folder_lock import FolderLock
 from edgectl.cli.main import main
+from edgectl.errors import StorageFailed
 
 ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
@@ -54,6 +56,33 @@ def test_a_broken_site_file_is_said_with_its_lines_and_nothing_starts(
     assert [path.name for path in tmp_path.iterdir()] == ["site.yaml"]
 
 
+def test_a_state_folder_in_use_is_refused_and_free_again_after(tmp_path: Path) -> None:
+    config = tmp_path / "site.yaml"
+    config.write_text(SITE)
+    held = FolderLock(tmp_path / "state")
+    with pytest.raises(StorageFailed):
+        held.take()
+    (tmp_path / "state").mkdir()
+    held.take()
+    # A process of its own: a daemon that starts sets up the logging of its whole process.
+    second = subprocess.run(
+        [sys.executable, "-m", "edgectl.cli.main", *_run(config, tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=60,
+    )
+    assert second.returncode == 4
+    assert f"another edgectl daemon keeps its state in {tmp_path}" in second.stderr
+    assert list((tmp_path / "state").iterdir()) == []
+    held.close()
+    held.close()
+    again = FolderLock(tmp_path / "state")
+    again.take()
+    again.close()
+
+
 def test_an_unaccepted_risk_is_refused_by_name(tmp_path: Path, capsys: Captured) -> None:
     config = tmp_path / "site.yaml"
     config.write_text(SITE.replace("[200, 200, 200]", "[14, 14, 14]"))
@@ -89,6 +118,8 @@ def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> Non
         assert second.returncode == 4
         assert "another edgectl daemon already serves" in second.stderr
         assert "Traceback" not in second.stderr
+        daemon.send_signal(signal.SIGHUP)
+        assert _until_it_answers(["status", "--json", "--socket", socket], daemon, log.name)
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=60) == 0
     finally:
@@ -98,7 +129,7 @@ def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> Non
         log.close()
     assert not (tmp_path / "edgectl.sock").exists()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert {"started", "stopping"} <= {line["event"] for line in lines}
+    assert {"started", "site_file_kept", "stopping"} <= {line["event"] for line in lines}
 
 
 def _until_it_answers(

@@ -189,6 +189,11 @@ def test_exit_codes_of_errors(tmp_path: Path, capsys: Captured, status: int, cod
     assert capsys.readouterr().err == "what is wrong\nwhat to do\n"
 
 
+def test_a_full_disk_is_a_refusal_of_a_daemon_that_was_reached(tmp_path: Path) -> None:
+    error = error_response("not_stored", "the disk is full", "free space").json
+    assert tool(tmp_path, "status", handler=answering(503, error)) == 4
+
+
 @pytest.mark.parametrize("value", [[], "hello", None, 3])
 def test_somebody_else_on_the_socket_is_no_daemon(
     tmp_path: Path, capsys: Captured, value: object

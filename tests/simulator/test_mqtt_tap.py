@@ -40,7 +40,8 @@ def test_status_is_not_counted_and_nonsense_is_survived() -> None:
     assert not heard.online.is_set()
     heard.take("status", json.dumps({"state": "online", "stream": "a"}).encode())
     assert heard.online.is_set()
-    for payload in (b"", b"\xff", b"[1]", b'"text"', b'{"stream": 1, "seq": "x"}'):
+    deep = b"[" * 100_000
+    for payload in (b"", b"\xff", b"[1]", b'"text"', b'{"stream": 1, "seq": "x"}', deep):
         heard.take("telemetry", payload)
     assert heard.published == 0
 

@@ -1,0 +1,116 @@
+"""The alarms that a person should see now: about the rows of a node, its meter, and an EVSE."""
+
+from typing import Final
+
+from edgectl.control.account import FOLLOWED_A, Commitment
+from edgectl.control.judge import NodeJudgement
+from edgectl.control.layout import VA_ROW
+from edgectl.control.rows import va_of
+from edgectl.model.allocation import ROWS
+from edgectl.model.decision import Alarm, AlarmCode, NodeDecision, Severity
+from edgectl.model.reading import Quality
+from edgectl.units import EvseId, NodeId
+
+OVER: Final = 1e-6
+OVER_SHARE: Final = 1e-9
+
+
+def node_alarms(
+    node: NodeId, judged: NodeJudgement, decision: NodeDecision, *, metered: bool
+) -> list[Alarm]:
+    """What is wrong at one node; a node without a ceiling has nothing to be held against."""
+    ceilings = (*decision.ceiling_a, decision.ceiling_va)
+    alarms = []
+    if metered and judged.quality is not Quality.GOOD and any(c is not None for c in ceilings):
+        stale = judged.quality is Quality.STALE
+        alarms.append(
+            Alarm(
+                code=AlarmCode.METER_STALE if stale else AlarmCode.METER_LOST,
+                severity=Severity.WARNING,
+                id=node,
+                text=f"no fresh meter value for {node}: its base load goes to the worst case",
+            )
+        )
+    measured = (*judged.meter_a, _measured_va(judged))
+    account = (*decision.account_a, decision.account_va)
+    deficit = (*decision.deficit_a, decision.deficit_va)
+    for row, ceiling in enumerate(ceilings):
+        if ceiling is not None:
+            alarms += _row_alarms(
+                node,
+                row,
+                ceiling=ceiling,
+                measured=measured[row],
+                account=account[row],
+                deficit=deficit[row],
+            )
+    return alarms
+
+
+def evse_alarms(evse: EvseId, commitment: Commitment) -> list[Alarm]:
+    """What is wrong with one EVSE."""
+    if commitment.silent:
+        return [
+            Alarm(
+                code=AlarmCode.CHARGER_SILENT,
+                severity=Severity.ALARM,
+                id=evse,
+                text=f"{evse} does not answer; counted with {commitment.committed_a:.1f} A",
+                data={"counted_a": commitment.committed_a},
+            )
+        ]
+    measured_a, held_a = commitment.measured_a, commitment.held_a
+    if measured_a is None or max(measured_a - held_a, commitment.excess_a) <= FOLLOWED_A:
+        return []
+    return [
+        Alarm(
+            code=AlarmCode.EXCEEDS_SETPOINT,
+            severity=Severity.WARNING,
+            id=evse,
+            text=f"{evse} draws more than it was told",
+            data={"measured_a": measured_a, "told_a": commitment.in_force_a, "held_a": held_a},
+        )
+    ]
+
+
+def _measured_va(judged: NodeJudgement) -> float | None:
+    if all(value is None for value in judged.meter_a):
+        return None
+    return va_of(judged, [value or 0.0 for value in judged.meter_a])
+
+
+def _row_alarms(
+    node: NodeId,
+    row: int,
+    *,
+    ceiling: float,
+    measured: float | None,
+    account: float,
+    deficit: float,
+) -> list[Alarm]:
+    over = OVER + OVER_SHARE * ceiling
+    unit = "va" if row == VA_ROW else "a"
+    where = f"{node} in VA" if row == VA_ROW else f"{node} L{ROWS[row]}"
+    data: dict[str, int | float | str] = {f"ceiling_{unit}": ceiling}
+    if row != VA_ROW:
+        data["phase"] = row + 1
+    found: list[tuple[AlarmCode, Severity, str, str, float]] = []
+    if measured is not None and measured > ceiling + over:
+        text = f"{where} draws more than its ceiling"
+        found.append((AlarmCode.OVER_CEILING, Severity.ALARM, text, "measured", measured))
+    elif account > ceiling + over:
+        text = f"{where} may be drawing more than its ceiling"
+        found.append((AlarmCode.ACCOUNT_OVER_CEILING, Severity.WARNING, text, "account", account))
+    if deficit > over:
+        text = f"base load alone is above the ceiling of {where}"
+        found.append((AlarmCode.BASE_OVER_CEILING, Severity.ALARM, text, "deficit", deficit))
+    return [
+        Alarm(
+            code=code,
+            severity=severity,
+            id=f"{node}.{ROWS[row]}",
+            text=text,
+            data=data | {f"{name}_{unit}": value},
+        )
+        for code, severity, text, name, value in found
+    ]
