@@ -21,8 +21,6 @@ FOLLOWED_SHARE = 0.03
 OFFSET_A = 2.0
 """So near above its setpoint a vehicle follows it, with an offset that counts as excess."""
 SETTLED_READINGS = 2
-SILENT_AFTER_POLLS = 3
-SILENT_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def _is_silent(evse: Evse, view: EvseView, now_s: float) -> bool:
     """S9: no good answer for max(3 polls, 5 s), and from the start until the first one."""
     if view.last_answer_s is None:
         return True
-    return now_s - view.last_answer_s > max(SILENT_AFTER_POLLS * evse.traits.poll_s, SILENT_AFTER_S)
+    return now_s - view.last_answer_s > evse.traits.silent_after_s
 
 
 def _silent_count_a(

@@ -19,15 +19,20 @@ from math import isfinite, sqrt
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
 from edgectl.control.layout import Layout
-from edgectl.model.reading import EvseSample, MeterSample, Quality
+from edgectl.model.reading import (
+    FRESH_POLLS,
+    STALE_S,
+    EvseSample,
+    MeterSample,
+    Quality,
+    quality_at,
+)
 from edgectl.model.rules import Rules
 from edgectl.model.site import Meter
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import BaseState, State
 from edgectl.units import MeterId, OptionalTriple, Triple
 
-FRESH_POLLS = 2.5
-STALE_S = 15.0
 STALE_VOLTAGE_SHARE = 1.10
 PLAUSIBLE_VOLTAGE = (0.5, 1.5)
 POSSIBLE_A = 1e7
@@ -164,7 +169,7 @@ def _judge_metered(
             direct_a=_only(_minus(newest_a, sums.read), wired) if fresh else _NONE,
             meter_a=_only(newest_a, wired) if fresh else _NONE,
             voltage_v=voltage_v,
-            quality=_quality(age_s, fresh_s),
+            quality=quality_at(age_s, poll_s=meter.poll_s),
         ),
         settled,
     )
@@ -346,12 +351,6 @@ def _voltages(snapshot: Snapshot, layout: Layout, now: Instant) -> list[Triple]:
 def _plausible(voltage_v: float, nominal_v: float) -> bool:
     low, high = PLAUSIBLE_VOLTAGE
     return isfinite(voltage_v) and low * nominal_v <= voltage_v <= high * nominal_v
-
-
-def _quality(age_s: float, fresh_s: float) -> Quality:
-    if age_s <= fresh_s:
-        return Quality.GOOD
-    return Quality.STALE if age_s < STALE_S else Quality.BAD
 
 
 def _worst_quality(nodes: list[NodeJudgement]) -> Quality:

@@ -40,8 +40,6 @@ ARM_AGAIN_FIRST_S: Final = 10.0
 ARM_AGAIN_MOST_S: Final = 600.0
 ARM_LOOK_S: Final = 60.0
 """A failsafe block that no poll reads is looked at this often."""
-SILENT_S: Final = 5.0
-SILENT_POLLS: Final = 3.0
 
 _FED_BY_ANY: Final = frozenset({KeepAlive.ANY_ACCESS, KeepAlive.READ, KeepAlive.REWRITE})
 _READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
@@ -113,8 +111,7 @@ class Charger:
             return False
         if self._decision is None:
             return True
-        patience_s = max(SILENT_POLLS * self.evse.traits.poll_s, SILENT_S)
-        return self._decision.silent and now_s - self._answer_s > patience_s
+        return self._decision.silent and now_s - self._answer_s > self.evse.traits.silent_after_s
 
     def can_be_called(self) -> bool:
         """Whether there is a value to call it with."""

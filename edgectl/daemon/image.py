@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from edgectl.devices.samples import EvseFacts
-from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState
+from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState, quality_at
 from edgectl.model.site import Site
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent
 from edgectl.units import PHASES, EvseId, MeterId, OptionalTriple
@@ -20,9 +20,6 @@ from edgectl.units import PHASES, EvseId, MeterId, OptionalTriple
 MOST_SAMPLES: Final = 32
 SAMPLES_S: Final = 16.0
 MOST_SENT: Final = 16
-
-FRESH_POLLS: Final = 2.5
-STALE_S: Final = 15.0
 
 
 class _Taken(Protocol):
@@ -91,13 +88,6 @@ class Image:
             Confirmed(value_a=value_a, sent_s=sent_s, confirmed_s=confirmed_s)
         )
 
-    def failsafe(self, evse: EvseId, *, failsafe_a: float | None, watchdog_s: float | None) -> None:
-        """Enter the failsafe block as the charger says it; None where it does not say."""
-        cell = self._evses[evse]
-        cell.failsafe_a = failsafe_a
-        cell.watchdog_s = watchdog_s
-        cell.touch()
-
     def watchdog_unproved(self, evse: EvseId) -> None:
         """Enter that the watchdog cannot be counted on (S9): its time is not what was asked for."""
         cell = self._evses[evse]
@@ -116,13 +106,6 @@ class Image:
         """How often a meter gave no data since its last sample, and the last cause."""
         cell = self._meters[meter]
         return cell.misses, cell.why
-
-
-def quality_at(age_s: float, *, poll_s: float) -> Quality:
-    """Fresh within 2.5 polls, stale to 15 s, bad beyond (S6)."""
-    if age_s <= FRESH_POLLS * poll_s:
-        return Quality.GOOD
-    return Quality.STALE if age_s <= STALE_S else Quality.BAD
 
 
 def _above(sample: MeterSample, threshold_a: OptionalTriple) -> bool:

@@ -12,13 +12,10 @@ from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import Sample
 from edgectl.contract.vocabulary import Quality, Quantity, of_phase
 from edgectl.model.decision import NodeDecision
-from edgectl.model.reading import EvseSample, MeterSample
+from edgectl.model.reading import EvseSample, MeterSample, quality_at
 from edgectl.model.record import TickRecord
 from edgectl.model.snapshot import EvseView, MeterView
 from edgectl.units import PHASES, OptionalTriple
-
-FRESH_POLLS: Final = 2.5
-STALE_S: Final = 15.0
 
 _S = TypeVar("_S", MeterSample, EvseSample)
 
@@ -135,7 +132,7 @@ class Measured:
                     v=round(series.value, 3),
                     min=round(series.least, 3) if spread else None,
                     max=round(series.greatest, 3) if spread else None,
-                    quality=_quality(now.mono_s - series.taken_s, poll_s),
+                    quality=quality_at(now.mono_s - series.taken_s, poll_s=poll_s),
                 )
             )
             series.readings = 0
@@ -173,9 +170,3 @@ def _sample(
 
 def _utc(taken_s: float, now: Instant) -> str:
     return rfc3339(now.utc_s - (now.mono_s - taken_s))
-
-
-def _quality(age_s: float, poll_s: float) -> Quality:
-    if age_s <= FRESH_POLLS * poll_s:
-        return Quality.GOOD
-    return Quality.STALE if age_s <= STALE_S else Quality.BAD

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from edgectl.units import OptionalTriple
 
@@ -12,6 +13,20 @@ class Quality(StrEnum):
     GOOD = "good"
     STALE = "stale"
     BAD = "bad"
+
+
+FRESH_POLLS: Final = 2.5
+"""Polls of a device for which a reading counts as fresh (S6)."""
+
+STALE_S: Final = 15.0
+"""Age from which a reading says nothing any more: a base load is at its worst case (S6)."""
+
+
+def quality_at(age_s: float, *, poll_s: float) -> Quality:
+    """Good while fresh, bad from `STALE_S` on, stale between."""
+    if age_s <= FRESH_POLLS * poll_s:
+        return Quality.GOOD
+    return Quality.STALE if age_s < STALE_S else Quality.BAD
 
 
 class VehicleState(StrEnum):

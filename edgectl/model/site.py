@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, ProgramId, Triple
+
+SILENT_AFTER_POLLS: Final = 3
+SILENT_AFTER_S: Final = 5.0
 
 
 class KeepAlive(StrEnum):
@@ -58,6 +62,11 @@ class ChargerTraits:
     metered: bool = True
     readback: bool = True
     min_write_interval_s: float = 0.0
+
+    @property
+    def silent_after_s(self) -> float:
+        """Without a good answer for so long it counts as silent (S9)."""
+        return max(SILENT_AFTER_POLLS * self.poll_s, SILENT_AFTER_S)
 
 
 @dataclass(frozen=True, slots=True)

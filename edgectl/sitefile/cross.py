@@ -9,16 +9,11 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from edgectl.errors import Finding
+from edgectl.model.reading import FRESH_POLLS, STALE_S
 from edgectl.sitefile.draft import Draft, Placed
 from edgectl.sitefile.entries import EvseEntry, MeterEntry, NodeEntry
 from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
-
-STALE_S: Final = 15.0
-"""Age at which a base load has reached its worst case (S6)."""
-
-FRESH_POLLS: Final = 2.5
-"""Polls of a meter for which a reading counts as fresh (S6)."""
 
 _KINDS: Final = {"nodes": "node", "meters": "meter", "evses": "EVSE", "groups": "group"}
 

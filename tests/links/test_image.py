@@ -1,8 +1,8 @@
 """The process image: times, bounds, what drops what."""
 
-from edgectl.daemon.image import MOST_SAMPLES, MOST_SENT, SAMPLES_S, Image, quality_at
+from edgectl.daemon.image import MOST_SAMPLES, MOST_SENT, SAMPLES_S, Image
 from edgectl.devices.samples import EvseFacts
-from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState
+from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState, quality_at
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent
 from edgectl.units import EvseId, MeterId, OptionalTriple
 from tests.links.toys import charger_profile, toy_evse, toy_meter, toy_site
@@ -77,8 +77,8 @@ def test_one_old_sample_is_kept_with_its_age() -> None:
 def test_quality_is_a_matter_of_age() -> None:
     assert quality_at(2.5, poll_s=1.0) is Quality.GOOD
     assert quality_at(2.6, poll_s=1.0) is Quality.STALE
-    assert quality_at(15.0, poll_s=1.0) is Quality.STALE
-    assert quality_at(15.1, poll_s=1.0) is Quality.BAD
+    assert quality_at(14.9, poll_s=1.0) is Quality.STALE
+    assert quality_at(15.0, poll_s=1.0) is Quality.BAD
 
 
 def test_a_confirmation_drops_what_was_sent_up_to_it_and_no_more() -> None:
@@ -117,8 +117,8 @@ def test_facts_change_what_they_say_and_nothing_else() -> None:
     view = evse(image)
     assert (view.vehicle, view.failsafe_a, view.watchdog_s) == (VehicleState.CHARGING, 6.0, 60.0)
     assert (view.session_wh, view.energy_wh, view.samples) == (10.0, 99.0, ())
-    image.failsafe(E, failsafe_a=None, watchdog_s=None)
-    assert (evse(image).failsafe_a, evse(image).watchdog_s) == (None, None)
+    image.watchdog_unproved(E)
+    assert (evse(image).failsafe_a, evse(image).watchdog_s) == (6.0, 0.0)
 
 
 def test_an_older_answer_does_not_set_the_time_back() -> None:
