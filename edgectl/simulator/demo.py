@@ -30,8 +30,9 @@ from edgectl.simulator.modbus_server import serve_stations, stop_servers
 from edgectl.simulator.mqtt_tap import MqttTap, capacity_limit_event
 from edgectl.simulator.picture import draw
 from edgectl.simulator.plan import DrPlan, Plan, plan_run
-from edgectl.simulator.recorded import compress, read_sessions
+from edgectl.simulator.recorded import compress
 from edgectl.simulator.report import DrEvidence, Evidence, Report, judge
+from edgectl.simulator.session_file import read_sessions
 from edgectl.simulator.sessions import Session, built_in_sessions
 from edgectl.simulator.view import Frame, faults_text, lines, plain_line
 from edgectl.sitefile.load import LoadedSite, load_site

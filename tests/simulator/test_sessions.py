@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from edgectl.errors import BadInput
-from edgectl.simulator.recorded import COLUMNS, Recorded, busiest_window_s, compress, read_sessions
+from edgectl.simulator.recorded import busiest_window_s, compress
+from edgectl.simulator.session_file import COLUMNS, Recorded, read_sessions
 from edgectl.simulator.sessions import built_in_sessions
 from tests.simulator.world import site
 
@@ -32,6 +33,9 @@ def test_the_built_in_evening_gives_every_evse_a_stay_inside_the_run() -> None:
 def test_a_row_is_read_with_its_units(tmp_path: Path) -> None:
     assert read_sessions(written(tmp_path, GOOD)) == (
         Recorded(
+            site="yard",
+            session_id="s1",
+            evse="e1",
             arrival_utc_s=1519923600.0,
             departure_utc_s=1519930800.0,
             energy_wh=14_000.0,
@@ -98,6 +102,9 @@ def test_a_wrong_file_says_what_it_is(tmp_path: Path) -> None:
 def recorded(start_h: float, end_h: float, **more: float | None) -> Recorded:
     facts = {"energy_wh": 7_000.0, "max_power_w": None, "phases": None}
     return Recorded(
+        site="yard",
+        session_id="s1",
+        evse="e1",
         arrival_utc_s=start_h * 3600.0,
         departure_utc_s=end_h * 3600.0,
         **{**facts, **more},  # type: ignore[arg-type]
