@@ -5,6 +5,8 @@
    and a refusal is not an acknowledgement. Publishing goes through paho for the same reason.
 3. Nothing of aiomqtt is left behind: futures are read and the socket closed on every way out.
 4. Off this machine TLS is spoken, or nothing.
+5. What the broker says at the connect is kept, as paho does not: no more unacknowledged publishes
+   than its Receive Maximum, no packet beyond its Maximum Packet Size.
 """
 
 import asyncio
@@ -29,7 +31,16 @@ from edgectl.model.telemetry import Denial, Incoming, OutMessage, Subscription
 IN_FLIGHT: Final = 100
 SESSION_EXPIRY_S: Final = 86_400
 PACKET_MAX_BYTES: Final = 262_144
+RECEIVE_MAX: Final = 100
 QUEUED_MAX: Final = 2000
+WILL_DELAY_S: Final = 10
+"""A shorter loss of the connection is not told to the region."""
+
+CONTENT_TYPE: Final = "application/json"
+
+_HEADER_BYTES: Final = 64
+_TOO_LARGE: Final = 0x95
+_TAKEN_OVER: Final = 0x8E
 
 _REFUSED_FROM: Final = 0x80
 _PROTOCOLS: Final = {
@@ -41,7 +52,8 @@ _PROTOCOLS: Final = {
 class MqttBroker:
     """`edgectl.model.telemetry.Broker`. `identifier` never changes: it names the session.
 
-    A silent broker is noticed within twice `keepalive_s`, by a waiting publish in `timeout_s`.
+    A silent broker is noticed within twice `keepalive_s`, by a waiting publish in `timeout_s`. The
+    will is published `will_delay_s` after a loss that lasts so long (MQTT 5; 3.1.1: at once).
     """
 
     def __init__(
@@ -51,12 +63,14 @@ class MqttBroker:
         identifier: str,
         keepalive_s: int = 15,
         timeout_s: float = 10.0,
+        will_delay_s: int = WILL_DELAY_S,
     ) -> None:
         _refuse_plain(settings)
         self._settings = settings
         self._identifier = identifier
         self._keepalive_s = keepalive_s
         self._timeout_s = timeout_s
+        self._will_delay_s = will_delay_s
         self._chosen = 0
 
     @property
@@ -74,6 +88,8 @@ class MqttBroker:
         tls = await asyncio.to_thread(_tls_context, self._settings) if self._settings.ca else None
         client = self._new_client(will, tls)
         cut = partial(_cut, client, tls)
+        limits = _Limits(client)
+        _register_from_thread(client)
         try:
             await _enter(client, cut)
         except aiomqtt.MqttError as error:
@@ -85,6 +101,7 @@ class MqttBroker:
             v5=self._settings.protocol is MqttProtocol.V5,
             name=self.name,
             timeout_s=self._timeout_s,
+            limits=limits,
         )
         try:
             yield session
@@ -101,12 +118,17 @@ class MqttBroker:
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.MaximumPacketSize = PACKET_MAX_BYTES
+        properties.ReceiveMaximum = RECEIVE_MAX
+        will_properties = _properties(PacketTypes.WILLMESSAGE)
+        will_properties.WillDelayInterval = self._will_delay_s
         client = aiomqtt.Client(
             self._address.host,
             self._address.port,
             identifier=self._identifier,
             protocol=_PROTOCOLS[self._settings.protocol],
-            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            will=aiomqtt.Will(
+                will.topic, will.payload, will.qos, will.retain, will_properties if v5 else None
+            ),
             clean_session=None if v5 else False,
             clean_start=False if v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties if v5 else None,
@@ -130,13 +152,24 @@ class MqttBroker:
 class MqttSession:
     """`edgectl.model.telemetry.BrokerSession` over one aiomqtt client."""
 
-    def __init__(self, client: aiomqtt.Client, *, v5: bool, name: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: aiomqtt.Client,
+        *,
+        v5: bool,
+        name: str,
+        timeout_s: float,
+        limits: "_Limits",
+    ) -> None:
         self._client = client
+        self._room = asyncio.Semaphore(limits.receive_max)
+        self._packet_max_bytes = limits.packet_max_bytes
         self._paho = _paho(client)
         self._v5 = v5
         self._name = name
         self._timeout_s = timeout_s
         self._receipts: dict[int, asyncio.Future[ReasonCode | None]] = {}
+        self._why_lost = ""
         self._told_of_loss = self._paho.on_disconnect
         self._paho.on_publish = self._acknowledged
         self._paho.on_disconnect = self._lost
@@ -144,6 +177,16 @@ class MqttSession:
 
     async def publish(self, message: OutMessage) -> Denial | None:
         """Send, and wait for the acknowledgement; None when the broker took it."""
+        size = len(message.topic) + len(message.payload) + len(message.correlation or b"")
+        if size + _HEADER_BYTES > self._packet_max_bytes:
+            text = f"{size} bytes, and the broker takes packets of {self._packet_max_bytes}"
+            return Denial(topic=message.topic, code=_TOO_LARGE, text=text)
+        if message.qos == 0:
+            return await self._publish(message)
+        async with self._room:
+            return await self._publish(message)
+
+    async def _publish(self, message: OutMessage) -> Denial | None:
         info = self._paho.publish(
             message.topic,
             message.payload,
@@ -165,7 +208,8 @@ class MqttSession:
         finally:
             self._receipts.pop(info.mid, None)
         if reason is None:
-            raise self._unreachable("connection lost while a publish was on its way")
+            lost = self._why_lost or "connection lost"
+            raise self._unreachable(f"{lost} while a publish was on its way")
         if reason.value < _REFUSED_FROM:
             return None
         return Denial(topic=message.topic, code=reason.value, text=str(reason))
@@ -200,13 +244,18 @@ class MqttSession:
                 if len(arriving) > QUEUED_MAX:
                     raise self._unreachable(f"more than {QUEUED_MAX} messages wait to be read")
         except aiomqtt.MqttError as error:
-            raise self._unreachable(str(error.__cause__ or error)) from error
+            raise self._unreachable(self._why_lost or str(error.__cause__ or error)) from error
 
     def _publish_properties(self, message: OutMessage) -> Properties | None:
-        if not self._v5 or message.correlation is None:
+        if not self._v5:
             return None
         properties = _properties(PacketTypes.PUBLISH)
-        properties.CorrelationData = message.correlation
+        properties.PayloadFormatIndicator = 1
+        properties.ContentType = CONTENT_TYPE
+        if message.expiry_s is not None:
+            properties.MessageExpiryInterval = message.expiry_s
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
         return properties
 
     def _acknowledged(
@@ -222,6 +271,9 @@ class MqttSession:
             receipt.set_result(reason)
 
     def _lost(self, *arguments: Any) -> None:  # noqa: ANN401 - handed on as paho gives them
+        reason = arguments[3]
+        # paho tells it twice, and only the first time with the broker's word for it.
+        self._why_lost = self._why_lost or _said_of_loss(reason)
         if self._told_of_loss is not None:
             self._told_of_loss(*arguments)
         for receipt in self._receipts.values():
@@ -230,20 +282,67 @@ class MqttSession:
 
     def _register_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - paho's
         """Register at once: a turn later, as aiomqtt does, the number may be another socket's."""
-        asyncio.get_running_loop().add_writer(sock.fileno(), self._write)
-
-    def _write(self) -> None:
-        try:
-            self._paho.loop_write()
-        except OSError as error:
-            if not self._client._disconnected.done():  # noqa: SLF001 - ends its iteration
-                self._client._disconnected.set_exception(error)  # noqa: SLF001
+        _add_writer(self._client, sock)
 
     def _unreachable(self, what: str) -> Unreachable:
         return Unreachable(
             message=f"MQTT broker {self._name}: {what}",
             remedy="look at network and broker; the outbox keeps what was not acknowledged",
         )
+
+
+def _said_of_loss(reason: ReasonCode) -> str:
+    if reason.value == _TAKEN_OVER:
+        return (
+            "another client with the identifier of this site took the session over; two gateways"
+            " with one site id disturb each other"
+        )
+    return f"the connection ended: {reason}" if reason.value >= _REFUSED_FROM else ""
+
+
+def _register_from_thread(client: aiomqtt.Client) -> None:
+    """Look at a socket's number when it is registered: paho connects in a thread, and fails there.
+
+    Until the session takes over.
+    """
+    loop = asyncio.get_running_loop()
+
+    def register(_client: paho.Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - paho's
+        loop.call_soon_threadsafe(_add_writer, client, sock)
+
+    _paho(client).on_socket_register_write = register
+
+
+def _add_writer(client: aiomqtt.Client, sock: Any) -> None:  # noqa: ANN401 - paho's
+    if sock.fileno() >= 0:
+        asyncio.get_running_loop().add_writer(sock.fileno(), _write, client)
+
+
+def _write(client: aiomqtt.Client) -> None:
+    try:
+        _paho(client).loop_write()
+    except OSError as error:
+        if not client._disconnected.done():  # noqa: SLF001 - ends its iteration
+            client._disconnected.set_exception(error)  # noqa: SLF001
+
+
+class _Limits:
+    """What the broker said in its CONNACK; the usual bounds where it said nothing."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.receive_max = IN_FLIGHT
+        self.packet_max_bytes = PACKET_MAX_BYTES
+        inner = _paho(client)
+        told = inner.on_connect
+
+        def connected(*arguments: Any) -> None:  # noqa: ANN401 - handed on as paho gives them
+            said = arguments[-1]
+            self.receive_max = min(getattr(said, "ReceiveMaximum", IN_FLIGHT), IN_FLIGHT)
+            self.packet_max_bytes = getattr(said, "MaximumPacketSize", PACKET_MAX_BYTES)
+            if told is not None:
+                told(*arguments)
+
+        inner.on_connect = connected
 
 
 async def _enter(client: aiomqtt.Client, cut: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ timer. What the file promises stands in `outbox_file`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -33,16 +33,28 @@ class SqliteOutbox:
 
     @classmethod
     async def open(
-        cls, path: Path, *, thin: Thin, max_bytes: int = MAX_BYTES, max_rows: int = MAX_ROWS
+        cls,
+        path: Path,
+        *,
+        thin: Thin,
+        max_bytes: int = MAX_BYTES,
+        max_rows: int = MAX_ROWS,
+        on_failure: Callable[[StorageFailed], None] | None = None,
     ) -> "SqliteOutbox":
-        """Open or make the file. One that cannot be read is put aside and a new stream begins."""
+        """Open or make the file. One that cannot be read is put aside and a new stream begins.
+
+        With `on_failure`, a file that cannot be used now is told there and tried again with every
+        row; without, `StorageFailed` is raised.
+        """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
-        make = partial(OutboxFile, path, thin=thin, max_bytes=max_bytes, max_rows=max_rows)
+        store = OutboxFile(path, thin=thin, max_bytes=max_bytes, max_rows=max_rows)
         try:
-            store = await asyncio.get_running_loop().run_in_executor(thread, make)
-        except BaseException:
-            thread.shutdown(wait=False)
-            raise
+            await asyncio.get_running_loop().run_in_executor(thread, store.open)
+        except StorageFailed as failure:
+            if on_failure is None:
+                thread.shutdown(wait=False)
+                raise
+            on_failure(failure)
         return cls(store, thread)
 
     @property
@@ -100,7 +112,12 @@ class SqliteOutbox:
 
     async def _read(self, where: str, *arguments: object) -> tuple[StoredRow, ...]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._store.read, where, arguments)
+        try:
+            return await loop.run_in_executor(self._thread, self._store.read, where, arguments)
+        finally:
+            # Whoever reads may find damage, and then it is another file.
+            if not self._committing:
+                self._totals = self._store.totals
 
     async def _commit(self, operation: Operation) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

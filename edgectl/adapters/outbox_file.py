@@ -4,6 +4,11 @@
    were published already would be given again; the region would drop the new rows as duplicates.
 2. Numbers come from AUTOINCREMENT: a plain key would start again once the table is empty.
 3. Acknowledgement times are connected time of this process; a restart keeps the window longer.
+4. A file that cannot be opened is tried again with every commit: a disk that was full or read-only
+   when the daemon started costs no telemetry once it is mended. Until then it is an empty outbox
+   that refuses rows.
+5. A file that turns out to be damaged, in reading or in writing, is put aside and a new stream
+   begun; a single row that cannot be unpacked is dropped and counted.
 """
 
 import secrets
@@ -14,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from edgectl.errors import StorageFailed
-from edgectl.model.telemetry import RESEND_S, Lane, OutboxCounts, OutRow, StoredRow
+from edgectl.errors import InvariantBroken, StorageFailed
+from edgectl.model.telemetry import RESEND_S, Detail, Lane, OutboxCounts, OutRow, StoredRow
 
 _ROW_BYTES: Final = 150
 _COMPRESS_ABOVE: Final = 300
@@ -63,8 +68,18 @@ class OutboxFile:
         self._thin = thin
         self._max_bytes = max_bytes
         self._max_rows = max_rows
+        self._open: sqlite3.Connection | None = None
+        self.totals = Totals(
+            stream=secrets.token_hex(8), last_seq=0, thinned_to=0, counts=OutboxCounts()
+        )
+        self._next = self.totals
+
+    def open(self) -> None:
+        """Open or make the file, unless it is open; `StorageFailed` if it cannot be used."""
+        if self._open is not None:
+            return
         try:
-            self._db, self.totals = _opened(path)
+            self._open, self.totals = _opened(self._path)
         except sqlite3.Error as error:
             if not _unreadable(error):
                 raise self._failed(error) from error
@@ -73,6 +88,10 @@ class OutboxFile:
 
     def commit(self, operations: Sequence[Operation]) -> list[StorageFailed | None]:
         """Do all in one transaction; if that fails, each in one of its own."""
+        try:
+            self.open()
+        except StorageFailed as failure:
+            return [failure] * len(operations)
         try:
             self._transact(operations)
         except sqlite3.Error as error:
@@ -97,7 +116,7 @@ class OutboxFile:
                     row.schema,
                     row.made_utc_s,
                     row.values,
-                    row.detail,
+                    int(row.detail),
                     row.response_topic,
                     row.correlation,
                     _room(body),
@@ -122,15 +141,50 @@ class OutboxFile:
 
     def read(self, where: str, arguments: Sequence[object]) -> tuple[StoredRow, ...]:
         """Rows in order of their numbers; the last argument is how many at most."""
+        if self._open is None:
+            return ()
         query = f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
         try:
-            return tuple(_stored(found) for found in self._db.execute(query, arguments))
-        except (sqlite3.Error, zlib.error) as error:
+            rows = self._db.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            if _unreadable(error):
+                self.close()
+                self._replace()
             raise self._failed(error) from error
+        good, damaged = [], []
+        for columns in rows:
+            try:
+                good.append(_stored(columns))
+            except zlib.error:
+                damaged.append(columns[0])
+        if damaged:
+            self._give_up(damaged)
+            if not good:
+                return self.read(where, arguments)
+        return tuple(good)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._open is None:
+            raise InvariantBroken("the outbox file is used before it is open")
+        return self._open
+
+    def _give_up(self, seqs: Sequence[int]) -> None:
+        """Drop rows that the disk has spoilt; raises `StorageFailed` while they cannot be."""
+
+        def drop(store: "OutboxFile") -> None:
+            for seq in seqs:
+                store.drop(store.found("seq = ?", seq, 1))
+
+        (failure,) = self.commit([drop])
+        if failure is not None:
+            raise failure
 
     def _transact(self, operations: Sequence[Operation]) -> None:
         self._next = self.totals
@@ -149,7 +203,7 @@ class OutboxFile:
 
     def _retried_in_new_file(self, operations: Sequence[Operation]) -> StorageFailed | None:
         try:
-            self._db.close()
+            self.close()
             self._replace()
             self._transact(operations)
         except sqlite3.Error as error:
@@ -164,7 +218,7 @@ class OutboxFile:
             for suffix in ("-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             self._path.replace(f"{self._path}.unreadable")
-            self._db, totals = _opened(self._path)
+            self._open, totals = _opened(self._path)
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         self.totals = replace(totals, counts=replace(totals.counts, replaced=True))
@@ -213,21 +267,26 @@ class OutboxFile:
 
     def _drop_oldest(self) -> bool:
         """Drop the oldest telemetry, or the oldest of all; False when nothing is left."""
-        query = "SELECT seq, size, vals FROM rows WHERE {} ORDER BY seq LIMIT ?"
         share = max(1, min(_CHUNK, self._next.counts.kept // 50))
-        oldest = (
-            self._db.execute(query.format("detail = 1"), (share,)).fetchall()
-            or self._db.execute(query.format("1"), (share,)).fetchall()
-        )
-        self._db.executemany("DELETE FROM rows WHERE seq = ?", [(seq,) for seq, _, _ in oldest])
-        self._count(
-            waiting=-len(oldest),
-            kept=-len(oldest),
-            bytes=-sum(size for _, size, _ in oldest),
-            dropped_rows=len(oldest),
-            dropped_values=sum(values for _, _, values in oldest),
-        )
+        oldest = self.found("detail > ?", Detail.NONE, share) or self.found("seq > ?", 0, share)
+        self.drop(oldest)
         return bool(oldest)
+
+    def found(self, where: str, argument: int, limit: int) -> list[tuple[int, int, int, int]]:
+        """Number, room, values and whether it waits, of the oldest rows."""
+        query = f"SELECT seq, size, vals, lane IS NULL FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
+        return self._db.execute(query, (argument, limit)).fetchall()
+
+    def drop(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
+        """Drop rows as `found` gives them, and count what is lost."""
+        self._db.executemany("DELETE FROM rows WHERE seq = ?", [(row[0],) for row in rows])
+        self._count(
+            waiting=-sum(waits for *_, waits in rows),
+            kept=-len(rows),
+            bytes=-sum(size for _, size, _, _ in rows),
+            dropped_rows=len(rows),
+            dropped_values=sum(values for _, _, values, _ in rows),
+        )
 
     def _delete_window(self, where: str, argument: float) -> bool:
         """Delete rows of the window; they were delivered, so nothing is counted as lost."""
@@ -268,11 +327,20 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Totals]:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA journal_size_limit = 4000000")
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        db.execute("UPDATE rows SET acked_s = 0 WHERE lane IN ('live', 'backfill')")
+        _begin_window_anew(db)
         return db, _read_totals(db)
     except BaseException:
         db.close()
         raise
+
+
+def _begin_window_anew(db: sqlite3.Connection) -> None:
+    """Count connected time from 0; on a full disk the window only stays longer."""
+    try:
+        db.execute("UPDATE rows SET acked_s = 0 WHERE lane IN ('live', 'backfill')")
+    except sqlite3.Error as error:
+        if _unreadable(error):
+            raise
 
 
 def _read_totals(db: sqlite3.Connection) -> Totals:
@@ -336,7 +404,7 @@ def _stored(columns: Sequence[Any]) -> StoredRow:
         made_utc_s=made_utc_s,
         body=body if body.startswith(b"{") else zlib.decompress(body),
         values=values,
-        detail=bool(detail),
+        detail=Detail(detail),
         response_topic=response_topic,
         correlation=correlation,
     )

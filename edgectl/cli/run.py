@@ -125,13 +125,11 @@ async def real_ports(
     site, mqtt = loaded.site, loaded.settings.mqtt
     if mqtt is not None:
         broker = MqttBroker(mqtt, identifier=f"edgectl-{site.region}-{site.id}")
-        try:
-            outbox = await SqliteOutbox.open(state / "outbox.db", thin=thin)
-        except StorageFailed as fault:
-            # Chargers matter more than the region's figures: control runs, and this is said.
-            structlog.get_logger("edgectl").critical("no_telemetry", error=str(fault))
-        else:
-            closing.push_async_callback(outbox.close)
+        # Chargers matter more than the region's figures: control runs, and this is said.
+        outbox = await SqliteOutbox.open(
+            state / "outbox.db", thin=thin, on_failure=_say_no_telemetry
+        )
+        closing.push_async_callback(outbox.close)
 
     def line(link: Link) -> TcpLine:
         return TcpLine(host=link.host, port=link.port, clock=clock)
@@ -161,6 +159,10 @@ async def _serve(loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: 
             loop.add_signal_handler(number, daemon.stop)
         loop.add_signal_handler(signal.SIGHUP, _keep_file)
         await daemon.run()
+
+
+def _say_no_telemetry(fault: StorageFailed) -> None:
+    structlog.get_logger("edgectl").critical("no_telemetry", error=str(fault))
 
 
 def _keep_file() -> None:

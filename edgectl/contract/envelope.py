@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgectl.model.telemetry import Lane, OutRow, StoredRow
+from edgectl.model.telemetry import Detail, Lane, OutRow, StoredRow
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ def row(
     *,
     made_utc_s: float,
     values: int = 0,
-    detail: bool = False,
+    detail: Detail = Detail.NONE,
     response_topic: str | None = None,
     correlation: bytes | None = None,
 ) -> OutRow:

@@ -3,7 +3,7 @@
 Answers to demand response and to commands stand in their own modules and share the envelope.
 """
 
-import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -11,13 +11,14 @@ from pydantic import Field
 from edgectl.contract import topics
 from edgectl.contract.envelope import Envelope, Outgoing, Presence, Timestamp, row
 from edgectl.contract.vocabulary import EventCode, Quality, Quantity, Severity
-from edgectl.model.telemetry import OutRow
+from edgectl.model.telemetry import Detail, OutRow
 
 SAMPLES_MAX: Final = 200
 """Samples in one message: some 16 kB, far below what a broker may refuse as too large."""
 
 BATCH_S: Final = 10.0
-_THINNED_TO_S: Final = 60.0
+COARSE_S: Final = 60.0
+"""One batch in so much time stays whole when a backlog is thinned."""
 
 
 class Sample(Outgoing):
@@ -152,15 +153,17 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {name: model.model_json_schema(by_alias=True) for name, model in published}
 
 
-def telemetry_rows(samples: list[Sample], *, made_utc_s: float) -> list[OutRow]:
-    """Samples as rows of bounded size."""
+def telemetry_rows(
+    samples: Sequence[Sample], *, made_utc_s: float, detail: Detail = Detail.FINE
+) -> list[OutRow]:
+    """Samples as rows of bounded size. `COARSE` ones stay whole when a backlog is thinned."""
     return [
         row(
             topics.TELEMETRY,
             Telemetry(samples=tuple(part)),
             made_utc_s=made_utc_s,
             values=len(part),
-            detail=True,
+            detail=detail,
         )
         for part in (
             samples[start : start + SAMPLES_MAX] for start in range(0, len(samples), SAMPLES_MAX)
@@ -174,13 +177,11 @@ def event_row(event: Event, *, made_utc_s: float) -> OutRow:
 
 
 def thin(detailed: OutRow) -> OutRow:
-    """Take detail out: one batch of a minute stays whole, the others keep only their count.
+    """Take detail out: coarse telemetry stays whole, the rest keeps only the count of its samples.
 
     Meters count energy themselves, so what is left out takes no energy with it.
     """
-    if detailed.made_utc_s % _THINNED_TO_S < BATCH_S or not detailed.values:
+    if detailed.detail is not Detail.FINE or not detailed.values:
         return detailed
     emptied = Telemetry(samples=(), thinned=detailed.values)
-    return dataclasses.replace(
-        row(detailed.topic, emptied, made_utc_s=detailed.made_utc_s), detail=True
-    )
+    return row(detailed.topic, emptied, made_utc_s=detailed.made_utc_s, detail=Detail.FINE)

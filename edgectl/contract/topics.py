@@ -24,6 +24,8 @@ SUBSCRIBED: Final[tuple[tuple[str, int], ...]] = (
 )
 """Filters below the prefix, each with its quality of service."""
 
+_OWN_NAMES: Final = frozenset({"status", "site", "telemetry", "event", "report", "dr", "command"})
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -44,3 +46,13 @@ class Topics:
     def name_of(self, topic: str) -> str | None:
         """The name below the prefix; None for a topic of somebody else."""
         return topic[len(self.prefix) :] if topic.startswith(self.prefix) else None
+
+    def may_answer(self, topic: str) -> bool:
+        """Whether a requester may have its answer there.
+
+        Below this site's prefix, at no name that has a meaning of its own, without wildcards.
+        """
+        name = self.name_of(topic)
+        if not name or any(sign in name for sign in "+#\0"):
+            return False
+        return name.startswith(f"{COMMAND_RESPONSE}/") or name.split("/")[0] not in _OWN_NAMES

@@ -5,7 +5,11 @@
    bounded rate in lane `backfill`, oldest first. The window of each lane goes before its new rows.
 3. A row that the broker refuses keeps its number and moves to `backfill`, where it is offered again
    and holds back what is newer than it: no lane ever goes backwards.
-4. Attempts are spaced by a capped, jittered back-off that only a connection that lasted ends.
+4. Attempts are spaced by a capped, jittered back-off that only a connection that lasted ends, and
+   the first one is spread already: the gateways of a region lose their broker in one moment and
+   must not come back in one.
+5. A requester's response topic is believed only below this site's own prefix, where the broker's
+   rights end as well.
 """
 
 import asyncio
@@ -35,6 +39,9 @@ from edgectl.model.telemetry import (
 
 Handler: TypeAlias = Callable[[Incoming], Awaitable[None]]
 
+ANSWER_EXPIRY_S: Final = 3600
+"""How long a broker keeps an answer for the one who asked; it stands on `command/response` too."""
+
 _EVER: Final = 1 << 62
 _log: Final = structlog.get_logger(__name__)
 
@@ -43,12 +50,14 @@ _log: Final = structlog.get_logger(__name__)
 class Pace:
     """Bounds of the connection loop and of sending.
 
-    A connection that lasted `stable_s` ends the back-off. `in_flight`: rows of the live lane that
+    A pause lies between `backoff_least` of the back-off and all of it. A connection that lasted
+    `stable_s` ends the back-off. `in_flight`: rows of the live lane that
     wait for their PUBACK at once. `denied_retry_s`: until a refused row is offered again.
     `flush_s`: how long a stop waits for the live lane.
     """
 
-    backoff_first_s: float = 2.0
+    backoff_first_s: float = 10.0
+    backoff_least: float = 0.1
     backoff_cap_s: float = 60.0
     stable_s: float = 30.0
     in_flight: int = 50
@@ -281,13 +290,17 @@ class Publisher:
     async def _answer(self, session: BrokerSession, stored: StoredRow, lane: Lane) -> None:
         """Send the same payload where the requester wants it; a refusal there is theirs."""
         topic = stored.row.response_topic
-        if topic is None or not topic or any(sign in topic for sign in "+#\0"):
+        if topic is None:
+            return
+        if not self._topics.may_answer(topic):
+            _log.info("response_topic_refused", topic=topic)
             return
         await session.publish(
             OutMessage(
                 topic=topic,
                 payload=self._payload(stored, lane),
                 correlation=stored.row.correlation,
+                expiry_s=ANSWER_EXPIRY_S,
             )
         )
 
@@ -353,7 +366,8 @@ class Publisher:
         self._failures += 1
         # The exponent is bounded because a float is not: years of failures must not overflow it.
         longest_s = self._pace.backoff_first_s * 2.0 ** min(self._failures - 1, 30)
-        return min(longest_s, self._pace.backoff_cap_s) * (0.5 + 0.5 * self._random())
+        least = self._pace.backoff_least
+        return min(longest_s, self._pace.backoff_cap_s) * (least + (1.0 - least) * self._random())
 
     async def _pause(self, pause_s: float) -> None:
         """Sleep, or return at once when stopped."""

@@ -14,7 +14,7 @@ import structlog
 
 from edgectl.clock import Instant
 from edgectl.contract.envelope import rfc3339
-from edgectl.contract.messages import BATCH_S, Event, event_row, telemetry_rows
+from edgectl.contract.messages import BATCH_S, COARSE_S, Event, event_row, telemetry_rows
 from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.happenings import Happenings
 from edgectl.daemon.measured import Measured
@@ -22,7 +22,7 @@ from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
-from edgectl.model.telemetry import Outbox, OutboxCounts, OutRow
+from edgectl.model.telemetry import Detail, Outbox, OutboxCounts, OutRow
 
 RECORDS_MAX: Final = 60
 PENDING_MAX: Final = 2000
@@ -59,7 +59,7 @@ class Telemetry:
         self._lost_values = 0
         self._bounds_told = outbox.counts
         self._bounds_told_s = float("-inf")
-        self._replacement_told = False
+        self._told_stream = ""
 
     def observe(self, record: TickRecord) -> None:
         """Take a finished tick down; never waits."""
@@ -99,12 +99,16 @@ class Telemetry:
                 self._queue(self._batch_rows(record))
 
     def _batch_rows(self, record: TickRecord) -> list[OutRow]:
-        return telemetry_rows(self._measured.batch(record), made_utc_s=record.now.utc_s)
+        made_utc_s = record.now.utc_s
+        detail = Detail.COARSE if made_utc_s % COARSE_S < self._batch_s else Detail.FINE
+        return telemetry_rows(self._measured.batch(record), made_utc_s=made_utc_s, detail=detail)
 
     def _queue(self, rows: list[OutRow]) -> None:
         self._pending.extend(rows)
         while len(self._pending) > PENDING_MAX:
-            going = next((row for row in self._pending if row.detail), self._pending[0])
+            going = next(
+                (row for row in self._pending if row.detail is not Detail.NONE), self._pending[0]
+            )
             self._pending.remove(going)
             self._lost_rows += 1
             self._lost_values += going.values
@@ -136,8 +140,8 @@ class Telemetry:
         if now.mono_s - self._bounds_told_s < TELL_BOUNDS_EVERY_S:
             return []
         events = []
-        if counts.replaced and not self._replacement_told:
-            self._replacement_told = True
+        if counts.replaced and self._outbox.stream != self._told_stream:
+            self._told_stream = self._outbox.stream
             told = OutboxCounts()
             text = "the outbox file could not be read; it was put aside and a new stream begun"
             events.append(self._event(EventCode.OUTBOX_REPLACED, Severity.ALARM, now, text, {}))

@@ -8,7 +8,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final, Protocol
 
 RESEND_S: Final = 120.0
@@ -22,14 +22,24 @@ class Lane(StrEnum):
     BACKFILL = "backfill"
 
 
+class Detail(IntEnum):
+    """What the bound of the outbox may take from a row (S23).
+
+    `FINE` telemetry loses its samples first, then telemetry is dropped, then everything else.
+    """
+
+    NONE = 0
+    FINE = 1
+    COARSE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class OutRow:
     """One message for the outbox; `edgectl.contract.envelope.row` makes it from a body model.
 
     `topic`: below the site's prefix. `body`: a JSON object without the envelope. `values`: how many
-    measured values it carries, for the counts of what was lost. `detail`: telemetry, which may be
-    thinned at the bound. `response_topic` (whole) and `correlation`: where an MQTT 5 requester
-    wants the answer as well.
+    measured values it carries, for the counts of what was lost. `response_topic` (whole) and
+    `correlation`: where an MQTT 5 requester wants the answer as well.
     """
 
     topic: str
@@ -37,7 +47,7 @@ class OutRow:
     made_utc_s: float
     body: bytes
     values: int = 0
-    detail: bool = False
+    detail: Detail = Detail.NONE
     response_topic: str | None = None
     correlation: bytes | None = None
 
@@ -55,8 +65,8 @@ class OutboxCounts:
     """Where the outbox stands. Totals count since the file was made.
 
     `waiting`: rows without a PUBACK. `kept`: all rows. `thinned_values`, `dropped_rows`,
-    `dropped_values`: what the bounds took (S23). `replaced`: an unreadable file was put aside at
-    the start and a new stream begun.
+    `dropped_values`: what the bounds and damage took (S23). `replaced`: an unreadable file was put
+    aside by this process and a new stream begun.
     """
 
     waiting: int = 0
@@ -110,13 +120,14 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutMessage:
-    """One message as it goes to the broker."""
+    """One message as it goes to the broker. `expiry_s`: how long the broker keeps it (MQTT 5)."""
 
     topic: str
     payload: bytes
     qos: int = 1
     retain: bool = False
     correlation: bytes | None = None
+    expiry_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

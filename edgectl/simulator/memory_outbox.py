@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgectl.errors import StorageFailed
-from edgectl.model.telemetry import RESEND_S, Lane, OutboxCounts, OutRow, StoredRow
+from edgectl.model.telemetry import RESEND_S, Detail, Lane, OutboxCounts, OutRow, StoredRow
 
 _ROW_BYTES = 150
 
@@ -123,7 +123,7 @@ class MemoryOutbox:
             for seq, entry in list(self._entries.items()):
                 if not self._over():
                     return
-                if entry.row.detail is telemetry:
+                if (entry.row.detail is not Detail.NONE) is telemetry:
                     self._delete(seq)
                     self._count(waiting=-1, dropped_rows=1, dropped_values=entry.row.values)
 
@@ -131,7 +131,7 @@ class MemoryOutbox:
         for seq, entry in list(self._entries.items()):
             if self._counts.bytes <= self._max_bytes:
                 return
-            if entry.row.detail and seq > self._thinned_to:
+            if entry.row.detail is Detail.FINE and seq > self._thinned_to:
                 thinned = replace(entry, row=self._thin(entry.row))
                 self._entries[seq] = thinned
                 self._thinned_to = seq

@@ -21,7 +21,7 @@ from edgectl.contract.messages import (
     thin,
 )
 from edgectl.contract.vocabulary import UNITS, EvseStatus, Quality, Quantity, Severity
-from edgectl.model.telemetry import Lane, OutRow, StoredRow
+from edgectl.model.telemetry import Detail, Lane, OutRow, StoredRow
 from tests.mqtt.site import FACTS, SITE
 
 # Typed from the page of the contract: what outsiders rely on may grow and never be renamed.
@@ -194,22 +194,20 @@ def test_many_samples_become_messages_of_bounded_size() -> None:
     rows = telemetry_rows([a_sample()] * (2 * SAMPLES_MAX + 1), made_utc_s=0.0)
     assert [row.values for row in rows] == [SAMPLES_MAX, SAMPLES_MAX, 1]
     assert max(len(row.body) for row in rows) < 64_000
-    assert all(row.detail for row in rows)
+    assert {row.detail for row in rows} == {Detail.FINE}
 
 
-def test_thinning_keeps_one_batch_of_a_minute_and_counts_the_others() -> None:
-    kept = []
-    for second in range(0, 120, 10):
-        (row,) = telemetry_rows([a_sample()] * 3, made_utc_s=1_767_225_600.0 + second)
-        thinned = thin(row)
-        if thinned == row:
-            kept.append(second)
-        else:
-            assert published(thinned)["samples"] == []
-            assert published(thinned)["thinned"] == 3
-            assert thinned.values == 0
-            assert thin(thinned) == thinned, "once is enough"
-    assert kept == [0, 60]
+def test_thinning_leaves_coarse_telemetry_whole_and_counts_the_rest() -> None:
+    (coarse,) = telemetry_rows([a_sample()] * 3, made_utc_s=1.0, detail=Detail.COARSE)
+    assert thin(coarse) is coarse
+    (fine,) = telemetry_rows([a_sample()] * 3, made_utc_s=1.0)
+    thinned = thin(fine)
+    assert published(thinned)["samples"] == []
+    assert published(thinned)["thinned"] == 3
+    assert thinned.values == 0
+    assert thin(thinned) == thinned, "once is enough"
+    event = event_row(an_event(), made_utc_s=1.0)
+    assert thin(event) is event
 
 
 def test_topics_turn_into_names_and_back() -> None:

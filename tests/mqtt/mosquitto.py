@@ -26,12 +26,16 @@ def free_port() -> int:
 class Mosquitto:
     """One mosquitto process; started again it listens on the same port."""
 
-    def __init__(self, folder: Path, *, acl: str | None = None, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, acl: str | None = None, extra: str = "", persistent: bool = False
+    ) -> None:
         self.port = free_port()
         self.acl_file = folder / "acl"
         self._config = folder / "mosquitto.conf"
         self._log = folder / "mosquitto.log"
-        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence false"]
+        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true"]
+        lines.append(f"persistence {str(persistent).lower()}")
+        lines.append(f"persistence_location {folder}/")
         # Without this a broker that root starts gives up the right to read its own files.
         lines.append("user root")
         if acl is not None:

@@ -76,13 +76,14 @@ def a_publisher(
     clock: Clock,
     *,
     handler: Callable[[Incoming], Awaitable[None]] = nothing,
+    random: Callable[[], float] | None = None,
     **pace: Any,
 ) -> Publisher:
     return Publisher(
         broker=broker,
         outbox=outbox,
         clock=clock,
-        random=Random(1).random,
+        random=random or Random(1).random,
         facts=FACTS,
         handler=handler,
         pace=Pace(**pace),

@@ -71,6 +71,7 @@ def a_broker(port: int, *, protocol: str = "5", timeout_s: float = 5.0) -> MqttB
         identifier="edgectl-test",
         timeout_s=timeout_s,
         keepalive_s=5,
+        will_delay_s=0,
     )
 
 

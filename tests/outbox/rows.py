@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgectl.adapters.outbox import SqliteOutbox
-from edgectl.model.telemetry import Outbox, OutRow
+from edgectl.model.telemetry import Detail, Outbox, OutRow
 from edgectl.simulator.memory_outbox import MemoryOutbox
 
 KINDS = ("file", "memory")
@@ -20,12 +20,12 @@ def emptied(row: OutRow) -> OutRow:
     if int(row.made_utc_s) % 2 == 0 or not row.values:
         return row
     return OutRow(
-        topic=row.topic, schema=row.schema, made_utc_s=row.made_utc_s, body=b"{}", detail=True
+        topic=row.topic, schema=row.schema, made_utc_s=row.made_utc_s, body=b"{}", detail=row.detail
     )
 
 
 @asynccontextmanager
-async def an_outbox(kind: str, folder: Path, **bounds: int) -> AsyncIterator[Outbox]:
+async def an_outbox(kind: str, folder: Path, **bounds: Any) -> AsyncIterator[Outbox]:
     outbox: Outbox
     if kind == "file":
         outbox = await SqliteOutbox.open(folder / "outbox.db", thin=emptied, **bounds)
@@ -55,7 +55,7 @@ def telemetry(number: int, *, size: int = 20) -> OutRow:
         made_utc_s=float(number),
         body=b'{"n":%d,"x":"%s"}' % (number, b"x" * size),
         values=10,
-        detail=True,
+        detail=Detail.FINE,
     )
 
 

@@ -1,0 +1,119 @@
+"""Disks that are full, read-only or damaged: nothing accepted is lost, and it is said."""
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from edgectl.adapters.outbox import SqliteOutbox
+from edgectl.errors import StorageFailed
+from edgectl.model.telemetry import Lane
+from tests.outbox.rows import an_outbox, emptied, event, telemetry
+
+ROOT = Path(__file__).parents[2]
+EVER = 1 << 60
+
+
+def may_mount() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    tried = subprocess.run(
+        [unshare, "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="needs the right to mount a small disk (root)")
+def test_a_full_and_a_read_only_disk_cost_nothing_that_was_accepted(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-m", "tests.outbox.on_a_disk", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    said = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert "mend its rights" in said[3]
+    assert [line for line in said if not line.startswith("read-only the outbox")] == [
+        "full True True",
+        "reopened True True",
+        "room True True",
+        "mended accepted True",
+        "stream True True",
+    ]
+
+
+def test_a_file_that_cannot_be_opened_is_told_and_taken_up_when_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "later" / "outbox.db"
+    told: list[StorageFailed] = []
+
+    async def main() -> None:
+        outbox = await SqliteOutbox.open(path, thin=emptied, on_failure=told.append)
+        assert str(path) in str(told[0])
+        with pytest.raises(StorageFailed, match="free space"):
+            await outbox.append([event(1)])
+        assert await outbox.waiting(after_seq=0, upto_seq=EVER, limit=9) == ()
+        woken = asyncio.create_task(outbox.wait_beyond(0))
+        path.parent.mkdir()
+        await outbox.append([event(2)])
+        await woken
+        (found,) = await outbox.waiting(after_seq=0, upto_seq=EVER, limit=9)
+        assert (found.seq, found.row) == (1, event(2))
+        await outbox.close()
+
+    asyncio.run(main())
+
+
+def test_damage_that_only_reading_meets_begins_a_new_stream_too(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+
+    async def main() -> None:
+        async with an_outbox("file", tmp_path) as outbox:
+            await outbox.append([telemetry(number, size=250) for number in range(3000)])
+        with path.open("r+b") as file:
+            # The first pages hold schema and totals; the rows that wait longest come after them.
+            file.seek(10 * 4096)
+            file.write(b"\xff" * 60 * 4096)
+        async with an_outbox("file", tmp_path) as outbox:
+            stream = outbox.stream
+            with pytest.raises(StorageFailed):
+                await outbox.waiting(after_seq=0, upto_seq=EVER, limit=5000)
+            assert outbox.counts.replaced
+            assert outbox.stream != stream
+            await outbox.append([event(1)])
+            assert outbox.last_seq == 1
+
+    asyncio.run(main())
+    assert Path(f"{path}.unreadable").stat().st_size > 40 * 4096
+
+
+def test_a_single_row_that_cannot_be_unpacked_is_dropped_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+
+    async def main() -> None:
+        async with an_outbox("file", tmp_path) as outbox:
+            await outbox.append([telemetry(number, size=2000) for number in range(5)])
+            await outbox.acknowledge(Lane.LIVE, [1], served_s=0.0)
+        db = sqlite3.connect(path)
+        spoilt = zlib.compress(b"{}" * 900)[:-3] + b"\x00\x00\x00"
+        db.execute("UPDATE rows SET body = ? WHERE seq IN (1, 3)", (spoilt,))
+        db.commit()
+        db.close()
+        async with an_outbox("file", tmp_path) as outbox:
+            found = await outbox.waiting(after_seq=0, upto_seq=EVER, limit=9)
+            assert [one.seq for one in found] == [2, 4, 5]
+            assert await outbox.window(Lane.LIVE, after_seq=0, limit=9) == ()
+            counts = outbox.counts
+            assert (counts.waiting, counts.kept, counts.dropped_rows) == (3, 3, 2)
+            assert counts.dropped_values == 20
+            assert not counts.replaced
+
+    asyncio.run(main())
