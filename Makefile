@@ -26,7 +26,7 @@ $(BIN)/python: | prerequisites
 	@$(PYTHON) -m venv $(VENV)
 
 # The environment is rebuilt when its description or the kernel's source changes.
-$(STAMP): pyproject.toml .ci/constraints.txt $(wildcard ext/*.pyx ext/*.pxd) | prerequisites $(BIN)/python
+$(STAMP): pyproject.toml .ci/constraints.txt $(wildcard ext/*.pyx ext/*.pxi) | prerequisites $(BIN)/python
 	@echo "building edgectl into $(VENV)"
 	@$(BIN)/python -m pip install -q --upgrade pip
 	@# setuptools warns at every build that ext-modules in pyproject.toml are new to it

@@ -28,10 +28,16 @@ class Kernel:
     @property
     def bad_index(self) -> int: ...
     def __init__(
-        self, parent: array[int], evse_node: array[int], evse_phases: array[int]
-    ) -> None: ...
-    def solve(
         self,
+        parent: array[int],
+        evse_node: array[int],
+        evse_phases: array[int],
+        allowed_start: array[int],
+        allowed: array[float],
+    ) -> None: ...
+    def bind(
+        self,
+        *,
         ceiling: array[float],
         base: array[float],
         voltage: array[float],
@@ -41,28 +47,13 @@ class Kernel:
         maximum: array[float],
         step: array[float],
         pause: array[float],
-        allowed_start: array[int],
-        allowed: array[float],
-        queue: array[int],
+        order: array[int],
         setpoint: array[float],
         admitted: array[int],
         code: array[int],
         stop_node: array[int],
         stop_row: array[int],
         deficit: array[float],
-    ) -> int: ...
-    def verify(
-        self,
-        ceiling: array[float],
-        base: array[float],
-        voltage: array[float],
-        minimum: array[float],
-        maximum: array[float],
-        step: array[float],
-        pause: array[float],
-        allowed_start: array[int],
-        allowed: array[float],
-        setpoint: array[float],
-        admitted: array[int],
-        work: array[float],
-    ) -> int: ...
+    ) -> None: ...
+    def solve(self) -> int: ...
+    def verify(self) -> int: ...

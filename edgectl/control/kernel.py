@@ -4,6 +4,8 @@
    code that shares nothing with the filling: no row above its headroom because of an admitted EVSE,
    every setpoint in its allowed set. Both failures are faults of ours: `InvariantBroken`.
 2. The answer depends on the problem alone: not on the order of the nodes, not on earlier calls.
+3. The step's own arrays are the kernel's: `FlatAllocator` copies nothing, since gathering values
+   from records costs more than the allocation itself.
 """
 
 from array import array
@@ -45,12 +47,121 @@ _FAULTS: Final = {
 }
 
 
-class Allocator:
-    """Allocates current to the EVSEs of one site; compiled once, `solve` may be called every tick.
+class FlatAllocator:
+    """Allocates current to the EVSEs of one site, on arrays that the caller fills in place.
 
-    `parents`: per node the index of its parent, None for a root, in any order. `evse_nodes`: per
-    EVSE the index of its node. `evse_phases`: per EVSE the set of site phases (1, 2, 3) that it
-    loads.
+    Compiled once, in O((N + M) d) for N EVSEs, M nodes and depth d. `parents`: per node the index
+    of its parent, None for a root, in any order. `evse_nodes`: per EVSE the index of its node.
+    `evse_phases`: per EVSE the set of site phases (1, 2, 3) that it loads. `allowed`: per EVSE the
+    currents that it can be told, ascending; an empty tuple where its step says that.
+
+    In, per node: `ceiling` and `base`, four places each (L1, L2, L3 in A, their sum in VA), a
+    ceiling of infinity is none, `base` is cumulative (the node with everything below it) and may be
+    negative; `voltage_v`, three places, line to neutral. In, per EVSE: `weight`; `tier`, counted
+    from 0 without gaps, the highest first; `min_a`, `max_a` (not admitted if less than `min_a`);
+    `step_a`, 0 is continuous; `pause_a`, what it counts and gets until it is admitted, also while
+    tiers above its own are filled. `queue` names every EVSE once.
+
+    Out, after `solve`, per EVSE: `setpoint_a`, `admitted`, and what `stop` makes a reason of; per
+    node, four places: `deficit`, by how much base load alone is above a ceiling.
+
+    The arrays keep their lengths for life. The fastest way to fill one that is not empty is a
+    slice: `flat.max_a[:] = array("d", values)`.
+    """
+
+    def __init__(
+        self,
+        *,
+        parents: Sequence[int | None],
+        evse_nodes: Sequence[int],
+        evse_phases: Sequence[Collection[int]],
+        allowed: Sequence[tuple[float, ...]],
+    ) -> None:
+        m, n = len(parents), len(evse_nodes)
+        try:
+            self._kernel = _kernel.Kernel(
+                array("i", [-1 if parent is None else parent for parent in parents]),
+                array("i", evse_nodes),
+                array("i", [_phase_bits(phases) for phases in evse_phases]),
+                *_lists(allowed),
+            )
+        except (ValueError, OverflowError) as error:
+            invariant(False, f"the topology cannot be compiled: {error}")
+        self.ceiling: Final = _doubles(4 * m, inf)
+        self.base: Final = _doubles(4 * m)
+        self.voltage_v: Final = _doubles(3 * m)
+        self.weight: Final = _doubles(n, 1.0)
+        self.tier: Final = _ints(n)
+        self.min_a: Final = _doubles(n)
+        self.max_a: Final = _doubles(n)
+        self.step_a: Final = _doubles(n)
+        self.pause_a: Final = _doubles(n)
+        self.queue: Final = array("i", range(n))
+        self.setpoint_a: Final = _doubles(n)
+        self.admitted: Final = _ints(n)
+        self.deficit: Final = _doubles(4 * m)
+        self._code = _ints(n)
+        self._stop_node = _ints(n)
+        self._stop_row = _ints(n)
+        self._stops: dict[tuple[int, int, int], Stop] = {}
+        self._kernel.bind(
+            ceiling=self.ceiling,
+            base=self.base,
+            voltage=self.voltage_v,
+            weight=self.weight,
+            tier=self.tier,
+            minimum=self.min_a,
+            maximum=self.max_a,
+            step=self.step_a,
+            pause=self.pause_a,
+            order=self.queue,
+            setpoint=self.setpoint_a,
+            admitted=self.admitted,
+            code=self._code,
+            stop_node=self._stop_node,
+            stop_row=self._stop_row,
+            deficit=self.deficit,
+        )
+
+    def solve(self) -> None:
+        """Solve what the arrays hold, and check the answer.
+
+        O(N d + (N + M) log M) for each tier; no allocation, the GIL is released. `InvariantBroken`
+        names the first node, EVSE or place in the queue whose values cannot be used.
+        """
+        self._must_be_done(self._kernel.solve())
+        self._must_be_done(self._kernel.verify())
+
+    def stop(self, evse: int) -> Stop:
+        """What stopped an EVSE: one value per kind of stop for life, many EVSEs share few."""
+        key = (self._code[evse], self._stop_node[evse], self._stop_row[evse])
+        stop = self._stops.get(key)
+        if stop is None:
+            code, node, row = key
+            stop = Stop(_CODES[code], node, ROWS[row]) if node >= 0 else Stop(_CODES[code])
+            self._stops[key] = stop
+        return stop
+
+    def outcome(self) -> Outcome:
+        """The answer as values that stay."""
+        deficit = self.deficit.tolist()
+        return Outcome(
+            setpoint_a=tuple(self.setpoint_a),
+            admitted=tuple(map(bool, self.admitted)),
+            stops=tuple(map(self.stop, range(len(self._code)))),
+            deficit_a=tuple(zip(deficit[0::4], deficit[1::4], deficit[2::4], strict=True)),
+            deficit_va=tuple(deficit[3::4]),
+        )
+
+    def _must_be_done(self, status: int) -> None:
+        if status != _kernel.DONE:
+            invariant(False, f"{_FAULTS[status]} {self._kernel.bad_index}")
+
+
+class Allocator:
+    """The same with sequences in and values out, for callers whose problem comes as records.
+
+    Compiled like `FlatAllocator`; `solve` may be called as often as wanted.
     """
 
     def __init__(
@@ -60,24 +171,9 @@ class Allocator:
         evse_nodes: Sequence[int],
         evse_phases: Sequence[Collection[int]],
     ) -> None:
-        node_count, evse_count = len(parents), len(evse_nodes)
-        try:
-            self._kernel = _kernel.Kernel(
-                array("i", [-1 if parent is None else parent for parent in parents]),
-                array("i", evse_nodes),
-                array("i", [_phase_bits(phases) for phases in evse_phases]),
-            )
-        except (ValueError, OverflowError) as error:
-            invariant(False, f"the topology cannot be compiled: {error}")
-        self._node_count, self._evse_count = node_count, evse_count
-        self._setpoint_a = array("d", bytes(8 * evse_count))
-        self._admitted = array("i", bytes(4 * evse_count))
-        self._code = array("i", bytes(4 * evse_count))
-        self._stop_node = array("i", bytes(4 * evse_count))
-        self._stop_row = array("i", bytes(4 * evse_count))
-        self._deficit = array("d", bytes(32 * node_count))
-        self._work = array("d", bytes(48 * node_count))
-        self._stops: dict[tuple[int, int, int], Stop] = {}
+        self._parents, self._evse_nodes, self._evse_phases = parents, evse_nodes, evse_phases
+        self._allowed: Sequence[tuple[float, ...]] = [()] * len(evse_nodes)
+        self._flat = self._compiled()
 
     def solve(
         self,
@@ -96,83 +192,61 @@ class Allocator:
         allowed: Sequence[tuple[float, ...]],
         queue: Sequence[int],
     ) -> Outcome:
-        """Solve one problem: five values per node, the others per EVSE; `queue` names every EVSE.
+        """Solve one problem: five values per node, the others per EVSE, as `FlatAllocator` says.
 
-        A ceiling of None is none. `base_a` and `base_va` are cumulative (the node with everything
-        below it) and may be negative. `tier` 0 is the highest. `step_a` 0 is continuous; a
-        non-empty `allowed` tuple (ascending) stands in place of the step. An EVSE with `max_a` <
-        `min_a` is not admitted. An EVSE counts `pause_a` until it is admitted, also while tiers
-        above its own are filled.
+        A ceiling of None is none; tiers may have gaps, 0 is the highest.
         """
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self._flat = self._compiled()
+        flat = self._flat
         try:
-            ceiling = _rows(ceiling_a, ceiling_va)
-            base = array("d", [v for abc, va in _paired(base_a, base_va) for v in (*abc, va)])
-            voltage = array("d", [v for abc in voltage_v for v in abc])
-            minimum, maximum = array("d", min_a), array("d", max_a)
-            step, pause = array("d", step_a), array("d", pause_a)
-            starts, listed = _lists(allowed)
-            status = self._kernel.solve(
-                ceiling,
-                base,
-                voltage,
-                array("d", weight),
-                _ranks(tier),
-                minimum,
-                maximum,
-                step,
-                pause,
-                starts,
-                listed,
-                array("i", queue),
-                self._setpoint_a,
-                self._admitted,
-                self._code,
-                self._stop_node,
-                self._stop_row,
-                self._deficit,
-            )
-            self._must_be_done(status)
-            status = self._kernel.verify(
-                ceiling,
-                base,
-                voltage,
-                minimum,
-                maximum,
-                step,
-                pause,
-                starts,
-                listed,
-                self._setpoint_a,
-                self._admitted,
-                self._work,
-            )
-            self._must_be_done(status)
+            _fill(flat.ceiling, _rows(ceiling_a, ceiling_va))
+            _fill(flat.base, [v for abc, va in _paired(base_a, base_va) for v in (*abc, va)])
+            _fill(flat.voltage_v, [v for abc in voltage_v for v in abc])
+            _fill(flat.weight, weight)
+            _fill(flat.min_a, min_a)
+            _fill(flat.max_a, max_a)
+            _fill(flat.step_a, step_a)
+            _fill(flat.pause_a, pause_a)
+            _fill_ints(flat.tier, _ranks(tier))
+            _fill_ints(flat.queue, queue)
         except (ValueError, OverflowError) as error:
             invariant(False, f"the problem does not fit the topology: {error}")
-        return self._outcome()
+        flat.solve()
+        return flat.outcome()
 
-    def _must_be_done(self, status: int) -> None:
-        if status != _kernel.DONE:
-            invariant(False, f"{_FAULTS[status]} {self._kernel.bad_index}")
-
-    def _outcome(self) -> Outcome:
-        deficit = self._deficit.tolist()
-        stop = self._stop
-        return Outcome(
-            setpoint_a=tuple(self._setpoint_a),
-            admitted=tuple(map(bool, self._admitted)),
-            stops=tuple(map(stop, self._code, self._stop_node, self._stop_row)),
-            deficit_a=tuple(zip(deficit[0::4], deficit[1::4], deficit[2::4], strict=True)),
-            deficit_va=tuple(deficit[3::4]),
+    def _compiled(self) -> FlatAllocator:
+        return FlatAllocator(
+            parents=self._parents,
+            evse_nodes=self._evse_nodes,
+            evse_phases=self._evse_phases,
+            allowed=self._allowed,
         )
 
-    def _stop(self, code: int, node: int, row: int) -> Stop:
-        """One value per kind of stop for the life of the site: many EVSEs share few of them."""
-        stop = self._stops.get((code, node, row))
-        if stop is None:
-            stop = Stop(_CODES[code], node, ROWS[row]) if node >= 0 else Stop(_CODES[code])
-            self._stops[(code, node, row)] = stop
-        return stop
+
+def _doubles(count: int, value: float = 0.0) -> "array[float]":
+    return array("d", [value]) * count
+
+
+def _ints(count: int) -> "array[int]":
+    return array("i", [0]) * count
+
+
+def _fill(target: "array[float]", values: Sequence[float]) -> None:
+    if len(values) != len(target):
+        raise ValueError(f"{len(values)} values where {len(target)} are needed")
+    # Even an empty array may not be resized, and assigning nothing to it counts as that.
+    if target:
+        target[:] = array("d", values)
+
+
+def _fill_ints(target: "array[int]", values: Sequence[int]) -> None:
+    if len(values) != len(target):
+        raise ValueError(f"{len(values)} values where {len(target)} are needed")
+    # Even an empty array may not be resized, and assigning nothing to it counts as that.
+    if target:
+        target[:] = array("i", values)
 
 
 def _phase_bits(phases: Iterable[int]) -> int:
@@ -189,18 +263,18 @@ def _paired(
     return zip(per_phase, total, strict=True)
 
 
-def _rows(per_phase: Sequence[OptionalTriple], va: Sequence[float | None]) -> "array[float]":
-    """Four ceilings per node in one array, infinity for none."""
+def _rows(per_phase: Sequence[OptionalTriple], va: Sequence[float | None]) -> list[float]:
+    """Four ceilings per node end to end, infinity for none."""
     values = [v for abc, total in _paired(per_phase, va) for v in (*abc, total)]
     invariant(inf not in values, "a ceiling is infinite; None says that there is none")
-    return array("d", [inf if v is None else v for v in values])
+    return [inf if v is None else v for v in values]
 
 
-def _ranks(tiers: Sequence[int]) -> "array[int]":
+def _ranks(tiers: Sequence[int]) -> list[int]:
     """Tiers counted from 0 without gaps, the highest first."""
     distinct = sorted(set(tiers))
     rank = {tier: k for k, tier in enumerate(distinct)}
-    return array("i", [rank[tier] for tier in tiers])
+    return [rank[tier] for tier in tiers]
 
 
 def _lists(allowed: Sequence[tuple[float, ...]]) -> "tuple[array[int], array[float]]":

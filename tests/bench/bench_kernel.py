@@ -4,8 +4,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from math import inf
 
-from edgectl import _kernel
-from edgectl.control.kernel import Allocator
+from edgectl.control.kernel import Allocator, FlatAllocator
 from edgectl.model.allocation import Outcome
 from tests.bench import plain
 from tests.bench.depots import depot
@@ -21,13 +20,15 @@ def figures() -> Iterator[Figure]:
         instances = INSTANCES if size < 10_000 else 4
         problems = [depot(seed, evses=size) for seed in range(instances)]
         bare = median_s(_call, [_bare(problem) for problem in problems])
+        flat = median_s(_call, [flat_of(problem).solve for problem in problems])
         door = median_s(_call, [_through_the_door(problem) for problem in problems])
         reference = median_s(_call, [_plain(problem) for problem in problems], budget_s=1.0)
         per_evse[size] = bare / size
         name = f"kernel.{size}"
         yield Figure(f"{name}", bare * 1e6, "us", reference / bare, "plain Python")
         yield Figure(f"{name}.per_evse", bare / size * 1e9, "ns", reference / bare, "plain Python")
-        yield Figure(f"{name}.with_wrapper", door * 1e6, "us", reference / door, "plain Python")
+        yield Figure(f"{name}.checked", flat * 1e6, "us", reference / flat, "plain Python")
+        yield Figure(f"{name}.with_records", door * 1e6, "us", reference / door, "plain Python")
         yield Figure(f"{name}.plain_python", reference * 1e6, "us", 1.0, "plain Python")
     yield Figure(
         "kernel.scaling_100_to_10000",
@@ -84,32 +85,27 @@ def _through_the_door(problem: Problem) -> Callable[[], Outcome]:
 
 def _bare(problem: Problem) -> Callable[[], int]:
     """The kernel on arrays that are filled already."""
+    flat = flat_of(problem)
+    return flat._kernel.solve
+
+
+def flat_of(problem: Problem) -> FlatAllocator:
+    """The compiled site with its arrays filled."""
     nodes, evses = problem.nodes, problem.evses
-    m, n = len(nodes), len(evses)
-    kernel = _kernel.Kernel(
-        array("i", [-1 if node.parent is None else node.parent for node in nodes]),
-        array("i", [evse.node for evse in evses]),
-        array("i", [sum(1 << (p - 1) for p in evse.phases) for evse in evses]),
+    flat = FlatAllocator(
+        parents=[node.parent for node in nodes],
+        evse_nodes=[evse.node for evse in evses],
+        evse_phases=[evse.phases for evse in evses],
+        allowed=[evse.allowed for evse in evses],
     )
     ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
-    arguments = (
-        array("d", [inf if c is None else c for c in ceilings]),
-        array("d", [b for node in nodes for b in (*node.base_a, node.base_va)]),
-        array("d", [v for node in nodes for v in node.voltage_v]),
-        array("d", [evse.weight for evse in evses]),
-        array("i", [0] * n),
-        array("d", [evse.min_a for evse in evses]),
-        array("d", [evse.max_a for evse in evses]),
-        array("d", [evse.step_a for evse in evses]),
-        array("d", [evse.pause_a for evse in evses]),
-        array("i", [0] * (n + 1)),
-        array("d"),
-        array("i", problem.queue),
-        array("d", bytes(8 * n)),
-        array("i", bytes(4 * n)),
-        array("i", bytes(4 * n)),
-        array("i", bytes(4 * n)),
-        array("i", bytes(4 * n)),
-        array("d", bytes(32 * m)),
-    )
-    return lambda: kernel.solve(*arguments)
+    flat.ceiling[:] = array("d", [inf if c is None else c for c in ceilings])
+    flat.base[:] = array("d", [b for node in nodes for b in (*node.base_a, node.base_va)])
+    flat.voltage_v[:] = array("d", [v for node in nodes for v in node.voltage_v])
+    flat.weight[:] = array("d", [evse.weight for evse in evses])
+    flat.min_a[:] = array("d", [evse.min_a for evse in evses])
+    flat.max_a[:] = array("d", [evse.max_a for evse in evses])
+    flat.step_a[:] = array("d", [evse.step_a for evse in evses])
+    flat.pause_a[:] = array("d", [evse.pause_a for evse in evses])
+    flat.queue[:] = array("i", problem.queue)
+    return flat

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgectl import _kernel
-from edgectl.control.kernel import Allocator
+from edgectl.control.kernel import Allocator, FlatAllocator
 from edgectl.errors import InvariantBroken
 from tests.bench.depots import depot
 from tests.kernel.bridge import compile_site, solve
@@ -147,26 +147,14 @@ def test_refused_problem_leaves_the_allocator_usable() -> None:
 
 
 def test_the_check_afterwards_sees_a_row_and_a_setpoint_that_are_wrong() -> None:
-    def doubles(*values: float) -> "array[float]":
-        return array("d", values)
-
-    kernel = _kernel.Kernel(array("i", [-1]), array("i", [0]), array("i", [7]))
+    flat = FlatAllocator(parents=[None], evse_nodes=[0], evse_phases=[{1, 2, 3}], allowed=[()])
+    flat.ceiling[:] = array("d", [20.0, 20.0, 20.0, math.inf])
+    flat.voltage_v[:] = array("d", [230.0] * 3)
+    flat.min_a[0], flat.max_a[0], flat.step_a[0] = 6.0, 32.0, 1.0
 
     def verify(setpoint: float, *, admitted: int = 1, pause: float = 0.0) -> int:
-        return kernel.verify(
-            doubles(20.0, 20.0, 20.0, math.inf),
-            doubles(0.0, 0.0, 0.0, 0.0),
-            doubles(230.0, 230.0, 230.0),
-            doubles(6.0),
-            doubles(32.0),
-            doubles(1.0),
-            doubles(pause),
-            array("i", [0, 0]),
-            doubles(),
-            doubles(setpoint),
-            array("i", [admitted]),
-            doubles(*[0.0] * 6),
-        )
+        flat.setpoint_a[0], flat.admitted[0], flat.pause_a[0] = setpoint, admitted, pause
+        return flat._kernel.verify()
 
     assert verify(20.0) == _kernel.DONE
     assert verify(21.0) == _kernel.ROW_EXCEEDED

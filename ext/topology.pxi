@@ -1,0 +1,189 @@
+# Compiling a site: the topology checked, copied and numbered, and all memory reserved.
+
+
+cdef array.array BYTES = array.array("b")
+cdef array.array INTS = array.array("i")
+cdef array.array DOUBLES = array.array("d")
+
+
+cdef array.array _bytes(Py_ssize_t count):
+    return array.clone(BYTES, count, zero=True)
+
+
+cdef int[::1] _ints(Py_ssize_t count):
+    return array.clone(INTS, count, zero=True)
+
+
+cdef double[::1] _doubles(Py_ssize_t count):
+    return array.clone(DOUBLES, count, zero=True)
+
+
+cdef int _reserve(Kernel site) except -1:
+    # A view needs at least one record, which nobody looks at when there are no nodes or EVSEs.
+    cdef Py_ssize_t m = max(1, site.node_count), n = max(1, site.evse_count)
+    cdef array.array nodes = _bytes(m * sizeof(Node))
+    cdef array.array fills = _bytes(m * sizeof(Fill))
+    cdef array.array heap = _bytes(m * sizeof(Event))
+    cdef array.array evses = _bytes(n * sizeof(Evse))
+    cdef array.array increments = _bytes(n * sizeof(Increments))
+    cdef array.array starts = _bytes(n * sizeof(Event))
+    cdef array.array caps = _bytes(n * sizeof(Event))
+    cdef array.array spare = _bytes(n * sizeof(Event))
+    site.memory = (nodes, fills, heap, evses, increments, starts, caps, spare)
+    site.nodes = <Node[:m]><Node*>nodes.data.as_chars
+    site.fills = <Fill[:m]><Fill*>fills.data.as_chars
+    site.heap = <Event[:m]><Event*>heap.data.as_chars
+    site.evses = <Evse[:n]><Evse*>evses.data.as_chars
+    site.increments = <Increments[:n]><Increments*>increments.data.as_chars
+    site.starts = <Event[:n]><Event*>starts.data.as_chars
+    site.caps = <Event[:n]><Event*>caps.data.as_chars
+    site.spare = <Event[:n]><Event*>spare.data.as_chars
+    site.evse_inner = _ints(n)
+    site.tier_start = _ints(n + 1)
+    site.tier_fill = _ints(n)
+    site.queue = _ints(n)
+    site.roster = _ints(n)
+    site.seen = _ints(n)
+    site.candidates = _ints(n)
+    site.histogram = _ints(6 * 2048)
+    site.work = _doubles(6 * m)
+    return 0
+
+
+cdef int _copy_topology(
+    Kernel site, const int[::1] parent, const int[::1] evse_node, const int[::1] evse_phases
+) except -1:
+    cdef int i
+    site.outer_parent = _ints(site.node_count)
+    site.outer_evse_node = _ints(site.evse_count)
+    site.outer_evse_phases = _ints(site.evse_count)
+    for i in range(site.node_count):
+        if not -1 <= parent[i] < site.node_count:
+            raise ValueError(f"node {i} has parent {parent[i]}, which does not exist")
+        site.outer_parent[i] = parent[i]
+    for i in range(site.evse_count):
+        if not 0 <= evse_node[i] < site.node_count:
+            raise ValueError(f"EVSE {i} hangs on node {evse_node[i]}, which does not exist")
+        if not 1 <= evse_phases[i] <= 7:
+            raise ValueError(f"EVSE {i} loads no phase or one that does not exist")
+        site.outer_evse_node[i] = evse_node[i]
+        site.outer_evse_phases[i] = evse_phases[i]
+    return 0
+
+
+cdef int _copy_lists(
+    Kernel site, const int[::1] allowed_start, const double[::1] allowed
+) except -1:
+    cdef int i, k, begin, end
+    site.allowed_start = _ints(site.evse_count + 1)
+    site.allowed = _doubles(allowed.shape[0])
+    for i in range(site.evse_count):
+        begin = allowed_start[i]
+        end = allowed_start[i + 1]
+        if not 0 <= begin <= end <= allowed.shape[0]:
+            raise ValueError(f"the list of EVSE {i} is not among the allowed currents")
+        for k in range(begin, end):
+            if not 0.0 <= allowed[k] <= C_MAGNITUDE_MAX or (
+                k > begin and allowed[k] <= allowed[k - 1]
+            ):
+                raise ValueError(f"EVSE {i} has a list of currents that does not ascend from 0")
+            site.allowed[k] = allowed[k]
+        site.allowed_start[i] = begin
+        site.allowed_start[i + 1] = end
+    return 0
+
+
+cdef int _order_leaves_first(Kernel site) except -1:
+    """Fill `leaves_first`: every node before its parent. A cycle never runs out of children."""
+    cdef int[::1] children = _ints(site.node_count)
+    cdef int i, up, head = 0, tail = 0
+    site.leaves_first = _ints(site.node_count)
+    for i in range(site.node_count):
+        if site.outer_parent[i] >= 0:
+            children[site.outer_parent[i]] += 1
+    for i in range(site.node_count):
+        if children[i] == 0:
+            site.leaves_first[tail] = i
+            tail += 1
+    while head < tail:
+        up = site.outer_parent[site.leaves_first[head]]
+        head += 1
+        if up >= 0:
+            children[up] -= 1
+            if children[up] == 0:
+                site.leaves_first[tail] = up
+                tail += 1
+    if tail != site.node_count:
+        raise ValueError("the nodes' parents form a cycle")
+    return 0
+
+
+cdef int _number(Kernel site) except -1:
+    """Give inner numbers in preorder, siblings in the order of the first EVSE under them.
+
+    So the EVSEs under a node are a range, parents come before children, and the numbers do not
+    depend on the order in which the caller lists the nodes.
+    """
+    cdef int m = site.node_count, n = site.evse_count
+    cdef int[::1] first_child = _ints(m)
+    cdef int[::1] last_child = _ints(m)
+    cdef int[::1] sibling = _ints(m)
+    cdef int[::1] first_evse = _ints(m)
+    cdef int[::1] last_evse = _ints(m)
+    cdef int[::1] next_evse = _ints(n)
+    cdef int[::1] known = _ints(m)
+    cdef int[::1] inner = _ints(m)
+    cdef int i, node, up, root_first = -1, root_last = -1, number = 0, placed = 0
+    for i in range(m):
+        first_child[i] = last_child[i] = sibling[i] = first_evse[i] = last_evse[i] = -1
+    for i in range(n):
+        next_evse[i] = -1
+        node = site.outer_evse_node[i]
+        if first_evse[node] < 0:
+            first_evse[node] = i
+        else:
+            next_evse[last_evse[node]] = i
+        last_evse[node] = i
+        while node >= 0 and not known[node]:
+            known[node] = 1
+            up = site.outer_parent[node]
+            if up >= 0:
+                if first_child[up] < 0:
+                    first_child[up] = node
+                else:
+                    sibling[last_child[up]] = node
+                last_child[up] = node
+            else:
+                if root_first < 0:
+                    root_first = node
+                else:
+                    sibling[root_last] = node
+                root_last = node
+            node = up
+    node = root_first
+    while node >= 0:
+        up = site.outer_parent[node]
+        inner[node] = number
+        site.nodes[number].outer = node
+        site.nodes[number].parent = inner[up] if up >= 0 else -1
+        site.nodes[number].first = placed
+        i = first_evse[node]
+        while i >= 0:
+            site.evse_inner[i] = placed
+            site.evses[placed].outer = i
+            site.evses[placed].node = number
+            site.evses[placed].phases = site.outer_evse_phases[i]
+            placed += 1
+            i = next_evse[i]
+        number += 1
+        if first_child[node] >= 0:
+            node = first_child[node]
+            continue
+        while node >= 0:
+            site.nodes[inner[node]].last = placed
+            if sibling[node] >= 0:
+                node = sibling[node]
+                break
+            node = site.outer_parent[node]
+    site.live_count = number
+    return 0
