@@ -1,7 +1,9 @@
 """Amounts and durations as a technician types them: `120kW`, `63A`, `63/40/63A`, `1h30m`."""
 
 import re
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from edgectl.cli.output import BAD_INPUT, CliError
 
@@ -9,6 +11,8 @@ _POWER: Final = re.compile(r"(?P<value>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>W|kW|MW)"
 _CURRENT: Final = re.compile(
     r"(?P<values>[0-9]+(?:\.[0-9]+)?(?:/[0-9]+(?:\.[0-9]+)?){0,2})\s*A", re.IGNORECASE
 )
+_ENERGY: Final = re.compile(r"(?P<value>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>Wh|kWh|MWh)", re.IGNORECASE)
+_TIME_OF_DAY: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[dhms])+", re.IGNORECASE)
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([dhms])", re.IGNORECASE)
 _W_PER: Final = {"w": 1.0, "kw": 1000.0, "mw": 1_000_000.0}
@@ -35,6 +39,46 @@ def limit_of(text: str) -> dict[str, object]:
     )
 
 
+def energy_wh(text: str) -> float:
+    """Read an energy in Wh."""
+    energy = _ENERGY.fullmatch(text.strip())
+    if energy is None:
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="bad_amount",
+            message=f"{text!r} is not an energy",
+            remedy="write it with its unit, such as 80kWh",
+        )
+    return float(energy["value"]) * _W_PER[energy["unit"].lower().removesuffix("h")]
+
+
+def departure(text: str, *, now: datetime, zone: str) -> str:
+    """Read a time to come, as the contract writes it.
+
+    A time of day is the next one on the clocks of `zone`; a duration counts from `now`.
+    """
+    of_day = _TIME_OF_DAY.fullmatch(text.strip())
+    if of_day is not None:
+        local = now.astimezone(ZoneInfo(zone))
+        clock = time(int(of_day[1]), int(of_day[2]), tzinfo=local.tzinfo)
+        found = datetime.combine(local.date(), clock)
+        if found <= local:
+            found = datetime.combine(local.date() + timedelta(days=1), clock)
+        return found.astimezone(UTC).isoformat()
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        return (now + timedelta(seconds=duration_s(text))).isoformat()
+    if given.tzinfo is None:
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="bad_time",
+            message=f"{text!r} does not say in which zone it is",
+            remedy="write 05:30 for the site's own clock, 6h from now, or 2026-11-27T05:30:00Z",
+        )
+    return given.astimezone(UTC).isoformat()
+
+
 def duration_s(text: str) -> float:
     """Read a duration in seconds; a bare number is refused, for its unit would be a guess."""
     seconds = 0.0
@@ -47,5 +91,5 @@ def duration_s(text: str) -> float:
         exit_code=BAD_INPUT,
         code="bad_duration",
         message=f"{text!r} is not a duration",
-        remedy="write it with its units, such as 2h, 90m, 1h30m, 45s or 1d",
+        remedy="write it with its units and without a sign, such as 2h, 90m, 1h30m, 45s or 1d",
     )

@@ -8,9 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from edgectl.cli.output import BAD_INPUT, REFUSED, UNREACHABLE, CliError
+from edgectl.cli.output import BAD_INPUT, NO, REFUSED, UNREACHABLE, CliError
 from edgectl.errors import Unreachable
 
 DEFAULT_SOCKET: Final = "/run/edgectl/edgectl.sock"
@@ -26,6 +26,13 @@ _EXIT_CODES: Final[Mapping[int, int]] = {
     408: UNREACHABLE,
     500: UNREACHABLE,
     503: UNREACHABLE,
+}
+
+_EXIT_CODES_OF: Final[Mapping[str, int]] = {
+    # A daemon without room on its disk was reached; it refuses.
+    "not_stored": REFUSED,
+    "no_answer": NO,
+    "busy": NO,
 }
 
 
@@ -53,18 +60,24 @@ class Client:
         self._path = path
         self._timeout_s = timeout_s
 
-    def get(self, *parts: str) -> dict[str, Any]:
+    def get(self, *parts: str, **query: str) -> dict[str, Any]:
         """Read; `parts` are the words of the path after /v1."""
-        return self._ask("GET", parts, None)
+        return self._ask("GET", parts, None, query)
 
     def post(self, *parts: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Change something."""
-        return self._ask("POST", parts, body)
+        return self._ask("POST", parts, body, {})
 
     def _ask(
-        self, method: str, parts: tuple[str, ...], body: Mapping[str, object] | None
+        self,
+        method: str,
+        parts: tuple[str, ...],
+        body: Mapping[str, object] | None,
+        query: Mapping[str, str],
     ) -> dict[str, Any]:
         target = "/v1/" + "/".join(quote(part, safe="") for part in parts)
+        if query:
+            target += "?" + urlencode(query)
         connection = _UnixConnection(self._path, timeout_s=self._timeout_s)
         try:
             connection.request(
@@ -114,8 +127,7 @@ class Client:
             return answer
         code = str(error.get("code"))
         raise CliError(
-            # A daemon without room on its disk was reached; it refuses.
-            exit_code=REFUSED if code == "not_stored" else _EXIT_CODES.get(status, REFUSED),
+            exit_code=_EXIT_CODES_OF.get(code) or _EXIT_CODES.get(status, REFUSED),
             code=code,
             message=str(error.get("message")),
             remedy=str(error.get("remedy")),

@@ -31,10 +31,18 @@ _COMMANDS: Final = {
     "run": ("edgectl.cli.run", "run the daemon (systemd does this)"),
     "check": ("edgectl.cli.check", "prove a site file before it is used"),
     "status": ("edgectl.cli.status", "what is going on now"),
+    "watch": ("edgectl.cli.watch", "the depot live on one screen"),
     "why": ("edgectl.cli.why", "why an EVSE gets what it gets"),
+    "events": ("edgectl.cli.events", "what happened lately"),
+    "devices": ("edgectl.cli.devices", "every link and what answers on it"),
+    "probe": ("edgectl.cli.probe", "find who answers at an address and which profile fits"),
+    "read": ("edgectl.cli.registers", "ask a meter or charger for a value"),
+    "write": ("edgectl.cli.registers", "set a value of a meter or charger"),
     "limit": ("edgectl.cli.overrides", "put a ceiling on a node or an EVSE for a while"),
     "pause": ("edgectl.cli.overrides", "pause an EVSE or a group"),
     "resume": ("edgectl.cli.overrides", "let a paused EVSE or group go on"),
+    "target": ("edgectl.cli.overrides", "say what a vehicle needs by when"),
+    "isolate": ("edgectl.cli.overrides", "count a silent EVSE that is locked off as nothing"),
     "release": ("edgectl.cli.overrides", "take back a limit or a pause by its id"),
     "schema": ("edgectl.cli.schema", "JSON Schemas of the site file and of all messages"),
     "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
@@ -83,7 +91,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _joined(list(sys.argv[1:] if arguments is None else arguments))
     as_json = "--json" in words
     try:
         return _run(words)
@@ -150,6 +158,18 @@ def _run(words: Sequence[str]) -> int:
     if command is None or args.verb != asked:
         parser.error("the command comes first, its options after it")
     return command.run(args)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Let `--for -1h` be judged as a duration: argparse would take `-1h` for an option."""
+    joined: list[str] = []
+    for word in words:
+        value = len(word) > 1 and word[0] == "-" and word[1].isdigit()
+        if value and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _load(verb: str | None) -> Command | None:

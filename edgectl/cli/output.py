@@ -65,17 +65,66 @@ def fail_with_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
         show_json({"error": error, "errors": places})
 
 
-def show_json(value: object) -> None:
-    """Print one JSON value for programs."""
-    print(json.dumps(value, indent=2))
+def show_json(value: object, *, lines: bool = False) -> None:
+    """Print one JSON value for programs; `lines`: each value on a line of its own."""
+    print(json.dumps(value, indent=None if lines else 2))
 
 
-def show_lines(lines: Sequence[str]) -> None:
-    """Print lines, cut where the terminal ends."""
-    width = shutil.get_terminal_size(_WIDTH_FALLBACK).columns if sys.stdout.isatty() else None
+def say(text: str) -> None:
+    """Print one sentence."""
+    print(printable(text))
+
+
+def confirm(question: str, *, doing: str) -> None:
+    """Have a person say yes, or raise; a script says it with --yes."""
+    if not sys.stdin.isatty():
+        raise CliError(
+            exit_code=REFUSED,
+            code="not_confirmed",
+            message=f"nobody is there to confirm: {doing}",
+            remedy="be sure of it, then add --yes",
+        )
+    print(f"{printable(question)} [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CliError(
+            exit_code=REFUSED,
+            code="not_confirmed",
+            message="nothing is done",
+            remedy=f"answer y to {doing}",
+        )
+
+
+def show_lines(lines: Sequence[str], *, wrap: bool = False) -> None:
+    """Print lines; where the terminal ends they are cut and marked, or with `wrap` broken."""
+    width = terminal_width()
     for line in lines:
         shown = printable(line).rstrip()
-        print(shown if width is None else shown[:width])
+        if width is None:
+            print(shown)
+        elif wrap:
+            print("\n".join(broken(shown, width)))
+        else:
+            print(fit(shown, width))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where the output goes elsewhere and needs no end."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size(_WIDTH_FALLBACK).columns
+
+
+def fit(text: str, width: int) -> str:
+    """Cut a line that is too long, and show that it is cut."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + ">"
+
+
+def broken(text: str, width: int, *, indent: str = "    ") -> list[str]:
+    """Break a line that is too long; what follows is set in."""
+    own = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.strip(), width, initial_indent=own, subsequent_indent=own + indent
+    ) or [""]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,17 +1,27 @@
-"""`limit`, `pause`, `resume`, `release`: what a person changes for a while, with a reason."""
+"""`limit`, `pause`, `resume`, `target`, `isolate`, `release`: what a person says, with a reason."""
 
 import argparse
+from datetime import datetime
 from typing import Any, Final
 
-from edgectl.cli.amounts import duration_s, limit_of
+from edgectl.cli.amounts import departure, duration_s, energy_wh, limit_of
 from edgectl.cli.client import Client, add_socket_option, socket_path
-from edgectl.cli.output import DONE, REFUSED, fail, prose, show_json, show_lines, time_text
+from edgectl.cli.output import (
+    DONE,
+    REFUSED,
+    confirm,
+    fail,
+    prose,
+    show_json,
+    show_lines,
+    time_text,
+)
 
 _LIMIT_FOR: Final = "1h"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the four verbs."""
+    """Add the verbs."""
     limit = _verb(
         subparsers,
         "limit",
@@ -55,6 +65,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         verb.add_argument("target", metavar="EVSE|GROUP", help="its id in the site file")
         if name == "pause":
             verb.add_argument("--for", dest="duration", metavar="TIME", help="such as 20m")
+    _add_target(subparsers)
+    isolate = _verb(
+        subparsers,
+        "isolate",
+        summary="count a silent EVSE that is locked off as nothing",
+        description="For a charger that does not answer and whose supply somebody has locked off: "
+        "it counts nothing until it answers, so that the others may use its room. It stays paused "
+        "until `edgectl resume`. An EVSE that answers cannot be isolated.",
+        examples=('edgectl isolate bay01 --reason "breaker Q7 locked, key with Kim"',),
+    )
+    isolate.add_argument("target", metavar="EVSE|GROUP", help="its id in the site file")
+    isolate.add_argument(
+        "--yes", action="store_true", help="it is locked off; do not ask (for scripts)"
+    )
     release = _verb(
         subparsers,
         "release",
@@ -67,13 +91,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon for it and say what it answered."""
-    answer = Client(socket_path(args)).post(args.verb, body=_body(args))
+    client = Client(socket_path(args))
+    if args.verb == "isolate" and not args.yes:
+        confirm(
+            f"Is the supply of {args.target} locked off, so that nothing can draw there?",
+            doing=f"isolate {args.target}",
+        )
+    body = _body(args)
+    if args.verb == "target":
+        body |= _need(args, client)
+    answer = client.post(args.verb, body=body)
     parts = answer.get("answers", [answer])
     rejected = [part for part in parts if part.get("result") == "rejected"]
     if args.json:
         show_json(answer)
     else:
-        show_lines([_line(args, part) for part in parts if part not in rejected])
+        show_lines([_line(args, part) for part in parts if part not in rejected], wrap=True)
     for part in rejected:
         fail(
             code=str(part.get("code")),
@@ -82,6 +115,43 @@ def run(args: argparse.Namespace) -> int:
             as_json=False,
         )
     return REFUSED if rejected else DONE
+
+
+def _add_target(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    target = _verb(
+        subparsers,
+        "target",
+        summary="say what a vehicle needs by when",
+        description="The vehicle at an EVSE needs so much energy by its departure. A newer target "
+        "takes the place of an older one, and it ends at the departure.",
+        examples=('edgectl target bay01 80kWh --by 05:30 --reason "line 12, first bus"',),
+    )
+    target.add_argument("target", metavar="EVSE", help="its id in the site file")
+    target.add_argument("energy", metavar="ENERGY", help="such as 80kWh")
+    target.add_argument(
+        "--by",
+        required=True,
+        metavar="TIME",
+        help="the departure: 05:30 (the next one in the site's own time), 6h from now, or a time "
+        "with its zone",
+    )
+    target.add_argument("--vehicle", metavar="ID", help="which vehicle it is")
+    target.add_argument("--priority", metavar="N", type=int, help="0 to 1000")
+
+
+def _need(args: argparse.Namespace, client: Client) -> dict[str, object]:
+    status = client.get("status")
+    need: dict[str, object] = {
+        "energy_wh": energy_wh(args.energy),
+        "departure": departure(
+            args.by, now=datetime.fromisoformat(status["at"]), zone=status["timezone"]
+        ),
+    }
+    if args.vehicle is not None:
+        need["vehicle"] = args.vehicle
+    if args.priority is not None:
+        need["priority"] = args.priority
+    return need
 
 
 def _verb(

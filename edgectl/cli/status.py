@@ -4,16 +4,20 @@ import argparse
 from typing import Any
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.live import follow
 from edgectl.cli.output import (
     DONE,
     amps,
+    broken,
     kilo,
+    printable,
     prose,
     short_time,
     show_json,
     show_lines,
     span,
     table,
+    terminal_width,
     time_text,
     triple,
 )
@@ -24,36 +28,47 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "status",
         help="what is going on now",
-        description=prose("Shows nodes, EVSEs, limits in force and alarms. Currents in A."),
-        epilog="example:\n  edgectl status --json | jq .evses.bay01",
+        description=prose(
+            "Shows nodes, EVSEs, limits in force and alarms. Currents in A. A line that ends with "
+            "> is cut: `edgectl why EVSE` says it whole."
+        ),
+        epilog="examples:\n  edgectl status --follow\n  edgectl status --json | jq .evses.bay01",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="draw it again every second; q ends it"
     )
     add_socket_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    answer = Client(socket_path(args)).get("status")
+    client = Client(socket_path(args))
+    if args.follow:
+        follow(lambda columns, _rows: _lines(client.get("status"), columns))
+        return DONE
+    answer = client.get("status")
     if args.json:
         show_json(answer)
     else:
-        show_lines(_lines(answer))
+        show_lines(_lines(answer, terminal_width()))
     return DONE
 
 
-def _lines(answer: dict[str, Any]) -> list[str]:
-    lines = [*_head(answer), "", *_nodes(answer), "", *_evses(answer)]
+def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
+    lines = [*head_lines(answer), "", *_nodes(answer), "", *_evses(answer)]
     for title, section in (
         ("LIMITS IN FORCE OR TO COME", _ceilings(answer)),
         ("DEMAND RESPONSE", _events(answer)),
-        ("ALARMS", _alarms(answer)),
+        ("ALARMS", alarm_lines(answer, width)),
     ):
         if section:
             lines += ["", title, *section]
     return lines
 
 
-def _head(answer: dict[str, Any]) -> list[str]:
+def head_lines(answer: dict[str, Any]) -> list[str]:
+    """Say who this is and how it does, in two lines or three."""
     tick, mqtt = answer["tick"], answer.get("mqtt")
     broker = "not configured"
     if mqtt:
@@ -127,14 +142,25 @@ def limit_text(ceiling: dict[str, Any]) -> str:
 
 
 def _events(answer: dict[str, Any]) -> list[str]:
-    return [
-        "  ".join(f"{name}={value}" for name, value in event.items() if value is not None)
+    rows = [
+        [
+            event.get("name") or event["event_id"],
+            event["program_id"],
+            event["state"],
+            ",".join(event.get("targets", ())) or "-",
+            short_time(event.get("from")),
+            short_time(event.get("until")),
+        ]
         for event in answer["dr"]
     ]
+    heads = ("EVENT", "PROGRAM", "STATE", "AT", "FROM", "UNTIL")
+    return table(heads, rows) if rows else []
 
 
-def _alarms(answer: dict[str, Any]) -> list[str]:
-    rows = [
-        [alarm["severity"], alarm["id"], alarm["code"], alarm["text"]] for alarm in answer["alarms"]
-    ]
-    return table(("HOW LOUD", "AT", "CODE", "WHAT"), rows) if rows else []
+def alarm_lines(answer: dict[str, Any], width: int | None) -> list[str]:
+    """Say every alarm whole, the loudest first."""
+    lines: list[str] = []
+    for alarm in answer["alarms"]:
+        text = f"{alarm['severity'].upper()} {alarm['id']} {alarm['code']}: {alarm['text']}"
+        lines += [text] if width is None else broken(printable(text), width)
+    return lines

@@ -7,12 +7,15 @@ from edgectl.cli.client import Client, add_socket_option, socket_path
 from edgectl.cli.output import (
     DONE,
     amps,
+    broken,
     kilo,
+    printable,
     prose,
     short_time,
     show_json,
     show_lines,
     table,
+    terminal_width,
     time_text,
 )
 
@@ -39,29 +42,35 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show_json(answer)
     else:
-        show_lines(_lines(answer))
+        show_lines(_lines(answer, terminal_width()))
     return DONE
 
 
-def _lines(answer: dict[str, Any]) -> list[str]:
+def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     silent = answer["reason"]["code"] == "silent"
     verb = "is called with" if silent else "may draw"
     meant = "" if silent else _difference(answer)
-    lines = [
+    head = [
         f"{answer['evse']} {verb} {answer['setpoint_a']:.1f} A per phase{meant}:",
         f"  {answer['reason']['text']}.",
-        "",
-        *_chain(answer["chain"]),
+        *(f"  {also}." for also in answer.get("also", ())),
     ]
+    end = []
     queue = answer.get("queue")
     if queue:
         since = f" since {time_text(queue['since'])}" if queue.get("since") else ""
-        lines += ["", f"It waits as number {queue['position']} of its tier{since}."]
+        end += ["", f"It waits as number {queue['position']} of its tier{since}."]
     relaxation = answer.get("next_relaxation")
     if relaxation:
         at = f", at {time_text(relaxation['at'])}" if relaxation.get("at") else ""
-        lines += ["", f"More: {relaxation['text']}{at}."]
-    return lines
+        end += ["", f"More: {relaxation['text']}{at}."]
+    return [*_broken(head, width), "", *_chain(answer["chain"]), *_broken(end, width)]
+
+
+def _broken(lines: list[str], width: int | None) -> list[str]:
+    if width is None:
+        return lines
+    return [part for line in lines for part in broken(printable(line), width, indent="")]
 
 
 def _difference(answer: dict[str, Any]) -> str:

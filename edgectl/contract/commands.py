@@ -33,6 +33,11 @@ class Verb(StrEnum):
     RESUME = "resume"
     TARGET = "target"
     RELEASE = "release"
+    ISOLATE = "isolate"
+
+
+LOCAL_ONLY: Final = frozenset({Verb.ISOLATE})
+"""Whoever says that a charger is locked off must stand beside it: not taken over MQTT."""
 
 
 class CommandResult(StrEnum):
@@ -126,7 +131,16 @@ class ReleaseCommand(_Command):
     reason: _Reason | None = None
 
 
-Command: TypeAlias = LimitCommand | PauseCommand | ResumeCommand | TargetCommand | ReleaseCommand
+class IsolateCommand(_Command):
+    """Somebody has locked an EVSE's supply off (S11): it counts nothing until it answers."""
+
+    evse: _Name
+    reason: _Reason
+
+
+Command: TypeAlias = (
+    LimitCommand | PauseCommand | ResumeCommand | TargetCommand | ReleaseCommand | IsolateCommand
+)
 
 MODELS: Final[dict[Verb, type[Command]]] = {
     Verb.LIMIT: LimitCommand,
@@ -134,6 +148,7 @@ MODELS: Final[dict[Verb, type[Command]]] = {
     Verb.RESUME: ResumeCommand,
     Verb.TARGET: TargetCommand,
     Verb.RELEASE: ReleaseCommand,
+    Verb.ISOLATE: IsolateCommand,
 }
 
 
@@ -148,6 +163,10 @@ def parse_command(verb: Verb, body: object) -> Command:
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of the commands and their answer, by topic name."""
     return {
-        **{topics.COMMAND + verb.value: MODELS[verb].model_json_schema() for verb in Verb},
+        **{
+            topics.COMMAND + verb.value: MODELS[verb].model_json_schema()
+            for verb in Verb
+            if verb not in LOCAL_ONLY
+        },
         topics.COMMAND_RESPONSE: CommandResponseMessage.model_json_schema(by_alias=True),
     }

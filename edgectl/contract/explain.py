@@ -28,6 +28,7 @@ _BOUND_BY_A_CEILING: Final = frozenset(
         ReasonCode.PRIMARY_CEILING,
         ReasonCode.VA_CEILING,
         ReasonCode.BASE_OVER_CEILING,
+        ReasonCode.FIXED_OVER_CEILING,
         ReasonCode.NOT_ADMITTED,
         ReasonCode.INCREMENT,
         ReasonCode.EVSE_CEILING,
@@ -36,7 +37,12 @@ _BOUND_BY_A_CEILING: Final = frozenset(
 )
 
 _WAITING: Final = frozenset(
-    {ReasonCode.NOT_ADMITTED, ReasonCode.BASE_OVER_CEILING, ReasonCode.WAITS_FOR_ROOM}
+    {
+        ReasonCode.NOT_ADMITTED,
+        ReasonCode.BASE_OVER_CEILING,
+        ReasonCode.FIXED_OVER_CEILING,
+        ReasonCode.WAITS_FOR_ROOM,
+    }
 )
 
 
@@ -82,13 +88,14 @@ class QueuePlace(Message):
 
 
 class Why(Message):
-    """The answer of `why`."""
+    """The answer of `why`. `also`: what would hold it back if its reason did not."""
 
     evse: str
     setpoint_a: float
     allocation_a: float
     committed_a: float
     reason: ReasonText
+    also: list[str] = Field(default_factory=list)
     chain: list[ChainRow] = Field(min_length=1)
     next_relaxation: NextRelaxation | None = None
     queue: QueuePlace | None = None
@@ -111,6 +118,7 @@ def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
         allocation_a=decision.allocation_a,
         committed_a=decision.committed_a,
         reason=reason_of(decision, now=now),
+        also=_also(record, evse, decision.reason, now),
         chain=[
             row for node in _to_root(site, evse.node) for row in _rows(record, node, evse, decision)
         ],
@@ -244,6 +252,8 @@ _DEPENDS_ON: Final = {
     ReasonCode.INCREMENT: "when base load or other vehicles under {node} take less",
     ReasonCode.NOT_ADMITTED: "when its minimum fits under {node}, or a turn ends",
     ReasonCode.BASE_OVER_CEILING: "when the base load of {node} falls",
+    ReasonCode.FIXED_OVER_CEILING: "when silent chargers under {node} answer again, or the base"
+    " load falls",
     ReasonCode.NO_DEMAND: "when the vehicle asks for power",
     ReasonCode.NO_VEHICLE: "when a vehicle is plugged in",
     ReasonCode.FAULT: "when the charger's fault is cleared",
@@ -268,6 +278,26 @@ def _binding(record: TickRecord, evse: Evse, reason: Reason) -> TimedCeiling | N
 
 def _row_holder(account: NodeDecision, row: str) -> Holder:
     return account.holder_a[int(row) - 1]
+
+
+def _also(record: TickRecord, evse: Evse, reason: Reason, now: Instant) -> list[str]:
+    """Say the timed ceilings of this EVSE that its reason does not name."""
+    said = []
+    for ceiling in record.snapshot.ceilings:
+        over = ceiling.until_utc_s is not None and ceiling.until_utc_s <= now.utc_s
+        if ceiling.evse != evse.id or ceiling.from_utc_s > now.utc_s or over:
+            continue
+        if reason.node is None and reason.holder == ceiling.holder:
+            continue
+        what = "it is also paused" if _stops(ceiling) else "it is also limited"
+        said.append(f"{what}, set by {holder_text(ceiling.holder)}: {ceiling.reason}")
+    if evse.id in record.snapshot.isolated:
+        said.append("it is isolated: somebody said that its supply is locked off")
+    return said
+
+
+def _stops(ceiling: TimedCeiling) -> bool:
+    return ceiling.limit_w == 0.0 or any(value == 0.0 for value in ceiling.limit_a)
 
 
 def _queue_place(record: TickRecord, evse: Evse, now: Instant) -> QueuePlace | None:

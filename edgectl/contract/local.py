@@ -153,6 +153,7 @@ class Status(Message):
     """The answer of `status`."""
 
     site: str
+    timezone: str
     mode: Mode
     since: Timestamp
     at: Timestamp
@@ -183,11 +184,16 @@ def status(
     version: str,
     mqtt: MqttStatus | None,
     dr: Sequence[Mapping[str, Any]],
+    alarms: Sequence[Alarm] = (),
 ) -> Status:
-    """Build the answer of `status`; `mqtt` None: the site publishes nothing."""
+    """Build the answer of `status`; `mqtt` None: the site publishes nothing.
+
+    `alarms`: what is wrong beside the decision's own alarms.
+    """
     site = record.snapshot.site
     return Status(
         site=site.id,
+        timezone=site.timezone,
         mode=site.mode,
         since=rfc3339(record.started_utc_s),
         at=rfc3339(now.utc_s),
@@ -202,7 +208,7 @@ def status(
         nodes={node.id: _node_report(record.decision.nodes[node.id]) for node in site.nodes},
         evses={evse.id: _evse_report(record, evse, now) for evse in site.evses},
         ceilings=[_ceiling_report(ceiling) for ceiling in record.snapshot.ceilings],
-        alarms=[_alarm_status(alarm) for alarm in by_loudness(record.decision.alarms)],
+        alarms=[_alarm_status(alarm) for alarm in by_loudness((*record.decision.alarms, *alarms))],
         mqtt=mqtt,
         dr=[dict(event) for event in dr],
         safe=record.decision.safe,
@@ -279,7 +285,12 @@ def _evse_report(record: TickRecord, evse: Evse, now: Instant) -> EvseReport:
     decision = record.decision.evses[evse.id]
     view = view_of(record.snapshot, evse.id)
     return EvseReport(
-        state=evse_status(view, decision, pause_a=evse.traits.pause_a),
+        state=evse_status(
+            view,
+            decision,
+            pause_a=evse.traits.pause_a,
+            isolated=evse.id in record.snapshot.isolated,
+        ),
         setpoint_a=decision.setpoint_a,
         allocation_a=decision.allocation_a,
         committed_a=decision.committed_a,

@@ -31,6 +31,8 @@ def holder_text(holder: Holder) -> str:
             return f"command {holder.id} of the {_RANKS[holder.rank]}"
         case "pause":
             return f"pause {holder.id} of the {_RANKS[holder.rank]}"
+        case "isolation":
+            return f"isolation {holder.id} of the {_RANKS[holder.rank]}"
         case "cap":
             return f"the operator's cap {holder.id}"
         case "failsafe":
@@ -112,6 +114,13 @@ def _base_over_ceiling(reason: Reason, _now: Instant) -> str:
     )
 
 
+def _fixed_over_ceiling(reason: Reason, _now: Instant) -> str:
+    return (
+        f"base load and chargers that count as fixed loads take all of {_where(reason)}, ceiling"
+        f"{_of_a(reason)}{_held_by(reason)}"
+    )
+
+
 def _no_demand(_reason: Reason, _now: Instant) -> str:
     return "the vehicle asks for nothing"
 
@@ -166,6 +175,7 @@ _SENTENCES: Final[Mapping[ReasonCode, Callable[[Reason, Instant], str]]] = Mappi
         ReasonCode.INCREMENT: _increment,
         ReasonCode.NOT_ADMITTED: _not_admitted,
         ReasonCode.BASE_OVER_CEILING: _base_over_ceiling,
+        ReasonCode.FIXED_OVER_CEILING: _fixed_over_ceiling,
         ReasonCode.NO_DEMAND: _no_demand,
         ReasonCode.EVSE_CEILING: _evse_ceiling,
         ReasonCode.PAUSED: _paused,

@@ -6,12 +6,17 @@ from typing import Any, Final
 from edgectl.contract import allocate, commands, dr, messages
 from edgectl.contract.explain import Why
 from edgectl.contract.local import ErrorAnswer, Health, Message, Status
+from edgectl.contract.local_tool import DevicesAnswer, EventsAnswer, RegisterAnswer, WriteAnswer
 
 _LOCAL: Final[Mapping[str, type[Message]]] = {
     "status": Status,
     "why": Why,
     "health": Health,
     "error": ErrorAnswer,
+    "events": EventsAnswer,
+    "devices": DevicesAnswer,
+    "read": RegisterAnswer,
+    "write": WriteAnswer,
 }
 
 _PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (

@@ -103,7 +103,12 @@ def _reason(situation: Situation, shared: Shared, shaped: tuple[Shaped, ...], i:
         return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)
     if stop.node is None or stop.row is None:
         return Reason(code=code)
-    return _row_reason(situation, code, stop.node, ROWS.index(stop.row))
+    row = ROWS.index(stop.row)
+    if code is ReasonCode.BASE_OVER_CEILING:
+        limit = shared.limit[stop.node][row]
+        if limit is not None and shared.base[stop.node][row] < limit:
+            code = ReasonCode.FIXED_OVER_CEILING
+    return _row_reason(situation, code, stop.node, row)
 
 
 def _row_reason(situation: Situation, code: ReasonCode, n: int, row: int) -> Reason:

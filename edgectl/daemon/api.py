@@ -8,9 +8,9 @@
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -23,7 +23,7 @@ from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.contract.wire_json import read_object
 from edgectl.errors import BadInput, Refused, StorageFailed
 from edgectl.grid.targets import find
-from edgectl.model.decision import Severity
+from edgectl.model.decision import Alarm, Severity
 from edgectl.model.local_api import HttpRequest, HttpResponse, Peer
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
@@ -37,10 +37,16 @@ BODY_BYTES: Final = 65536
 TICK_AGE_MAX_S: Final = 3.0
 """An older tick means that control stands still: it is due every second."""
 
-_WRITES: Final = ("limit", "pause", "resume", "release")
+_COMMANDS: Final = ("limit", "pause", "resume", "release", "target", "isolate")
+
+Look: TypeAlias = Callable[[Sequence[str], Mapping[str, str]], Awaitable[object]]
+"""Answers a GET of its name: the words of the path after the name, and the query."""
+Act: TypeAlias = Callable[[Sequence[str], Document], Awaitable[object]]
+"""Answers a POST of its name, which is audited with its reason: the further words, and the body."""
 
 _STATUS_OF_CODE: Final[Mapping[str, HTTPStatus]] = {
     "malformed": HTTPStatus.BAD_REQUEST,
+    "bad_site_file": HTTPStatus.CONFLICT,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unknown_target": HTTPStatus.NOT_FOUND,
     "unknown_path": HTTPStatus.NOT_FOUND,
@@ -58,6 +64,9 @@ class Facts(Protocol):
     @property
     def latest(self) -> TickRecord | None:
         """The newest finished tick, None before the first."""
+
+    async def soon(self) -> None:
+        """Have one more tick at once, and wait for it."""
 
 
 class Desk(Protocol):
@@ -93,7 +102,11 @@ class Rights:
 
 
 class LocalApi:
-    """Answers requests; give `handle` to the server. `mqtt` returns None: nothing is published."""
+    """Answers requests; give `handle` to the server. `mqtt` returns None: nothing is published.
+
+    `alarms`: what is wrong beside the decision's own alarms. `looks` and `acts`: what answers
+    further GETs and POSTs, by the first word after `/v1`.
+    """
 
     def __init__(
         self,
@@ -105,6 +118,9 @@ class LocalApi:
         version: str,
         mqtt: Callable[[], MqttStatus | None],
         dr: Callable[[], list[dict[str, Any]]],
+        alarms: Callable[[], tuple[Alarm, ...]] = tuple,
+        looks: Mapping[str, Look] | None = None,
+        acts: Mapping[str, Act] | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._facts = facts
@@ -114,6 +130,9 @@ class LocalApi:
         self._version = version
         self._mqtt = mqtt
         self._dr = dr
+        self._alarms = alarms
+        self._looks = dict(looks or {})
+        self._acts = dict(acts or {})
         self._log: FilteringBoundLogger = log or structlog.get_logger("edgectl")
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -146,19 +165,29 @@ class LocalApi:
                 _demand(request, "GET")
                 self._rights.check_read(request.peer)
                 return self._status() if name == "status" else self._health()
+            case ["v1", "why"]:
+                raise refused(
+                    RefusalCode.UNKNOWN_TARGET,
+                    "no EVSE is named",
+                    "`edgectl status` lists them: `edgectl why EVSE`",
+                )
             case ["v1", "why", evse]:
                 _demand(request, "GET")
                 self._rights.check_read(request.peer)
                 return _ok(why(self._record(), evse, now=self._clock.now()).to_json())
-            case ["v1", verb] if verb in _WRITES:
+            case ["v1", name, *words] if name in self._looks:
+                _demand(request, "GET")
+                self._rights.check_read(request.peer)
+                return _ok(await self._looks[name](words, request.query))
+            case ["v1", verb, *words] if verb in self._acts or (verb in _COMMANDS and not words):
                 _demand(request, "POST")
-                return await self._write(verb, request)
+                return await self._write(verb, words, request)
             case _:
+                reads = ["status", "health", "why/EVSE", *self._looks]
                 raise Refused(
                     code="unknown_path",
                     message=f"there is nothing at {request.path!r}",
-                    remedy="GET /v1/status, /v1/health, /v1/why/EVSE; POST /v1/limit, /v1/pause, "
-                    "/v1/resume, /v1/release",
+                    remedy=f"GET {_paths(reads)}; POST {_paths([*_COMMANDS, *self._acts])}",
                 )
 
     def _record(self) -> TickRecord:
@@ -178,6 +207,7 @@ class LocalApi:
             version=self._version,
             mqtt=self._mqtt(),
             dr=self._dr(),
+            alarms=self._alarms(),
         )
         return _ok(answer.to_json())
 
@@ -192,7 +222,7 @@ class LocalApi:
         status_code = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
         return HttpResponse(status_code, health.to_json())
 
-    async def _write(self, verb: str, request: HttpRequest) -> HttpResponse:
+    async def _write(self, verb: str, words: list[str], request: HttpRequest) -> HttpResponse:
         peer = request.peer
         audit = self._log.bind(audit=True, verb=verb, uid=peer.uid, pid=peer.pid)
         try:
@@ -200,9 +230,18 @@ class LocalApi:
             body = read_object(request.body, max_bytes=BODY_BYTES, what="the request")
             audit = audit.bind(reason=body.get("reason"), asked=_without(body, "reason"))
             _demand_reason(body)
-            body = _addressed(body, self._record().snapshot.site)
+            if verb in self._acts:
+                done = await self._acts[verb](words, body)
+                audit.info("local_write", answer=done, at=words)
+                return _ok(done)
+            record = self._record()
+            body = _addressed(body, record.snapshot.site, verb)
+            if verb == "isolate":
+                _demand_silence(body, record)
             who, now = f"uid-{peer.uid}", self._clock.now()
             answer = await self._desk.local(verb, body, who=who, now=now)
+            if answer.result is CommandResult.ACCEPTED:
+                await self._facts.soon()
         except Refused as refusal:
             audit.warning("local_write_refused", code=refusal.code, message=refusal.message)
             raise
@@ -250,7 +289,26 @@ def _demand_reason(body: Document) -> None:
         )
 
 
-def _addressed(body: Document, site: Site) -> Document:
+def _demand_silence(body: Document, record: TickRecord) -> None:
+    """Refuse to count nothing for a charger that answers: it has its supply (S11)."""
+    name = body.get("evse")
+    found = find(record.snapshot.site, name) if isinstance(name, str) else ()
+    for place in found:
+        decision = None if place.evse is None else record.decision.evses.get(place.evse)
+        if decision is not None and not decision.silent:
+            raise Refused(
+                code="still_answers",
+                message=f"{place} answers, so it is not locked off",
+                remedy=f"`edgectl pause {place}`, lock its supply off, wait until `edgectl status`"
+                " says that it is silent, then isolate it",
+            )
+
+
+def _paths(names: Sequence[str]) -> str:
+    return ", ".join(f"/v1/{name}" for name in names)
+
+
+def _addressed(body: Document, site: Site, verb: str) -> Document:
     """Say `target`, a name of whatever kind, as `node` or `evse`."""
     if "target" not in body:
         return body
@@ -265,6 +323,12 @@ def _addressed(body: Document, site: Site) -> Document:
             RefusalCode.UNKNOWN_TARGET,
             f"there is no node, EVSE or group {name!r}",
             "`edgectl status` lists nodes and EVSEs",
+        )
+    if found[0].node is not None and verb != "limit":
+        raise refused(
+            RefusalCode.UNKNOWN_TARGET,
+            f"{name} is a node; {verb} is for an EVSE or a group of EVSEs",
+            f"name an EVSE or a group; `edgectl limit {name} 0A` stops all that is under a node",
         )
     return _without(body, "target") | {"evse" if found[0].node is None else "node": name}
 

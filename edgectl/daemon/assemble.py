@@ -18,6 +18,7 @@ from edgectl.contract.topics import Topics
 from edgectl.daemon.actuation import Actuation
 from edgectl.daemon.api import LocalApi, Rights
 from edgectl.daemon.ceilings import Ceilings
+from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.commands import CommandDesk
 from edgectl.daemon.correspondence import Correspondence
 from edgectl.daemon.events import EventDesk
@@ -28,6 +29,8 @@ from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.publisher import Publisher
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
+from edgectl.daemon.workbench import Workbench
+from edgectl.model.decision import Alarm
 from edgectl.model.local_api import LocalServer
 from edgectl.model.modbus import Line
 from edgectl.model.ports import Clock, CrashRecord, Watchdog
@@ -107,12 +110,17 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
         audit=correspondence.audit,
     )
     correspondence.serve(events=events, commands=commands)
+
+    def link_alarms() -> tuple[Alarm, ...]:
+        return tuple(alarm for owner in owners for alarm in owner.alarms())
+
+    chronicle = Chronicle(ports.clock, alarms=link_alarms)
     telemetry = publisher = None
     if ports.outbox is not None:
         telemetry = Telemetry(
             outbox=ports.outbox,
             clock=ports.clock,
-            alarms=lambda: tuple(alarm for owner in owners for alarm in owner.alarms()),
+            alarms=link_alarms,
         )
         if ports.broker is not None:
             publisher = Publisher(
@@ -123,21 +131,26 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
                 facts=BirthFacts(site=site, version=version, config_hash=loaded.config_hash),
                 handler=correspondence.handle,
             )
+    ceilings = Ceilings(site, events=events, commands=commands)
     tick = Tick(
         site=site,
         image=image,
-        ceilings=Ceilings(site, events=events, commands=commands),
+        ceilings=ceilings,
+        isolated=ceilings.isolated,
         actuator=Actuation(owners),
         lease=lease,
         clock=ports.clock,
         watchdog=ports.watchdog,
         wake=wake,
         crash_record=ports.crash_record,
-        observers=() if telemetry is None else (telemetry.observe,),
+        observers=(chronicle.observe, *(() if telemetry is None else (telemetry.observe,))),
         log=log,
     )
     api = None
     if ports.rights is not None:
+        bench = Workbench(
+            site=site, profiles=loaded.profiles, owners=owners, image=image, clock=ports.clock
+        )
         api = LocalApi(
             facts=tick,
             desk=commands,
@@ -146,6 +159,13 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
             version=version,
             mqtt=lambda: _mqtt_status(publisher),
             dr=events.view,
+            alarms=link_alarms,
+            looks={
+                "events": chronicle.look,
+                "devices": bench.look_at_devices,
+                "read": bench.read,
+            },
+            acts={"write": bench.write},
         )
     return Daemon(
         tick=tick,

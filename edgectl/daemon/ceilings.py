@@ -1,5 +1,6 @@
 """All that narrows from outside at one moment: events, commands, the operator's caps."""
 
+from collections.abc import Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,9 @@ from edgectl.daemon.commands import CommandDesk
 from edgectl.daemon.events import EventDesk
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.site import Site
+from edgectl.model.snapshot import EvseView
 from edgectl.planning.caps import cap_ceilings
+from edgectl.units import EvseId
 
 CAPS_AGAIN_S: Final = 3600.0
 
@@ -29,6 +32,10 @@ class Ceilings:
         self._events.advance(now)
         self._commands.advance(now)
         return (*self._events.ceilings(), *self._commands.ceilings(), *self._caps_at(now.utc_s))
+
+    def isolated(self, evses: Mapping[EvseId, EvseView]) -> tuple[EvseId, ...]:
+        """EVSEs that are locked off and have not answered since (S11)."""
+        return self._commands.isolated(evses)
 
     def _caps_at(self, utc_s: float) -> tuple[TimedCeiling, ...]:
         known_s = self._caps_utc_s

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from edgectl.clock import Instant
 from edgectl.contract.commands import (
     Command,
+    IsolateCommand,
     LimitCommand,
     PauseCommand,
     ReleaseCommand,
@@ -15,7 +16,7 @@ from edgectl.contract.commands import (
 )
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
-from edgectl.daemon.held_command import HeldCommand
+from edgectl.daemon.held_command import PAUSING, HeldCommand
 from edgectl.errors import Refused
 from edgectl.grid.targets import Element, find
 from edgectl.model.site import Site
@@ -50,6 +51,8 @@ def work_out(
             return _target(command, held, others.values(), site, now)
         case ReleaseCommand():
             return _release(command, held, others)
+        case IsolateCommand():
+            return _isolate(command, held, others.values(), site)
 
 
 def _limit(command: LimitCommand, held: HeldCommand, site: Site, now: Instant) -> Effect:
@@ -78,7 +81,7 @@ def _resume(
     command: ResumeCommand, held: HeldCommand, others: Iterable[HeldCommand], site: Site
 ) -> Effect:
     places = _places(site, command.evse, nodes=False)
-    pauses = [o for o in others if o.verb is Verb.PAUSE and set(o.elements) & set(places)]
+    pauses = [o for o in others if o.verb in PAUSING and set(o.elements) & set(places)]
     above = [pause for pause in pauses if pause.rank < held.rank]
     changed = tuple(pause.without(places) for pause in pauses if pause.rank >= held.rank)
     if above and not changed:
@@ -90,6 +93,18 @@ def _resume(
     else:
         message = f"{_listed(places)} was not paused"
     return Effect(_answered(held, message), changed)
+
+
+def _isolate(
+    command: IsolateCommand, held: HeldCommand, others: Iterable[HeldCommand], site: Site
+) -> Effect:
+    places = _places(site, command.evse, nodes=False)
+    before = [o for o in others if o.verb is Verb.ISOLATE and set(o.elements) & set(places)]
+    message = (
+        f"{_listed(places)} counts nothing until it answers, and stays paused until it is resumed"
+    )
+    made = _answered(replace(held, elements=places), message)
+    return Effect(made, tuple(other.without(places) for other in before))
 
 
 def _target(

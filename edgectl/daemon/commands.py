@@ -8,12 +8,15 @@
 4. Over MQTT nobody is vouched for by a signature, so commands have the rank of unsigned ones,
    utility voluntary unless told otherwise; over the local socket the rank is technician.
 5. Accepted commands are remembered until they expire, so that none is taken twice.
+6. An isolated EVSE counts nothing until its charger answers; from then on, whatever becomes of it,
+   it counts as ever and is only paused (S11).
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -21,6 +24,7 @@ from edgectl.clock import Instant
 from edgectl.contract import topics
 from edgectl.contract.commands import (
     BYTES_MAX,
+    LOCAL_ONLY,
     Command,
     CommandResponse,
     CommandResult,
@@ -37,9 +41,11 @@ from edgectl.grid.targets import find
 from edgectl.model.ceiling import Rank, TimedCeiling
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
+from edgectl.model.snapshot import EvseView
 from edgectl.model.store import Document, Store
 from edgectl.model.target import ChargeTarget
 from edgectl.model.trust import Connection, allows_unsigned
+from edgectl.units import EvseId
 
 Reply: TypeAlias = Callable[[str, CommandResponse], Awaitable[None]]
 Audit: TypeAlias = Callable[[Document], None]
@@ -57,7 +63,9 @@ _STEP_S: Final = 2.0
 _RETRY_S: Final = 10.0
 _LOCAL_VALID_S: Final = 60.0
 _KIND: Final = "command"
-_TIGHTENING: Final = frozenset({Verb.LIMIT, Verb.PAUSE})
+_LOCAL: Final = "local:"
+_WITHOUT_CLOCK: Final = frozenset({Verb.LIMIT, Verb.PAUSE, Verb.ISOLATE})
+"""What tightens, and what a technician says of this moment and has no end by time."""
 _ENDING: Final = frozenset({Verb.RESUME, Verb.RELEASE})
 
 
@@ -86,6 +94,7 @@ class CommandDesk:
         self._offset_s: float | None = None
         self._retry_mono_s = 0.0
         self._local_number = 0
+        self._isolated_mono_s: dict[str, float] = {}
 
     async def load(self, now: Instant) -> None:
         """Take up what was kept."""
@@ -137,7 +146,7 @@ class CommandDesk:
             }
             raw = json.dumps(body, sort_keys=True).encode()
             return await self._take(
-                verb, given, raw, rank=Rank.TECHNICIAN, actor=f"local:{who}", now=now
+                verb, given, raw, rank=Rank.TECHNICIAN, actor=f"{_LOCAL}{who}", now=now
             )
 
     def advance(self, now: Instant) -> None:
@@ -175,6 +184,22 @@ class CommandDesk:
     def ceilings(self) -> tuple[TimedCeiling, ...]:
         """What the commands in force ask for."""
         return tuple(ceiling for held in self._held.values() for ceiling in held.ceilings())
+
+    def isolated(self, views: Mapping[EvseId, EvseView]) -> tuple[EvseId, ...]:
+        """EVSEs that are locked off and have not answered since, in the order of their names.
+
+        `views`: what is known of every EVSE now. No I/O.
+        """
+        still = set[EvseId]()
+        for key, held in self._held.items():
+            since_s = self._isolated_mono_s.get(key, -math.inf)
+            isolated = held.isolated()
+            heard = frozenset(evse for evse in isolated if _heard(views.get(evse), since_s))
+            if heard:
+                self._held[key] = replace(held, heard=held.heard | heard)
+                self._unsaved.add(key)
+            still |= isolated - heard
+        return tuple(sorted(still))
 
     def targets(self) -> tuple[ChargeTarget, ...]:
         """What vehicles need, one target for an EVSE."""
@@ -220,7 +245,7 @@ class CommandDesk:
     ) -> CommandResponse:
         digest = hashlib.sha256(word.encode() + b"\0" + raw).hexdigest()
         try:
-            verb = _verb(word)
+            verb = _verb(word, local=actor.startswith(_LOCAL))
             command = parse_command(verb, body)
             known = self._held.get(command.command_id)
             if known is not None:
@@ -241,6 +266,8 @@ class CommandDesk:
                 trusted=now.utc_trusted,
             )
             effect = work_out(command, held, others=self._held, site=self._site, now=now)
+            if verb is Verb.ISOLATE:
+                self._isolated_mono_s[held.id] = now.mono_s
             for changed in effect.changed:
                 await self._keep(changed)
             await self._keep(effect.made)
@@ -260,7 +287,7 @@ class CommandDesk:
 
     def _check(self, verb: Verb, command: Command, rank: Rank, now: Instant) -> None:
         if not now.utc_trusted:
-            if verb not in _TIGHTENING:
+            if verb not in _WITHOUT_CLOCK:
                 raise refused(
                     RefusalCode.CLOCK_UNTRUSTED,
                     f"the gateway's clock is not set, so {verb.value} cannot be taken",
@@ -324,6 +351,7 @@ class CommandDesk:
         for key in over:
             await self._store.delete(_KIND, key)
             self._unsaved.discard(key)
+            self._isolated_mono_s.pop(key, None)
             del self._held[key]
 
     def _reject(
@@ -372,15 +400,20 @@ class CommandDesk:
         self._audit(record)
 
 
-def _verb(word: str) -> Verb:
-    try:
+def _heard(view: EvseView | None, since_s: float) -> bool:
+    """Whether the EVSE has answered a request of `since_s` or later."""
+    return view is not None and view.last_answer_s is not None and view.last_answer_s >= since_s
+
+
+def _verb(word: str, *, local: bool) -> Verb:
+    known = [verb for verb in Verb if local or verb not in LOCAL_ONLY]
+    if word in known:
         return Verb(word)
-    except ValueError:
-        raise refused(
-            RefusalCode.NOT_SUPPORTED,
-            f"{word[:64]} is no command",
-            "use " + ", ".join(verb.value for verb in Verb),
-        ) from None
+    raise refused(
+        RefusalCode.NOT_SUPPORTED,
+        f"{word[:64]} is no command",
+        "use " + ", ".join(verb.value for verb in known),
+    )
 
 
 def _name(body: Document, key: str) -> str | None:

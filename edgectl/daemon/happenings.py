@@ -106,7 +106,12 @@ class Happenings:
         if view is None:
             return []
         decision = record.decision.evses.get(evse.id)
-        status = evse_status(view, decision, pause_a=evse.traits.pause_a)
+        status = evse_status(
+            view,
+            decision,
+            pause_a=evse.traits.pause_a,
+            isolated=evse.id in record.snapshot.isolated,
+        )
         events = []
         before = self._status.get(evse.id)
         self._status[evse.id] = status

@@ -13,6 +13,10 @@ from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId, NodeId, OptionalTriple
 
 _PAUSE_A: Final[OptionalTriple] = (0.0, 0.0, 0.0)
+_KINDS: Final = {Verb.PAUSE: "pause", Verb.ISOLATE: "isolation"}
+
+PAUSING: Final = frozenset(_KINDS)
+"""What is paused by them goes on when it is resumed or released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class HeldCommand:
     """`digest`: of its bytes. `answer`: the first one given. `expires_utc_s`: end of its validity.
 
     `elements`: where it still has an effect; none: it only is remembered. `until_utc_s` None: until
-    somebody ends it. `trusted`: whether its times were taken from a trusted clock.
+    somebody ends it. `trusted`: whether its times were taken from a trusted clock. `heard`: EVSEs
+    of an isolation that have answered since, so that they count again (S11).
     """
 
     id: str
@@ -41,20 +46,20 @@ class HeldCommand:
     departure_utc_s: float | None = None
     vehicle: str | None = None
     priority: int | None = None
+    heard: frozenset[EvseId] = frozenset()
 
     @property
     def holder(self) -> Holder:
-        """Who stands for its effect; a pause has a kind of its own."""
-        kind = "pause" if self.verb is Verb.PAUSE else "command"
-        return Holder(rank=self.rank, kind=kind, id=self.id)
+        """Who stands for its effect; pauses and isolations have kinds of their own."""
+        return Holder(rank=self.rank, kind=_KINDS.get(self.verb, "command"), id=self.id)
 
     def without(self, places: tuple[Element, ...]) -> "HeldCommand":
         """The same with no effect at these places."""
         return replace(self, elements=tuple(e for e in self.elements if e not in places))
 
     def ceilings(self) -> tuple[TimedCeiling, ...]:
-        """What it asks for; a pause is 0 A on every phase."""
-        if self.verb not in {Verb.LIMIT, Verb.PAUSE}:
+        """What it asks for; a pause is 0 A on every phase, and so is an isolation."""
+        if self.verb is not Verb.LIMIT and self.verb not in PAUSING:
             return ()
         return tuple(
             TimedCeiling(
@@ -64,11 +69,17 @@ class HeldCommand:
                 until_utc_s=self.until_utc_s,
                 node=element.node,
                 evse=element.evse,
-                limit_a=_PAUSE_A if self.verb is Verb.PAUSE else self.limit_a,
+                limit_a=_PAUSE_A if self.verb in PAUSING else self.limit_a,
                 limit_w=self.limit_w,
             )
             for element in self.elements
         )
+
+    def isolated(self) -> frozenset[EvseId]:
+        """EVSEs that are locked off by its word and have not answered since."""
+        if self.verb is not Verb.ISOLATE:
+            return frozenset()
+        return frozenset(e.evse for e in self.elements if e.evse is not None) - self.heard
 
     def targets(self) -> tuple[ChargeTarget, ...]:
         """What vehicles need by its word."""
@@ -154,6 +165,7 @@ class HeldCommand:
             "departure": self.departure_utc_s,
             "vehicle": self.vehicle,
             "priority": self.priority,
+            "heard": sorted(self.heard),
         }
 
 
@@ -182,6 +194,7 @@ def from_doc(key: str, doc: Document) -> HeldCommand:
         departure_utc_s=cast("float | None", doc["departure"]),
         vehicle=cast("str | None", doc["vehicle"]),
         priority=cast("int | None", doc["priority"]),
+        heard=frozenset(EvseId(evse) for evse in cast("list[str]", doc.get("heard", []))),
     )
 
 

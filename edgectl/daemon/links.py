@@ -10,12 +10,13 @@
 import asyncio
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from edgectl.daemon.charger import Charger
 from edgectl.daemon.errand import BUSY, Errand, Log, Next, Troubles
+from edgectl.daemon.guests import Guests
 from edgectl.daemon.health import UnitStatus
 from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
@@ -24,8 +25,9 @@ from edgectl.daemon.schedule import Backoff
 from edgectl.daemon.unit import Unit, most_urgent
 from edgectl.daemon.waiting import first_of
 from edgectl.devices.profile import Profile
+from edgectl.errors import Refused
 from edgectl.model.decision import Alarm, AlarmCode, EvseDecision, Severity
-from edgectl.model.modbus import Answer, Line, Miss, MissCause
+from edgectl.model.modbus import Answer, Line, Miss, MissCause, Request
 from edgectl.model.ports import Clock
 from edgectl.model.site import Evse, Link, Meter, Mode
 from edgectl.units import EvseId, LinkId
@@ -119,6 +121,8 @@ class LinkOwner:
         self._sleeper: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._by_number = {unit.health.number: unit for unit in self._units}
+        self._guests = Guests()
+        self._rng = rng
         self._stop: dict[EvseId, float] | None = None
         self._stop_by_s = math.inf
         self._stopped = asyncio.Event()
@@ -131,6 +135,7 @@ class LinkOwner:
             await self._stop_safely(self._stop)
         finally:
             self._stopped.set()
+            self._guests.lost("the daemon stops", self._clock.monotonic_s())
             await self._line.close()
 
     def targets(self, decided: Mapping[EvseId, EvseDecision]) -> None:
@@ -151,6 +156,45 @@ class LinkOwner:
         self._stop_by_s = deadline_s
         self._wake()
         await first_of(self._stopped.wait(), self._clock.sleep_until(deadline_s))
+
+    async def ask(
+        self,
+        request: Request,
+        *,
+        timeout_s: float,
+        before: Callable[[float], None] | None = None,
+    ) -> Answer | Miss:
+        """Carry out one request of the technician, in turn with the link's own.
+
+        `Refused` where a charger that could hear it is silent: it is only called (S10). A unit that
+        the site does not name may be any of this link's devices.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._stop is not None or not self._connected:
+            why = self._last_error or "it is not connected yet"
+            return Miss(cause=MissCause.DISCONNECTED, sent_s=now_s, received_s=now_s, detail=why)
+        for charger in self._hearers(request.unit):
+            if charger.must_be_called(now_s):
+                raise Refused(
+                    code="silent",
+                    message=f"{charger.evse.id} is silent, so only its setpoint is written to it",
+                    remedy="mend its supply, link or unit id; or stop the daemon and ask it alone",
+                )
+        if request.unit not in self._by_number:
+            self._by_number[request.unit] = Unit(
+                request.unit, meters=(), chargers=(), profiles=(), rng=self._rng
+            )
+
+        def entered(sent_s: float) -> None:
+            for charger in self._hearers(request.unit):
+                if charger.fed_by(request):
+                    self._image.fed(charger.evse.id, sent_s)
+            if before is not None:
+                before(sent_s)
+
+        return await self._guests.outcome(
+            request, timeout_s=timeout_s, asked_s=now_s, before=entered, wake=self._wake
+        )
 
     def alarms(self) -> tuple[Alarm, ...]:
         """Everything that is wrong on this link now."""
@@ -187,11 +231,24 @@ class LinkOwner:
                 found.append(now_s + LEASE_LOOK_S)
             else:
                 found.append(unit.next(now_s, leased=leased))
+        found.extend(self._guest(errand, now_s, leased=leased) for errand in self._guests.errands())
         wanted = most_urgent(found)
         if isinstance(wanted, Errand):
             await self._carry_out(wanted)
         else:
             await self._pause(wanted)
+
+    def _guest(self, errand: Errand, now_s: float, *, leased: bool) -> Next:
+        """The technician's request, or when it may go out."""
+        unit = errand.request.unit
+        if not leased and any(charger.needs_lease() for charger in self._hearers(unit)):
+            return now_s + LEASE_LOOK_S
+        return self._by_number[unit].guest(errand, now_s)
+
+    def _hearers(self, unit: int) -> Sequence[Charger]:
+        """The EVSEs that may take a request to this unit for theirs."""
+        known = next((one for one in self._units if one.health.number == unit), None)
+        return tuple(self._chargers.values()) if known is None else known.chargers
 
     async def _connect(self, *, timeout_s: float) -> None:
         miss = await self._line.open(timeout_s=timeout_s)
@@ -217,6 +274,7 @@ class LinkOwner:
         self._connect_s = now_s + self._reconnect.next_s()
         for unit in self._units:
             unit.break_off(now_s)
+        self._guests.lost(why, now_s)
         where = f"{self._link.host} port {self._link.port}"
         self._troubles.begin(
             AlarmCode.LINK_DOWN,

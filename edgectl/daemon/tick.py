@@ -9,7 +9,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -27,11 +27,14 @@ from edgectl.model.decision import Decision
 from edgectl.model.ports import Clock, CrashRecord, Watchdog
 from edgectl.model.record import TickRecord
 from edgectl.model.site import Site
-from edgectl.model.snapshot import Snapshot
+from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import State
+from edgectl.units import EvseId
 
 PERIOD_S: Final = 1.0
 TIMINGS_KEPT: Final = 1000
+SOON_S: Final = 2.0
+SOON_LOOK_S: Final = 0.01
 
 
 class Actuator(Protocol):
@@ -50,6 +53,7 @@ class Tick:
         site: Site,
         image: Image,
         ceilings: Callable[[Instant], tuple[TimedCeiling, ...]],
+        isolated: Callable[[Mapping[EvseId, EvseView]], tuple[EvseId, ...]] = lambda _: (),
         actuator: Actuator,
         lease: Lease,
         clock: Clock,
@@ -62,6 +66,7 @@ class Tick:
         self._site = site
         self._image = image
         self._ceilings = ceilings
+        self._isolated = isolated
         self._actuator = actuator
         self._lease = lease
         self._clock = clock
@@ -81,6 +86,13 @@ class Tick:
     def latest(self) -> TickRecord | None:
         """The last finished tick; None before the first one."""
         return self._latest
+
+    async def soon(self) -> None:
+        """Have one more tick at once, and wait for it (for `SOON_S` at most)."""
+        number, until_s = self._number, self._clock.monotonic_s() + SOON_S
+        self._wake.set()
+        while self._number == number and (now_s := self._clock.monotonic_s()) < until_s:
+            await self._clock.sleep_until(now_s + SOON_LOOK_S)
 
     def observe(self, observer: Callable[[TickRecord], None]) -> None:
         """Have one more told of every finished tick."""
@@ -104,7 +116,11 @@ class Tick:
         now = self._clock.now()
         snapshot = self._freeze()
         try:
-            snapshot = replace(snapshot, ceilings=self._ceilings(now))
+            snapshot = replace(
+                snapshot,
+                ceilings=self._ceilings(now),
+                isolated=self._isolated(snapshot.evses),
+            )
             decision, state = step(snapshot, self._state, now)
         except Exception as broken:
             self._break(snapshot, now, broken)

@@ -24,6 +24,9 @@ CALL_FIRST_S: Final = 5.0
 CALL_MOST_S: Final = 60.0
 FIRST_CALL_WITHIN_S: Final = 0.5
 LOOK_AGAIN_S: Final = 1.0
+FOREIGN_GAP_S: Final = 0.05
+FOREIGN_POLL_S: Final = 1.0
+"""For a unit that the site does not name and the technician asks."""
 
 _WRITES: Final = frozenset({Function.WRITE_SINGLE, Function.WRITE_MULTIPLE})
 
@@ -44,8 +47,8 @@ class Unit:
         self.chargers = tuple(chargers)
         self.health = Health(
             number,
-            gap_s=max(transport.request_gap_s for transport in transports),
-            poll_s=min(transport.poll_s for transport in transports),
+            gap_s=max((transport.request_gap_s for transport in transports), default=FOREIGN_GAP_S),
+            poll_s=min((transport.poll_s for transport in transports), default=FOREIGN_POLL_S),
             rng=rng,
         )
         self.needs_lease = any(charger.needs_lease() for charger in chargers)
@@ -73,6 +76,12 @@ class Unit:
             return found
         self._idle_until_s = min(found, now_s + LOOK_AGAIN_S)
         return self._idle_until_s
+
+    def guest(self, errand: Errand, now_s: float) -> Next:
+        """Give a request of the technician when the device's own pauses let it go."""
+        if self.health.free_s > now_s:
+            return self.health.free_s
+        return self._in_time(errand, now_s)
 
     def sending(self, errand: Errand, now_s: float) -> None:
         """Know that a request goes out: some devices take one write of any kind in some seconds."""

@@ -17,12 +17,16 @@ from edgectl.errors import invariant
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """No value: the raw words and why. `address` is the one on the wire."""
+    """No value: the raw words and why. `address` is the one on the wire.
+
+    `absent`: the device itself says that it has none.
+    """
 
     quantity: str
     address: int
     words: tuple[int, ...]
     why: str
+    absent: bool = False
 
     def __str__(self) -> str:
         shown = " ".join(f"{word:04x}" for word in self.words) or "no words"
@@ -63,8 +67,8 @@ def decode_point(
     """Give the value of a point's words, or why there is none."""
     raw_words = tuple(words)
 
-    def bad(why: str) -> Bad:
-        return Bad(quantity=point.name, address=address, words=raw_words, why=why)
+    def bad(why: str, *, absent: bool = False) -> Bad:
+        return Bad(quantity=point.name, address=address, words=raw_words, why=why, absent=absent)
 
     if len(raw_words) != point.count:
         return bad(f"{len(raw_words)} words where {point.count} belong")
@@ -76,7 +80,7 @@ def decode_point(
     raw = _unpack(point.type, raw_words, word_order)
     why = _no_value(point, raw)
     if why is not None:
-        return bad(why)
+        return bad(why, absent=raw in point.invalid)
     if point.mask is not None:
         raw = _picked(int(raw), point.mask)
     if point.words_of:

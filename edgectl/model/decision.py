@@ -20,6 +20,7 @@ class ReasonCode(StrEnum):
     NOT_ADMITTED = "not_admitted"
     BASE_OVER_CEILING = "base_over_ceiling"
     NO_DEMAND = "no_demand"
+    FIXED_OVER_CEILING = "fixed_over_ceiling"
     EVSE_CEILING = "evse_ceiling"
     PAUSED = "paused"
     NO_VEHICLE = "no_vehicle"

@@ -59,9 +59,13 @@ class EvseView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything one step may look at, beside its own state and the time."""
+    """Everything one step may look at, beside its own state and the time.
+
+    `isolated`: EVSEs that somebody has locked off and that have not answered since (S11).
+    """
 
     site: Site
     meters: dict[MeterId, MeterView]
     evses: dict[EvseId, EvseView]
     ceilings: tuple[TimedCeiling, ...] = ()
+    isolated: tuple[EvseId, ...] = ()

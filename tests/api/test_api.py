@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -10,17 +12,22 @@ from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse, CommandResult
 from edgectl.contract.local import MqttStatus
 from edgectl.contract.refusal import RefusalCode
-from edgectl.daemon.api import LocalApi, Rights
+from edgectl.daemon.api import Act, LocalApi, Look, Rights
 from edgectl.errors import BadInput, Finding, Refused, StorageFailed
+from edgectl.model.ceiling import Holder, Rank, TimedCeiling
+from edgectl.model.decision import Alarm, Reason, ReasonCode
 from edgectl.model.local_api import HttpRequest, HttpResponse, Peer
 from tests.api.world import (
     ALARM,
+    BAYS,
+    CAP_CEILING,
     CRITICAL,
     NOW,
     FakeDesk,
     FixedClock,
     FixedFacts,
     Journal,
+    evse_decision,
     record,
 )
 
@@ -41,6 +48,9 @@ def _api(
     desk: FakeDesk | None = None,
     clock: FixedClock | None = None,
     journal: Journal | None = None,
+    acts: Mapping[str, Act] | None = None,
+    looks: Mapping[str, Look] | None = None,
+    alarms: tuple[Alarm, ...] = (),
 ) -> LocalApi:
     groups = {"edgectl": READER_GID, "edgectl-admin": WRITER_GID}
     return LocalApi(
@@ -51,15 +61,25 @@ def _api(
         version="1.2.3",
         mqtt=lambda: MqttStatus(connected=False, backlog=7),
         dr=list,
+        alarms=lambda: alarms,
+        acts=acts,
+        looks=looks,
         log=(journal or Journal()).log(),
     )
+
+
+async def _look(words: Sequence[str], query: Mapping[str, str]) -> object:
+    return {"words": list(words), "query": dict(query)}
 
 
 def _ask(
     api: LocalApi, method: str, path: str, *, peer: Peer = ROOT, body: object = None
 ) -> HttpResponse:
     raw = b"" if body is None else json.dumps(body).encode()
-    return asyncio.run(api.handle(HttpRequest(method=method, path=path, peer=peer, body=raw)))
+    target = urlsplit(path)
+    query = dict(parse_qsl(target.query))
+    request = HttpRequest(method=method, path=target.path, peer=peer, query=query, body=raw)
+    return asyncio.run(api.handle(request))
 
 
 def _error(response: HttpResponse) -> dict[str, str]:
@@ -93,16 +113,26 @@ def test_status_why_and_health_answer() -> None:
     ],
     ids=["root", "daemon", "reader", "writer", "stranger"],
 )
-@pytest.mark.parametrize("verb", ["limit", "pause", "resume", "release"])
+@pytest.mark.parametrize(
+    "verb", ["limit", "pause", "resume", "release", "target", "isolate", "write"]
+)
 def test_rights(peer: Peer, *, may_read: bool, may_write: bool, verb: str) -> None:
     desk = FakeDesk()
-    api = _api(desk=desk)
-    for path in ("/v1/status", "/v1/health", "/v1/why/bay01"):
+    acted: list[object] = []
+
+    async def act(words: Sequence[str], body: object) -> object:
+        acted.append((words, body))
+        return {"done": True}
+
+    facts = FixedFacts(record(evses={BAYS[0]: evse_decision(silent=True)}))
+    api = _api(desk=desk, acts={"write": act}, looks={"events": _look}, facts=facts)
+    for path in ("/v1/status", "/v1/health", "/v1/why/bay01", "/v1/events/a/b?after=3"):
         assert (_ask(api, "GET", path, peer=peer).status == 200) is may_read
     body = {"evse": "bay01", "target_command_id": "c", "reason": "test"}
     response = _ask(api, "POST", f"/v1/{verb}", peer=peer, body=body)
     assert (response.status == 200) is may_write
-    assert bool(desk.taken) is may_write
+    assert bool(desk.taken or acted) is may_write
+    assert facts.asked_soon == (1 if may_write and verb != "write" else 0)
     if not may_write:
         assert response.status == 403
         error = _error(response)
@@ -290,3 +320,80 @@ def test_health(facts: FixedFacts, later_s: float, problem: str | None) -> None:
     assert response.status == (200 if problem is None else 503)
     assert response.json["ok"] is (problem is None)
     assert (problem or "") in " ".join(response.json["problems"])
+
+
+def test_a_charger_that_answers_is_not_isolated() -> None:
+    desk = FakeDesk()
+    body = {"target": "bays-east", "reason": "locked"}
+    response = _ask(_api(desk=desk), "POST", "/v1/isolate", body=body)
+    assert response.status == 409
+    error = _error(response)
+    assert error["code"] == "still_answers"
+    assert "edgectl pause bay01" in error["remedy"]
+    assert desk.taken == []
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "isolate", "target"])
+def test_a_node_is_not_paused_and_the_remedy_says_what_stops_it(verb: str) -> None:
+    response = _ask(_api(), "POST", f"/v1/{verb}", body={"target": "tx1", "reason": "r"})
+    assert response.status == 404
+    error = _error(response)
+    assert error["message"].startswith(f"tx1 is a node; {verb} is for an EVSE")
+    assert "edgectl limit tx1 0A" in error["remedy"]
+
+
+def test_why_without_a_name_says_what_to_name() -> None:
+    response = _ask(_api(), "GET", "/v1/why/")
+    assert response.status == 404
+    assert _error(response)["message"] == "no EVSE is named"
+
+
+def test_a_look_gets_its_words_and_its_query() -> None:
+    api = _api(looks={"events": _look})
+    response = _ask(api, "GET", "/v1/events/bay01/x?after=12")
+    assert response.json == {"words": ["bay01", "x"], "query": {"after": "12"}}
+    assert _ask(api, "POST", "/v1/events", body={"reason": "r"}).status == 405
+
+
+def test_an_act_is_audited_with_user_and_reason_and_needs_one() -> None:
+    journal = Journal()
+
+    async def act(words: Sequence[str], body: object) -> object:
+        return {"at": list(words), "body": body}
+
+    api = _api(acts={"write": act}, journal=journal)
+    assert _ask(api, "POST", "/v1/write/bay01/x", body={"value": 1}).status == 400
+    body = {"value": 1, "reason": "test of the fan"}
+    assert _ask(api, "POST", "/v1/write/bay01/x", body=body, peer=WRITER).status == 200
+    refused, granted = journal.lines
+    assert refused["code"] == "malformed"
+    assert (granted["uid"], granted["reason"], granted["at"]) == (
+        1002,
+        "test of the fan",
+        ["bay01", "x"],
+    )
+
+
+def test_the_links_troubles_are_among_the_alarms() -> None:
+    response = _ask(_api(alarms=(ALARM,)), "GET", "/v1/status")
+    status: Any = response.json
+    assert [alarm["code"] for alarm in status["alarms"]] == ["charger_silent"]
+
+
+def test_why_of_a_silent_evse_says_also_what_pauses_it() -> None:
+    pause = TimedCeiling(
+        holder=Holder(Rank.TECHNICIAN, "pause", "local-1"),
+        reason="cable is checked",
+        from_utc_s=NOW.utc_s - 60.0,
+        until_utc_s=None,
+        evse=BAYS[0],
+        limit_a=(0.0, 0.0, 0.0),
+    )
+    silent = evse_decision(silent=True, reason=Reason(ReasonCode.SILENT))
+    facts = FixedFacts(record(evses={BAYS[0]: silent}, ceilings=(CAP_CEILING, pause)))
+    answer: Any = _ask(_api(facts=facts), "GET", "/v1/why/bay01").json
+    assert answer["also"] == [
+        "it is also paused, set by pause local-1 of the technician: cable is checked"
+    ]
+    other: Any = _ask(_api(facts=facts), "GET", "/v1/why/bay02").json
+    assert other["also"] == []

@@ -58,6 +58,12 @@ def test_base_over_ceiling() -> None:
     assert text == "the base load alone takes all of L1 of tx1, ceiling of 100.0 A"
 
 
+def test_fixed_over_ceiling() -> None:
+    text = _say(Reason(ReasonCode.FIXED_OVER_CEILING, node=TX1, row="1", limit=63.0))
+    assert text.startswith("base load and chargers that count as fixed loads take all of L1 of")
+    assert text.endswith("tx1, ceiling of 63.0 A")
+
+
 def test_no_demand() -> None:
     assert _say(Reason(ReasonCode.NO_DEMAND)) == "the vehicle asks for nothing"
 

@@ -219,6 +219,10 @@ class FixedFacts:
     """Facts that a test sets."""
 
     latest: TickRecord | None = field(default_factory=record)
+    asked_soon: int = 0
+
+    async def soon(self) -> None:
+        self.asked_soon += 1
 
 
 @dataclass

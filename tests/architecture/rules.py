@@ -169,8 +169,9 @@ WALLS = (
     Wall(
         "edgectl/cli/",
         ("edgectl.daemon", "edgectl.adapters", "structlog"),
-        "the tool talks to the daemon through its local API; only `run` starts one",
-        but=("edgectl/cli/run.py",),
+        "the tool talks to the daemon through its local API; only `run` starts one, and `alone` "
+        "asks a device where no daemon runs",
+        but=("edgectl/cli/run.py", "edgectl/cli/alone.py"),
     ),
     Wall(
         "edgectl/simulator/",

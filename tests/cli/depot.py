@@ -1,18 +1,24 @@
 """Runs the tool against a depot that is served on a real socket."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgectl.adapters.local_socket import LocalSocket
 from edgectl.cli.main import main
 from edgectl.contract.local import MqttStatus
-from edgectl.daemon.api import LocalApi, Rights
+from edgectl.daemon.api import Act, LocalApi, Look, Rights
 from edgectl.model.local_api import Handler, HttpRequest, HttpResponse
 from tests.api.world import FakeDesk, FixedClock, FixedFacts, Journal
 
 
 def api(
-    *, facts: FixedFacts | None = None, desk: FakeDesk | None = None, daemon_uid: int = 0
+    *,
+    facts: FixedFacts | None = None,
+    desk: FakeDesk | None = None,
+    daemon_uid: int = 0,
+    looks: Mapping[str, Look] | None = None,
+    acts: Mapping[str, Act] | None = None,
 ) -> LocalApi:
     return LocalApi(
         facts=facts or FixedFacts(),
@@ -22,6 +28,8 @@ def api(
         version="1.2.3",
         mqtt=lambda: MqttStatus(connected=True, backlog=0),
         dr=list,
+        looks=looks,
+        acts=acts,
         log=Journal().log(),
     )
 

@@ -9,7 +9,13 @@ import jsonschema
 import pytest
 
 from edgectl.contract import commands, dr
-from edgectl.contract.commands import CommandResponse, CommandResult, Verb, parse_command
+from edgectl.contract.commands import (
+    LOCAL_ONLY,
+    CommandResponse,
+    CommandResult,
+    Verb,
+    parse_command,
+)
 from edgectl.contract.dr import DrResponse, DrState
 from edgectl.contract.envelope import payload, row
 from edgectl.contract.refusal import RefusalCode
@@ -39,8 +45,16 @@ GOOD: dict[Verb, dict[str, Any]] = {
     Verb.RELEASE: {"target_command_id": "c0"},
 }
 
+REMOTE = [verb for verb in Verb if verb not in LOCAL_ONLY]
 
-@pytest.mark.parametrize("verb", Verb)
+
+def test_what_is_only_for_the_technician_has_no_topic() -> None:
+    assert LOCAL_ONLY
+    published = set(commands.schemas())
+    assert not {f"command/{verb.value}" for verb in LOCAL_ONLY} & published
+
+
+@pytest.mark.parametrize("verb", REMOTE)
 def test_a_good_command_is_good_by_the_schema_and_by_us(verb: Verb) -> None:
     schema = commands.schemas()[f"command/{verb.value}"]
     body = COMMON | GOOD[verb]
@@ -48,7 +62,7 @@ def test_a_good_command_is_good_by_the_schema_and_by_us(verb: Verb) -> None:
     assert parse_command(verb, body).command_id == "c1"
 
 
-@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("verb", REMOTE)
 @pytest.mark.parametrize("field", ["command_id", "issuer", "made_at", "expires_at"])
 def test_what_the_contract_requires_is_required(verb: Verb, field: str) -> None:
     schema = commands.schemas()[f"command/{verb.value}"]

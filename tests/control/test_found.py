@@ -317,3 +317,23 @@ def ceiling(
         limit_a=phases,
         limit_w=limit_w,
     )
+
+
+@pytest.mark.parametrize(
+    ("base_a", "code"),
+    [(20.0, ReasonCode.FIXED_OVER_CEILING), (210.0, ReasonCode.BASE_OVER_CEILING)],
+)
+def test_what_takes_the_row_is_named_base_load_or_silent_chargers(
+    base_a: float, code: ReasonCode
+) -> None:
+    """Three silent chargers of 32 A leave nothing of 100 A beside a base of 20 A."""
+    world = World(site(evses=[evse(n) for n in range(1, 5)]))
+    world.vehicle("e4", VehicleState.CHARGING)
+    for _ in range(4):
+        world.wait(1.0)
+        world.reads("e4", 0.0)
+        world.meter(base_a)
+        decision = world.step()
+    assert [decision.evses[EvseId(f"e{n}")].silent for n in range(1, 5)] == [True] * 3 + [False]
+    reason = decision.evses[EvseId("e4")].reason
+    assert (reason.code, reason.node, reason.row) == (code, GRID, "1")
