@@ -46,6 +46,7 @@ _COMMANDS: Final = {
     "release": ("edgectl.cli.overrides", "take back a limit or a pause by its id"),
     "schema": ("edgectl.cli.schema", "JSON Schemas of the site file and of all messages"),
     "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
+    "simulate": ("edgectl.cli.simulate", "what a depot delivers with a file of sessions"),
     "demo": ("edgectl.cli.demo", "a simulated depot on this machine, with faults"),
 }
 

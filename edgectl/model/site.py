@@ -29,6 +29,13 @@ class Mode(StrEnum):
     OBSERVE = "observe"
 
 
+class Connection(StrEnum):
+    """How an EVSE is wired. `LINE_TO_LINE`: between two lines (North America, 208 or 240 V)."""
+
+    LINE_TO_NEUTRAL = "line_to_neutral"
+    LINE_TO_LINE = "line_to_line"
+
+
 class LinkKind(StrEnum):
     """How a link carries Modbus."""
 
@@ -70,12 +77,22 @@ class ChargerTraits:
 
 
 @dataclass(frozen=True, slots=True)
+class Transformer:
+    """A delta-wye transformer between a node, its secondary side, and the node's parent.
+
+    `turns_ratio`: primary line-to-line volts over secondary line-to-neutral volts.
+    """
+
+    turns_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A point of the electrical tree with limits.
 
     `limit_a` per phase and `limit_va` for the sum: None where there is no such limit. `base_max_a`:
     the worst base load connected at this node itself, nodes below not counted. `margin_a` None: 2 %
-    of each row.
+    of each row. `primary_limit_a`: limits of the lines that feed its transformer.
     """
 
     id: NodeId
@@ -85,6 +102,8 @@ class Node:
     base_max_a: Triple = (0.0, 0.0, 0.0)
     margin_a: float | None = None
     trip_s: float | None = None
+    transformer: Transformer | None = None
+    primary_limit_a: OptionalTriple = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +147,7 @@ class Evse:
     tier: int = 0
     address_offset: int = 0
     word_order: str | None = None
+    connection: Connection = Connection.LINE_TO_NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,21 @@ from typing import Final
 from edgectl.model.site import Node
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.report import Evidence, Report, ceiling_va_at
+from edgectl.simulator.svg import (
+    CEILING_COLOUR,
+    GAP,
+    PANEL,
+    PHASE_COLOURS,
+    SUM_COLOUR,
+    Axis,
+    Line,
+    nice,
+    page,
+    panel,
+)
 from edgectl.simulator.trace import NodeTruth
 
-_WIDTH: Final = 1000
-_LEFT: Final = 70
-_RIGHT: Final = 170
 _TOP: Final = 112
-_PANEL: Final = 170
-_GAP: Final = 46
-_PHASE_COLOURS: Final = ("#1b6ca8", "#d1783c", "#4a8f4a")
-_CEILING_COLOUR: Final = "#b3202c"
-_SUM_COLOUR: Final = "#444444"
 _DR_COLOUR: Final = "#f3e2a9"
 _FAULT_COLOUR: Final = "#7a4fa3"
 _FAULT_WORDS: Final = {
@@ -33,48 +37,32 @@ _FAULT_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    colour: str
-    label: str
-    values: Sequence[float | None]
-    dashed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class _Panel:
     title: str
-    lines: tuple[_Line, ...]
+    lines: tuple[Line, ...]
     shaded: bool
 
 
 def draw(evidence: Evidence, report: Report) -> str:
     """Draw a panel in A for every node with a limit in A, and one in kW where a sum is limited."""
-    panels = [panel for node in evidence.site.nodes for panel in _panels(evidence, node)]
-    height = _TOP + len(panels) * (_PANEL + _GAP) + 30
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"',
-        f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        *_heading(evidence, report),
-    ]
-    for number, panel in enumerate(panels):
-        top = _TOP + number * (_PANEL + _GAP)
-        parts += _draw_panel(evidence, panel, top, with_labels=number == 0)
-    parts.append("</svg>")
-    return "\n".join(parts) + "\n"
-
-
-def _heading(evidence: Evidence, report: Report) -> list[str]:
+    panels = [one for node in evidence.site.nodes for one in _panels(evidence, node)]
+    end_s = max(evidence.duration_s, 1.0)
+    axis = Axis(end_s, _seconds(end_s))
+    parts: list[str] = []
+    for number, one in enumerate(panels):
+        top = _TOP + number * (PANEL + GAP)
+        behind = _behind(evidence, one, axis, top, with_labels=number == 0)
+        parts += panel(
+            one.title, one.lines, evidence.trace.times_s, top=top, axis=axis, behind=behind
+        )
     verdict = "ok" if report["ok"] else "NOT ok, see report.json"
-    title = f"{evidence.site.id}: true current against ceilings: {verdict}"
-    legend = (
-        "Lines: what truly flowed at the simulated site. Dashed red: the ceiling then valid. "
-        "Yellow: demand-response event. Purple: faults and steps."
+    return page(
+        title=f"{evidence.site.id}: true current against ceilings: {verdict}",
+        legend="Lines: what truly flowed at the simulated site. Dashed red: the ceiling then "
+        "valid. Yellow: demand-response event. Purple: faults and steps.",
+        height=_TOP + len(panels) * (PANEL + GAP) + 30,
+        parts=parts,
     )
-    return [
-        f'<text x="{_LEFT}" y="26" font-size="17" font-weight="bold">{escape(title)}</text>',
-        f'<text x="{_LEFT}" y="44" fill="#555555">{legend}</text>',
-    ]
 
 
 def _panels(evidence: Evidence, node: Node) -> list[_Panel]:
@@ -84,12 +72,12 @@ def _panels(evidence: Evidence, node: Node) -> list[_Panel]:
     panels = []
     if any(limit is not None for limit in node.limit_a):
         lines = [
-            _Line(_PHASE_COLOURS[k], f"L{k + 1}", [truth.current_a[k] for truth in truths])
+            Line(PHASE_COLOURS[k], f"L{k + 1}", [truth.current_a[k] for truth in truths])
             for k in range(3)
         ]
         for limit_a in sorted({limit for limit in node.limit_a if limit is not None}):
             label = f"limit {limit_a:g} A"
-            lines.append(_Line(_CEILING_COLOUR, label, [limit_a] * len(truths), dashed=True))
+            lines.append(Line(CEILING_COLOUR, label, [limit_a] * len(truths), dashed=True))
         panels.append(_Panel(f"{node.id}: current in A", tuple(lines), shaded))
     ceilings = [ceiling_va_at(evidence, node, t_s) for t_s in evidence.trace.times_s]
     if any(ceiling is not None for ceiling in ceilings):
@@ -101,10 +89,10 @@ def _sum_panel(
     node: Node, truths: Sequence[NodeTruth], ceilings: Sequence[float | None], *, shaded: bool
 ) -> _Panel:
     lines = (
-        _Line(_SUM_COLOUR, "all phases", [truth.power_w / 1000.0 for truth in truths]),
-        _Line(_PHASE_COLOURS[2], "base load", [truth.base_power_w / 1000.0 for truth in truths]),
-        _Line(
-            _CEILING_COLOUR,
+        Line(SUM_COLOUR, "all phases", [truth.power_w / 1000.0 for truth in truths]),
+        Line(PHASE_COLOURS[2], "base load", [truth.base_power_w / 1000.0 for truth in truths]),
+        Line(
+            CEILING_COLOUR,
             "ceiling",
             [None if ceiling is None else ceiling / 1000.0 for ceiling in ceilings],
             dashed=True,
@@ -113,76 +101,30 @@ def _sum_panel(
     return _Panel(f"{node.id}: power in kW", lines, shaded)
 
 
-def _draw_panel(evidence: Evidence, panel: _Panel, top: float, *, with_labels: bool) -> list[str]:
-    times_s = evidence.trace.times_s
-    end_s = max(evidence.duration_s, 1.0)
-    inner = _WIDTH - _LEFT - _RIGHT
-    known = [value for line in panel.lines for value in line.values if value is not None]
-    scale = _nice(max(known, default=1.0) * 1.08)
-
-    def x(t_s: float) -> float:
-        return _LEFT + inner * min(max(t_s, 0.0), end_s) / end_s
-
-    def y(value: float) -> float:
-        return top + _PANEL * (1.0 - min(value, scale) / scale)
-
-    parts = [f'<text x="{_LEFT}" y="{top - 6:.0f}" font-weight="bold">{escape(panel.title)}</text>']
+def _behind(
+    evidence: Evidence, one: _Panel, axis: Axis, top: float, *, with_labels: bool
+) -> list[str]:
+    """The event and the faults, over which the lines are drawn."""
+    parts: list[str] = []
     dr = evidence.dr
-    if panel.shaded and dr is not None:
+    if one.shaded and dr is not None:
+        from_x, until_x = axis.x(dr.from_s), axis.x(dr.until_s)
         parts.append(
-            f'<rect x="{x(dr.from_s):.1f}" y="{top}" width="{x(dr.until_s) - x(dr.from_s):.1f}" '
-            f'height="{_PANEL}" fill="{_DR_COLOUR}"/>'
+            f'<rect x="{from_x:.1f}" y="{top}" width="{until_x - from_x:.1f}" '
+            f'height="{PANEL}" fill="{_DR_COLOUR}"/>'
         )
         parts.append(
-            f'<text x="{x(dr.from_s) + 4:.1f}" y="{top + _PANEL - 6}" fill="#8a6d00">'
+            f'<text x="{from_x + 4:.1f}" y="{top + PANEL - 6}" fill="#8a6d00">'
             f"demand response {dr.limit_w / 1000.0:.0f} kW</text>"
         )
-    parts += _axes(top, scale, end_s)
     for row, fault in enumerate(sorted(evidence.faults, key=lambda fault: fault.at_s)):
-        parts += _draw_fault(fault, x, top, row=row, with_label=with_labels)
-    for place, line in enumerate(panel.lines):
-        dash = ' stroke-dasharray="7 4"' if line.dashed else ""
-        for points in _polylines(times_s, line.values):
-            path = " ".join(f"{x(t_s):.1f},{y(value):.1f}" for t_s, value in points)
-            parts.append(
-                f'<polyline fill="none" stroke="{line.colour}" stroke-width="1.6"{dash} '
-                f'points="{path}"/>'
-            )
-        at = top + 14 + 18 * place
-        edge = _WIDTH - _RIGHT + 14
-        parts.append(
-            f'<line x1="{edge}" y1="{at - 4}" x2="{edge + 26}" y2="{at - 4}" '
-            f'stroke="{line.colour}" stroke-width="2.5"{dash}/>'
-        )
-        parts.append(f'<text x="{edge + 32}" y="{at}">{escape(line.label)}</text>')
+        parts += _draw_fault(fault, axis.x, top, row=row, with_label=with_labels)
     return parts
 
 
-def _axes(top: float, scale: float, end_s: float) -> list[str]:
-    inner = _WIDTH - _LEFT - _RIGHT
-    parts = []
-    for k in range(5):
-        at = top + _PANEL * (1.0 - k / 4.0)
-        parts.append(
-            f'<line x1="{_LEFT}" y1="{at:.1f}" x2="{_LEFT + inner}" y2="{at:.1f}" '
-            'stroke="#dddddd" stroke-width="0.8"/>'
-        )
-        parts.append(
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{scale * k / 4.0:g}</text>'
-        )
-    step_s = 10.0 if end_s <= 150.0 else _nice(end_s / 10.0)
-    mark_s = 0.0
-    while mark_s <= end_s + 1e-9:
-        at = _LEFT + inner * mark_s / end_s
-        parts.append(
-            f'<line x1="{at:.1f}" y1="{top + _PANEL}" x2="{at:.1f}" y2="{top + _PANEL + 4}" '
-            'stroke="#555555"/>'
-        )
-        parts.append(
-            f'<text x="{at:.1f}" y="{top + _PANEL + 17}" text-anchor="middle">{mark_s:g} s</text>'
-        )
-        mark_s += step_s
-    return parts
+def _seconds(end_s: float) -> list[tuple[float, str]]:
+    step_s = 10.0 if end_s <= 150.0 else nice(end_s / 10.0)
+    return [(k * step_s, f"{k * step_s:g} s") for k in range(int(end_s / step_s + 1e-9) + 1)]
 
 
 def _draw_fault(
@@ -191,7 +133,7 @@ def _draw_fault(
     """Mark a fault's begin in every panel and its length above the first one."""
     begin, end = x(fault.at_s), x(fault.until_s if fault.until_s is not None else float("inf"))
     parts = [
-        f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{top + _PANEL}" '
+        f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{top + PANEL}" '
         f'stroke="{_FAULT_COLOUR}" stroke-width="0.9" stroke-dasharray="2 3"/>'
         for at in ((begin,) if fault.until_s is None else (begin, end))
     ]
@@ -207,32 +149,3 @@ def _draw_fault(
             f"{escape(words)}</text>"
         )
     return parts
-
-
-def _polylines(
-    times_s: Sequence[float], values: Sequence[float | None]
-) -> list[list[tuple[float, float]]]:
-    """Cut a line where it has no value, and keep only the points at which it changes."""
-    lines: list[list[tuple[float, float]]] = [[]]
-    for n, (t_s, value) in enumerate(zip(times_s, values, strict=True)):
-        if value is None:
-            if lines[-1]:
-                lines.append([])
-            continue
-        around = values[max(n - 1, 0) : n + 2]
-        if len(around) < 3 or any(other != value for other in around):
-            lines[-1].append((t_s, value))
-    return [line for line in lines if len(line) > 1]
-
-
-def _nice(value: float) -> float:
-    """Give the next round number that four parts divide well."""
-    size = 1.0
-    while size * 10.0 < value:
-        size *= 10.0
-    while size > value:
-        size /= 10.0
-    for factor in (1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0):
-        if size * factor >= value:
-            return size * factor
-    return size * 10.0

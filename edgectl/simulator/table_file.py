@@ -107,11 +107,24 @@ def instant_s(column: str, text: str) -> float:
     return instant.timestamp()
 
 
+def number(column: str, text: str) -> float:
+    """A finite number."""
+    value = _float(text)
+    if math.isfinite(value):
+        return value
+    raise BadCell(
+        column,
+        code="bad_number",
+        message=f"{text!r} is not a number",
+        remedy="write a number with a decimal point",
+    )
+
+
 def positive(column: str, text: str) -> float:
     """A finite number above 0."""
-    number = _number(text)
-    if math.isfinite(number) and number > 0.0:
-        return number
+    value = _float(text)
+    if math.isfinite(value) and value > 0.0:
+        return value
     raise BadCell(
         column,
         code="bad_number",
@@ -120,7 +133,7 @@ def positive(column: str, text: str) -> float:
     )
 
 
-def _number(text: str) -> float:
+def _float(text: str) -> float:
     try:
         return float(text)
     except ValueError:

@@ -17,6 +17,7 @@ from edgectl.model.settings import (
 )
 from edgectl.model.site import (
     Cap,
+    Connection,
     Evse,
     Link,
     LinkKind,
@@ -25,6 +26,7 @@ from edgectl.model.site import (
     Node,
     Program,
     Site,
+    Transformer,
 )
 from edgectl.sitefile.entries import (
     DAYS,
@@ -87,6 +89,7 @@ def _parents_first(nodes: list[Node]) -> Iterator[Node]:
 
 def _node(entry: NodeEntry) -> Node:
     limits = entry.limit_a or [None, None, None]
+    primary = entry.primary_limit_a or [None, None, None]
     base = entry.base_max_a
     return Node(
         id=NodeId(entry.id),
@@ -96,6 +99,10 @@ def _node(entry: NodeEntry) -> Node:
         base_max_a=(float(base[0]), float(base[1]), float(base[2])),
         margin_a=_float(entry.margin_a),
         trip_s=_float(entry.trip_s),
+        transformer=None
+        if entry.transformer is None
+        else Transformer(turns_ratio=float(entry.transformer.turns_ratio)),
+        primary_limit_a=(_float(primary[0]), _float(primary[1]), _float(primary[2])),
     )
 
 
@@ -136,6 +143,7 @@ def _evse(entry: EvseEntry, profile: Profile) -> Evse:
         tier=entry.tier,
         address_offset=0 if overrides is None else overrides.address_offset or 0,
         word_order=None if overrides is None else overrides.word_order,
+        connection=Connection(entry.connection),
     )
 
 

@@ -1,0 +1,127 @@
+"""What truly flows at every node, as phasors, and the power that goes with it.
+
+Theory: every load has power factor 1. A load between phase and neutral draws in phase with that
+phase, one between two lines in phase with the voltage between them, and takes out of one line what
+it gives into the other. A delta-wye transformer maps the lines of its secondary side to those of
+its primary side. Powers add up whatever the wiring is.
+
+Source: circuit theory; conventions of the Caltech garage (line A of the primary side carries
+(a - c) / n, 30 degrees behind line a).
+"""
+
+from cmath import rect
+from collections.abc import Iterable, Sequence
+from math import radians, sqrt
+from typing import Final, TypeAlias
+
+from edgectl.model.site import Connection, Evse, Site
+from edgectl.units import NodeId, Triple
+
+Draw: TypeAlias = tuple[tuple[int, complex], ...]
+"""What one ampere of a load puts on each line that it touches: line (0 to 2) and phasor."""
+
+_PHASE: Final = (1.0 + 0.0j, rect(1.0, radians(-120.0)), rect(1.0, radians(120.0)))
+_PAIR: Final = {
+    frozenset((1, 2)): (0, 1, rect(1.0, radians(30.0))),
+    frozenset((2, 3)): (1, 2, rect(1.0, radians(-90.0))),
+    frozenset((1, 3)): (2, 0, rect(1.0, radians(150.0))),
+}
+_PRIMARY_LAG: Final = rect(1.0, radians(-30.0))
+_ROOT_3: Final = sqrt(3.0)
+
+
+def draw_of(evse: Evse, used_phases: int) -> Draw:
+    """One ampere at an EVSE whose vehicle uses `used_phases` of its terminals, from L1 on."""
+    if evse.connection is Connection.LINE_TO_LINE:
+        out, back, phasor = _PAIR[frozenset(evse.phases)]
+        return ((out, phasor), (back, -phasor))
+    return tuple((p - 1, _PHASE[p - 1]) for p in evse.phases[:used_phases])
+
+
+def watts_per_a(evse: Evse, used_phases: int, voltage_v: float) -> float:
+    """Power of one ampere at an EVSE; `voltage_v` is that between a phase and neutral."""
+    if evse.connection is Connection.LINE_TO_LINE:
+        return _ROOT_3 * voltage_v
+    return min(used_phases, len(evse.phases)) * voltage_v
+
+
+class Phasors:
+    """The nodes of a site with what flows through them, in the site's order.
+
+    `lines[n]`: the phasors of node n on its own (secondary) side; `primary[n]`: on the other side
+    of its transformer, or the same; `power_w[n]`: everything below it.
+    """
+
+    def __init__(self, site: Site) -> None:
+        index: dict[NodeId, int] = {node.id: n for n, node in enumerate(site.nodes)}
+        self._parent = [-1 if node.parent is None else index[node.parent] for node in site.nodes]
+        self._ratio = [
+            None if node.transformer is None else node.transformer.turns_ratio
+            for node in site.nodes
+        ]
+        self.voltage_v, self._frame = _frames(site, self._parent, self._ratio)
+        count = len(site.nodes)
+        self.lines: list[list[complex]] = [[0j, 0j, 0j] for _ in range(count)]
+        self.primary: list[list[complex]] = list(self.lines)
+        self.power_w = [0.0] * count
+        self._base: list[list[complex]] = [[0j, 0j, 0j] for _ in range(count)]
+        self._base_w = [0.0] * count
+
+    def set_base(self, node: int, power_w: float) -> None:
+        """Let the base load connected at a node itself be `power_w`, equal on all phases."""
+        amps = power_w / (3.0 * self.voltage_v[node])
+        self._base[node] = [amps * one * self._frame[node] for one in _PHASE]
+        self._base_w[node] = power_w
+
+    def sum_up(self, loads: Iterable[tuple[int, Draw, float, float]]) -> None:
+        """Sum base loads and `loads`: each a node's index, its draw, its current and its power."""
+        lines = self.lines = [list(base) for base in self._base]
+        power = self.power_w = list(self._base_w)
+        primary = self.primary = list(lines)
+        for node, draw, amps, load_w in loads:
+            own = lines[node]
+            for p, phasor in draw:
+                own[p] += amps * phasor
+            power[node] += load_w
+        for n in range(len(lines) - 1, -1, -1):
+            row, ratio, above = lines[n], self._ratio[n], self._parent[n]
+            if ratio is not None:
+                a, b, c = row
+                primary[n] = [(a - c) / ratio, (b - a) / ratio, (c - b) / ratio]
+            if above >= 0:
+                up, given = lines[above], primary[n]
+                up[0] += given[0]
+                up[1] += given[1]
+                up[2] += given[2]
+                power[above] += power[n]
+
+    def amps(self, node: int) -> Triple:
+        """The currents of a node's lines."""
+        return _magnitudes(self.lines[node])
+
+    def primary_amps(self, node: int) -> Triple:
+        """The currents of the lines that feed a node's transformer."""
+        return _magnitudes(self.primary[node])
+
+    def line_power_w(self, node: int) -> Triple:
+        """The active power that a meter between each line and neutral sees at a node."""
+        volts, frame, row = self.voltage_v[node], self._frame[node], self.lines[node]
+        shown = [(volts * _PHASE[p] * frame * row[p].conjugate()).real for p in range(3)]
+        return (shown[0], shown[1], shown[2])
+
+
+def _frames(
+    site: Site, parent: Sequence[int], ratio: Sequence[float | None]
+) -> tuple[list[float], list[complex]]:
+    """Voltage and angle of every node, counted up from the EVSEs, which have the site's voltage."""
+    volts, frame = [site.voltage_v] * len(parent), [1.0 + 0.0j] * len(parent)
+    for n in range(len(parent) - 1, -1, -1):
+        above, turns = parent[n], ratio[n]
+        if above >= 0:
+            volts[above] = volts[n] if turns is None else volts[n] * turns / _ROOT_3
+            frame[above] = frame[n] if turns is None else frame[n] * _PRIMARY_LAG
+    return volts, frame
+
+
+def _magnitudes(row: Sequence[complex]) -> Triple:
+    return (abs(row[0]), abs(row[1]), abs(row[2]))
