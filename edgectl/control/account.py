@@ -8,11 +8,11 @@
 4. Nothing here looks at ceilings; the account is the same whatever is allowed.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgectl.clock import Instant
 from edgectl.model.rules import Rules
-from edgectl.model.site import Evse, KeepAlive
+from edgectl.model.site import SILENT_AFTER_S, Evse, KeepAlive
 from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
 from edgectl.model.state import EvseState, State
 
@@ -23,9 +23,8 @@ OFFSET_A = 2.0
 SETTLED_READINGS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Commitment:
-    """One EVSE's part of the account.
+class Commitment(NamedTuple):
+    """One EVSE's part of the account; a tuple, since one is made for each at every tick.
 
     `held_a`: the highest setpoint that still counts. `committed_a`: that, or what it is measured to
     draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
@@ -73,10 +72,8 @@ def _commit_one(
     traits = evse.traits
     held_a = traits.hardware_max_a if state is None else state.held_a
     failsafe_a = traits.failsafe_a if view.failsafe_a is None else view.failsafe_a
-    measured_a = view.samples[-1].highest_a() if view.samples else None
     in_force_a = _in_force_a(view, held_a)
-    silent = rules.s9_silent and _is_silent(evse, view, now_s)
-    if silent:
+    if rules.s9_silent and _is_silent(evse, view, now_s):
         held_a = _silent_count_a(
             evse, view, held_a=held_a, failsafe_a=failsafe_a, now_s=now_s, started_s=started_s
         )
@@ -88,18 +85,19 @@ def _commit_one(
             silent=True,
             failsafe_a=failsafe_a,
         )
-    sure_a = _sure_draw_a(view)
-    settled_a = sure_a if _is_settled(evse, view) else None
+    measured_a = view.samples[-1].highest_a() if view.samples else None
+    sure_a = _sure_draw_a(view, measured_a)
+    settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     before_a = 0.0 if state is None else state.excess_a
     held_a = _held_a(evse, view, held_a, settled_a, now_s) if rules.s8_committed else in_force_a
     return Commitment(
-        held_a=held_a,
-        committed_a=held_a if measured_a is None else max(held_a, measured_a),
-        in_force_a=in_force_a,
-        measured_a=measured_a,
-        silent=False,
-        failsafe_a=failsafe_a,
-        excess_a=_excess_a(sure_a, settled_a, before_a=before_a, in_force_a=in_force_a),
+        held_a,
+        held_a if measured_a is None or measured_a <= held_a else measured_a,
+        in_force_a,
+        measured_a,
+        False,
+        failsafe_a,
+        _excess_a(sure_a, settled_a, before_a, in_force_a),
     )
 
 
@@ -113,7 +111,8 @@ def _is_silent(evse: Evse, view: EvseView, now_s: float) -> bool:
     """S9: no good answer for max(3 polls, 5 s), and from the start until the first one."""
     if view.last_answer_s is None:
         return True
-    return now_s - view.last_answer_s > evse.traits.silent_after_s
+    age_s = now_s - view.last_answer_s
+    return age_s > SILENT_AFTER_S and age_s > evse.traits.silent_after_s
 
 
 def _silent_count_a(
@@ -153,13 +152,15 @@ def _held_a(
     evse: Evse, view: EvseView, held_a: float, settled_a: float | None, now_s: float
 ) -> float:
     """S8: a raise counts when sent, a decrease when confirmed and followed by the vehicle."""
-    in_play_a = [sent.value_a for sent in view.sent]
-    if view.confirmed is None:
-        return max([held_a, *in_play_a])
-    candidate_a = max([view.confirmed.value_a, *in_play_a])
-    if candidate_a >= held_a or _followed(evse, view.confirmed, view, candidate_a, now_s):
+    confirmed = view.confirmed
+    if confirmed is None:
+        return max([held_a, *[sent.value_a for sent in view.sent]])
+    candidate_a = confirmed.value_a
+    if view.sent:
+        candidate_a = max([candidate_a, *[sent.value_a for sent in view.sent]])
+    if candidate_a >= held_a or _followed(evse, confirmed, view, candidate_a, now_s):
         return candidate_a
-    if settled_a is not None and settled_a <= view.confirmed.value_a + OFFSET_A:
+    if settled_a is not None and settled_a <= confirmed.value_a + OFFSET_A:
         return candidate_a
     return held_a
 
@@ -198,20 +199,23 @@ def _is_settled(evse: Evse, view: EvseView) -> bool:
     return view.samples[-SETTLED_READINGS].taken_s >= from_s
 
 
-def _sure_draw_a(view: EvseView) -> float | None:
-    """The least of its last readings: one that is too high by chance is no excess."""
-    newest = [sample.highest_a() for sample in view.samples[-SETTLED_READINGS:]]
-    known = [value for value in newest if value is not None]
-    return min(known) if len(known) == SETTLED_READINGS else None
+def _sure_draw_a(view: EvseView, measured_a: float | None) -> float | None:
+    """The least of its last two readings: one that is too high by chance is no excess."""
+    if measured_a is None or len(view.samples) < SETTLED_READINGS:
+        return None
+    before_a = view.samples[-SETTLED_READINGS].highest_a()
+    return None if before_a is None else min(before_a, measured_a)
 
 
 def _excess_a(
-    sure_a: float | None, settled_a: float | None, *, before_a: float, in_force_a: float
+    sure_a: float | None, settled_a: float | None, before_a: float, in_force_a: float
 ) -> float:
     """What it draws beyond its setpoint; while that cannot be told, as much as before.
 
     Who did not follow the last setpoint is not given time to follow the next one.
     """
+    if sure_a is None:
+        sure_a = 0.0
     if settled_a is not None or before_a > OFFSET_A:
-        return max(0.0, (sure_a or 0.0) - in_force_a)
-    return min(before_a, sure_a or 0.0)
+        return max(0.0, sure_a - in_force_a)
+    return min(before_a, sure_a)

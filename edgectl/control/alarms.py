@@ -47,6 +47,16 @@ def node_alarms(
     return alarms
 
 
+def is_alarming(commitment: Commitment) -> bool:
+    """Whether something is wrong with an EVSE."""
+    if commitment.silent:
+        return True
+    measured_a = commitment.measured_a
+    if measured_a is None:
+        return False
+    return measured_a - commitment.held_a > FOLLOWED_A or commitment.excess_a > FOLLOWED_A
+
+
 def evse_alarms(evse: EvseId, commitment: Commitment) -> list[Alarm]:
     """What is wrong with one EVSE."""
     if commitment.silent:
@@ -60,7 +70,7 @@ def evse_alarms(evse: EvseId, commitment: Commitment) -> list[Alarm]:
             )
         ]
     measured_a, held_a = commitment.measured_a, commitment.held_a
-    if measured_a is None or max(measured_a - held_a, commitment.excess_a) <= FOLLOWED_A:
+    if measured_a is None or not is_alarming(commitment):
         return []
     return [
         Alarm(

@@ -1,14 +1,14 @@
 """A reason with numbers for every EVSE and every node; the decision, said."""
 
-from edgectl.control.alarms import evse_alarms, node_alarms
-from edgectl.control.cap import NodeCeilings
+from edgectl.control.alarms import evse_alarms, is_alarming, node_alarms
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
+from edgectl.control.limits import EvseCeiling, NodeCeilings
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.shape import TOLERANCE_A, Shaped
-from edgectl.control.share import Shared
+from edgectl.control.share import Part, Shared
 from edgectl.control.situation import Situation
-from edgectl.model.allocation import ROWS
+from edgectl.model.allocation import ROWS, Stop
 from edgectl.model.ceiling import Rank
 from edgectl.model.decision import (
     Alarm,
@@ -19,7 +19,7 @@ from edgectl.model.decision import (
     ReasonCode,
 )
 from edgectl.model.site import Meter
-from edgectl.units import MeterId, NodeId, OptionalTriple
+from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple
 
 
 def explain(
@@ -39,17 +39,30 @@ def explain(
         if meter is not None:
             wake[meter.id] = _wake_above_a(judged[n], decision, meter)
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
-    evses = {}
-    for i, evse in enumerate(snapshot.site.evses):
-        commitment = commitments[i]
-        evses[evse.id] = EvseDecision(
-            allocation_a=shared.outcome.setpoint_a[i],
-            setpoint_a=shaped[i].setpoint_a,
-            committed_a=commitment.committed_a,
-            silent=commitment.silent,
-            reason=_reason(situation, shared, shaped, i),
+    reasons = _Reasons(situation, shared)
+    evses: dict[EvseId, EvseDecision] = {}
+    for evse_id, commitment, allocation_a, one, part, stop, ceiling in zip(
+        layout.evse_ids,
+        commitments,
+        shared.outcome.setpoint_a,
+        shaped,
+        shared.parts,
+        shared.outcome.stops,
+        situation.evse_ceilings,
+        strict=True,
+    ):
+        back = one.held_back_by
+        if part.why is not None:
+            reason = reasons.of_part(part, ceiling)
+        elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
+            reason = reasons.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
+        else:
+            reason = reasons.of_stop(stop, ceiling)
+        evses[evse_id] = EvseDecision(
+            allocation_a, one.setpoint_a, commitment.committed_a, commitment.silent, reason
         )
-        alarms.extend(evse_alarms(evse.id, commitment))
+        if is_alarming(commitment):
+            alarms.extend(evse_alarms(evse_id, commitment))
     return Decision(evses=evses, nodes=nodes, alarms=tuple(alarms), wake_above_a=wake)
 
 
@@ -78,47 +91,57 @@ def _node(judged: NodeJudgement, ceilings: NodeCeilings, load: Row, promised: Ro
     )
 
 
-def _reason(situation: Situation, shared: Shared, shaped: tuple[Shaped, ...], i: int) -> Reason:
-    part = shared.parts[i]
-    ceiling, now = situation.evse_ceilings[i], situation.now
-    if part.why is ReasonCode.PAUSED:
-        until_s = (
-            None
-            if ceiling.until_utc_s is None
-            else now.mono_s + max(0.0, ceiling.until_utc_s - now.utc_s)
-        )
-        return Reason(
-            code=ReasonCode.PAUSED, holder=ceiling.holder, limit=ceiling.max_a, until_s=until_s
-        )
-    if part.why is not None:
-        return Reason(code=part.why, until_s=part.until_s)
-    back = shaped[i].held_back_by
-    if back is not None and shaped[i].setpoint_a + TOLERANCE_A < shared.outcome.setpoint_a[i]:
-        return _row_reason(situation, ReasonCode.WAITS_FOR_ROOM, *back)
-    stop = shared.outcome.stops[i]
-    code = stop.code
-    if code is ReasonCode.OWN_MAXIMUM:
-        if ceiling.holder.rank is not Rank.SAFETY:
-            code = ReasonCode.EVSE_CEILING
-        return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)
-    if stop.node is None or stop.row is None:
-        return Reason(code=code)
-    row = ROWS.index(stop.row)
-    if code is ReasonCode.BASE_OVER_CEILING:
-        limit = shared.limit[stop.node][row]
-        if limit is not None and shared.base[stop.node][row] < limit:
-            code = ReasonCode.FIXED_OVER_CEILING
-    return _row_reason(situation, code, stop.node, row)
+class _Reasons:
+    """Makes the reasons of one tick; the many EVSEs that one row stops share one value."""
 
+    def __init__(self, situation: Situation, shared: Shared) -> None:
+        self._situation = situation
+        self._shared = shared
+        self._rows: dict[tuple[ReasonCode, int, int], Reason] = {}
 
-def _row_reason(situation: Situation, code: ReasonCode, n: int, row: int) -> Reason:
-    return Reason(
-        code=code,
-        node=situation.snapshot.site.nodes[n].id,
-        row=ROWS[row],
-        holder=situation.node_ceilings[n].holder[row],
-        limit=situation.node_ceilings[n].ceiling[row],
-    )
+    def of_part(self, part: Part, ceiling: EvseCeiling) -> Reason:
+        """Why an EVSE takes no part."""
+        if part.why is ReasonCode.PAUSED:
+            now = self._situation.now
+            until_s = (
+                None
+                if ceiling.until_utc_s is None
+                else now.mono_s + max(0.0, ceiling.until_utc_s - now.utc_s)
+            )
+            return Reason(
+                code=ReasonCode.PAUSED, holder=ceiling.holder, limit=ceiling.max_a, until_s=until_s
+            )
+        return Reason(code=part.why or ReasonCode.NO_DEMAND, until_s=part.until_s)
+
+    def of_stop(self, stop: Stop, ceiling: EvseCeiling) -> Reason:
+        """What stopped an EVSE in the allocation."""
+        code = stop.code
+        if code is ReasonCode.OWN_MAXIMUM:
+            if ceiling.holder.rank is not Rank.SAFETY:
+                code = ReasonCode.EVSE_CEILING
+            return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)
+        if stop.node is None or stop.row is None:
+            return Reason(code=code)
+        row = ROWS.index(stop.row)
+        if code is ReasonCode.BASE_OVER_CEILING:
+            limit = self._shared.limit[stop.node][row]
+            if limit is not None and self._shared.base[stop.node][row] < limit:
+                code = ReasonCode.FIXED_OVER_CEILING
+        return self.of_row(code, stop.node, row)
+
+    def of_row(self, code: ReasonCode, n: int, row: int) -> Reason:
+        """A row of a node, with its ceiling."""
+        known = self._rows.get((code, n, row))
+        if known is None:
+            ceilings = self._situation.node_ceilings[n]
+            known = self._rows[code, n, row] = Reason(
+                code=code,
+                node=self._situation.snapshot.site.nodes[n].id,
+                row=ROWS[row],
+                holder=ceilings.holder[row],
+                limit=ceilings.ceiling[row],
+            )
+        return known
 
 
 def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -> OptionalTriple:

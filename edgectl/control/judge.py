@@ -14,22 +14,22 @@ meter and intervals (S4).
 """
 
 from dataclasses import dataclass, replace
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
+from edgectl.control.drawn import Drawn
 from edgectl.control.layout import Layout
 from edgectl.model.reading import (
     FRESH_POLLS,
     STALE_S,
-    EvseSample,
     MeterSample,
     Quality,
     quality_at,
 )
 from edgectl.model.rules import Rules
 from edgectl.model.site import Meter
-from edgectl.model.snapshot import Snapshot
+from edgectl.model.snapshot import MeterView, Snapshot
 from edgectl.model.state import BaseState, State
 from edgectl.units import MeterId, OptionalTriple, Triple
 
@@ -69,31 +69,49 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
     judged: list[NodeJudgement | None] = [None] * len(layout.parent)
     settled: dict[MeterId, BaseState] = {}
     voltage_v = _voltages(snapshot, layout, now)
+    watches = [
+        None
+        if meter is None
+        else _watch(
+            meter,
+            snapshot.meters.get(meter.id),
+            state.meters.get(meter.id),
+            snapshot.site.voltage_v,
+            rules,
+        )
+        for meter in layout.meter
+    ]
+    back_to_s = [
+        min((w.back_to_s for up in path if (w := watches[up]) is not None), default=inf)
+        for path in layout.up
+    ]
+    drawn = Drawn(layout, commitments, snapshot.evses, back_to_s, s4_base=rules.s4_base)
     for n in reversed(range(len(layout.parent))):
         below = [child for c in layout.children[n] if (child := judged[c]) is not None]
         fallback_a = _sum_below(layout, n, [child.base_a for child in below])
-        guard_fallback_a = _sum_below(layout, n, [child.guard_a for child in below])
-        meter = layout.meter[n]
-        if meter is None:
+        watch = watches[n]
+        if watch is None:
             judged[n] = NodeJudgement(
                 base_a=fallback_a,
-                guard_a=guard_fallback_a,
-                direct_a=(None, None, None),
-                meter_a=(None, None, None),
+                guard_a=_sum_below(layout, n, [child.guard_a for child in below]),
+                direct_a=_NONE,
+                meter_a=_NONE,
                 voltage_v=voltage_v[n],
                 quality=_worst_quality(below),
             )
             continue
         judged[n], base = _judge_metered(
-            _Context(snapshot, layout, commitments, now, rules),
-            meter=meter,
-            node=n,
-            before=state.meters.get(meter.id),
+            watch,
+            drawn,
+            n,
+            now_s=now.mono_s,
+            rules=rules,
+            first_a=layout.base_worst_a[n],
             fallback_a=fallback_a,
             voltage_v=voltage_v[n],
         )
         if base is not None:
-            settled[meter.id] = base
+            settled[watch.meter.id] = base
     return tuple(node for node in judged if node is not None), settled
 
 
@@ -111,32 +129,50 @@ def signed_a(sample: MeterSample, p: int, nominal_v: float) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
-    snapshot: Snapshot
-    layout: Layout
-    commitments: tuple[Commitment, ...]
-    now: Instant
-    rules: Rules
+class _Watch:
+    """One meter at one tick. `trusted`: its samples that count, with signed currents, oldest first.
+
+    Those are the ones not settled yet, or the newest one when all are; none while it never said
+    anything that is data.
+    """
+
+    meter: Meter
+    before: BaseState | None
+    trusted: tuple[tuple[MeterSample, Triple], ...]
+
+    @property
+    def back_to_s(self) -> float:
+        """When the first window begins."""
+        return self.trusted[0][0].taken_s - self.meter.refresh_s if self.trusted else inf
+
+
+def _watch(
+    meter: Meter, view: MeterView | None, before: BaseState | None, nominal_v: float, rules: Rules
+) -> _Watch:
+    upto_s = float("-inf") if before is None else before.upto_s
+    newest_first: list[tuple[MeterSample, Triple]] = []
+    for sample in reversed(view.samples if view else ()):
+        if newest_first and sample.taken_s <= upto_s:
+            break
+        signed = _signed_triple(sample, meter, nominal_v, rules)
+        if signed is not None:
+            newest_first.append((sample, signed))
+    return _Watch(meter=meter, before=before, trusted=tuple(reversed(newest_first)))
 
 
 def _judge_metered(
-    context: _Context,
+    watch: _Watch,
+    drawn: Drawn,
+    n: int,
     *,
-    meter: Meter,
-    node: int,
-    before: BaseState | None,
+    now_s: float,
+    rules: Rules,
+    first_a: Triple,
     fallback_a: Triple,
     voltage_v: Triple,
 ) -> tuple[NodeJudgement, BaseState | None]:
-    nominal_v = context.snapshot.site.voltage_v
-    view = context.snapshot.meters.get(meter.id)
-    trusted = [
-        (sample, signed)
-        for sample in (view.samples if view else ())
-        if (signed := _signed_triple(sample, meter, nominal_v, context.rules)) is not None
-    ]
-    first_a = context.layout.base_worst_a[node]
-    if not trusted:
+    meter, before = watch.meter, watch.before
+    if not watch.trusted:
         missing = NodeJudgement(
             base_a=_greater(first_a, fallback_a),
             guard_a=_greater(first_a, fallback_a),
@@ -149,24 +185,25 @@ def _judge_metered(
             return missing, None
         aged_a = _greater(before.base_a, fallback_a)
         return replace(missing, base_a=aged_a, guard_a=aged_a), before
-    newest, newest_a = trusted[-1]
-    taken_s = newest.taken_s if context.rules.s1_age else context.now.mono_s
-    age_s = context.now.mono_s - taken_s
+    newest, newest_a = watch.trusted[-1]
+    taken_s = newest.taken_s if rules.s1_age else now_s
+    age_s = now_s - taken_s
     fresh_s = FRESH_POLLS * meter.poll_s
     fresh = age_s <= fresh_s
     settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
-    settled, present_a, sums = _fold(context, node, settled, trusted)
+    settled, present_a = _fold(watch, drawn, n, settled)
     if not fresh:
         settled = BaseState(base_a=present_a, upto_s=newest.taken_s)
     wired = [p - 1 for p in meter.phases]
+    read_a, latest_a = drawn.newest(n, newest.taken_s - meter.refresh_s, newest.taken_s)
     base3 = _only_of(present_a, fallback_a, wired)
-    if context.rules.s6_ageing and not fresh:
+    if rules.s6_ageing and not fresh:
         base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
     return (
         NodeJudgement(
             base_a=base3,
-            guard_a=_greater(base3, _minus(newest_a, sums.latest)) if fresh else base3,
-            direct_a=_only(_minus(newest_a, sums.read), wired) if fresh else _NONE,
+            guard_a=_greater(base3, _minus(newest_a, latest_a)) if fresh else base3,
+            direct_a=_only(_minus(newest_a, read_a), wired) if fresh else _NONE,
             meter_a=_only(newest_a, wired) if fresh else _NONE,
             voltage_v=voltage_v,
             quality=quality_at(age_s, poll_s=meter.poll_s),
@@ -178,111 +215,27 @@ def _judge_metered(
 _NONE: OptionalTriple = (None, None, None)
 
 
-def _fold(
-    context: _Context,
-    node: int,
-    settled: BaseState,
-    trusted: list[tuple[MeterSample, Triple]],
-) -> tuple[BaseState, Triple, "_Sums"]:
+def _fold(watch: _Watch, drawn: Drawn, n: int, settled: BaseState) -> tuple[BaseState, Triple]:
     """Move the base through every sample that is not settled yet, oldest first.
 
-    Gives the base as it is settled, up to the first sample with an open interval; the present one,
-    after all samples: an open one bounds it too, and is judged again when more is known; and the
-    newest sample's sums.
+    Gives the base as it is settled, up to the first sample with an open interval, and the present
+    one, after all samples: an open one bounds it too, and is judged again when more is known.
     """
     base_a, open_yet = settled.base_a, False
-    sums = None
-    for sample, signed in trusted:
-        if sample.taken_s <= settled.upto_s:
+    for sample, signed in watch.trusted:
+        taken_s = sample.taken_s
+        if taken_s <= settled.upto_s:
             continue
-        sums = _sum_around(context, node, sample)
-        base_a = _clamp3(base_a, _minus(signed, sums.greatest), _minus(signed, sums.least))
-        open_yet = open_yet or not sums.closed
+        after_a = drawn.while_open(n, taken_s, signed, base_a)
+        if after_a is not None:
+            base_a, open_yet = after_a, True
+            continue
+        bounds = drawn.bounds(n, taken_s - watch.meter.refresh_s, taken_s)
+        base_a = _clamp3(base_a, _minus(signed, bounds.greatest_a), _minus(signed, bounds.least_a))
+        open_yet = open_yet or not bounds.closed
         if not open_yet:
-            settled = BaseState(base_a=base_a, upto_s=sample.taken_s)
-    return settled, base_a, sums or _sum_around(context, node, trusted[-1][0])
-
-
-@dataclass(slots=True)
-class _Sums:
-    """S4: what the EVSEs below a meter drew at its moment, summed per phase while it is made.
-
-    `least` and `greatest` bound it; `read` is the sum of their greatest readings around the moment
-    (S15) and `latest` that of their newest ones. `closed`: every EVSE was read after the moment.
-    """
-
-    least: list[float]
-    greatest: list[float]
-    read: list[float]
-    latest: list[float]
-    closed: bool = True
-
-
-def _sum_around(context: _Context, node: int, sample: MeterSample) -> _Sums:
-    sums = _Sums([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3)
-    layout, evses, views = context.layout, context.snapshot.site.evses, context.snapshot.evses
-    meter = layout.meter[node]
-    before_s = sample.taken_s - (0.0 if meter is None else meter.refresh_s)
-    for i in layout.below[node]:
-        commitment = context.commitments[i]
-        committed_a = commitment.committed_a
-        if commitment.silent or commitment.measured_a is None:
-            for p in layout.phases[i]:
-                sums.greatest[p] += committed_a
-                sums.read[p] += committed_a
-                sums.latest[p] += committed_a
-            continue
-        evse = evses[i]
-        samples = views[evse.id].samples
-        after_s = sample.taken_s + evse.traits.refresh_s
-        first, last = _around(samples, from_s=before_s, until_s=after_s)
-        after = samples[last].taken_s >= after_s
-        closed = after and samples[first].taken_s <= before_s
-        sums.closed = sums.closed and after
-        if not context.rules.s4_base:
-            first = last = len(samples) - 1
-            closed = True
-        newest_a = samples[-1].current_a
-        for p in layout.phases[i]:
-            sums.latest[p] += newest_a[p] or 0.0
-            least, greatest = _extremes(samples, first, last, p)
-            if least is None or greatest is None:
-                sums.greatest[p] += committed_a
-                sums.read[p] += committed_a
-                continue
-            sums.read[p] += greatest
-            if closed:
-                sums.least[p] += least
-                sums.greatest[p] += greatest
-            else:
-                sums.greatest[p] += max(greatest, committed_a)
-    return sums
-
-
-def _extremes(
-    samples: tuple[EvseSample, ...], first: int, last: int, p: int
-) -> tuple[float | None, float | None]:
-    """Least and greatest current of a phase in some samples; None where one has no value."""
-    least = greatest = samples[first].current_a[p]
-    for k in range(first + 1, last + 1):
-        value = samples[k].current_a[p]
-        if value is None or least is None or greatest is None:
-            return None, None
-        if value < least:
-            least = value
-        elif value > greatest:
-            greatest = value
-    return least, greatest
-
-
-def _around(samples: tuple[EvseSample, ...], *, from_s: float, until_s: float) -> tuple[int, int]:
-    """From the last sample at or before `from_s` to the first one at or after `until_s`."""
-    last = first = len(samples) - 1
-    while first > 0 and samples[first].taken_s > from_s:
-        first -= 1
-        if samples[first].taken_s >= until_s:
-            last = first
-    return first, last
+            settled = BaseState(base_a=base_a, upto_s=taken_s)
+    return settled, base_a
 
 
 def _signed_triple(
@@ -381,7 +334,7 @@ def _greater(one: Triple, other: Triple) -> Triple:
     return (max(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]))
 
 
-def _minus(one: Triple, other: list[float]) -> Triple:
+def _minus(one: Triple, other: Triple) -> Triple:
     return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
 
 

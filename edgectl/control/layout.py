@@ -7,19 +7,23 @@ are numbered in the site's order, parents before children, so that one backward 
 from dataclasses import dataclass
 
 from edgectl.control.kernel import Allocator
+from edgectl.control.limits import EvseCeiling, NodeCeilings, evse_limit, node_limit
 from edgectl.model.site import Meter, Site
 from edgectl.units import EvseId, Triple
 
 VA_ROW = 3
+ALL_WIRED: Triple = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Indices of one site.
+    """Indices of one site, and what of its facts the verbs want in columns.
 
-    `parent[n]`: -1 at the root. `below[n]`: the EVSEs in the subtree of node n. `path[i]`: the
-    nodes from an EVSE's own up to the root. `phases[i]`: the site phases (0-based) that EVSE i is
-    wired to. `base_worst_a[n]`: worst base load of the whole subtree of node n.
+    `parent[n]`: -1 at the root. `below[n]`: the EVSEs in the subtree of node n; `loaded[n]`: which
+    of its phases any of them loads. `up[n]`: the nodes from n up to the root; `path[i]` the same
+    from an EVSE's own node. `phases[i]`: the site phases (0-based) that EVSE i is wired to;
+    `wired[i]`: the same as factors 1 and 0. `base_worst_a[n]`: worst base load of the whole subtree
+    of node n.
     """
 
     site: Site
@@ -28,10 +32,22 @@ class Layout:
     children: tuple[tuple[int, ...], ...]
     meter: tuple[Meter | None, ...]
     below: tuple[tuple[int, ...], ...]
+    up: tuple[tuple[int, ...], ...]
+    own_node: tuple[int, ...]
     path: tuple[tuple[int, ...], ...]
     phases: tuple[tuple[int, ...], ...]
+    wired: tuple[Triple, ...]
+    loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
+    node_limits: tuple[NodeCeilings, ...]
+    evse_limits: tuple[EvseCeiling, ...]
+    weight: tuple[float, ...]
+    tier: tuple[int, ...]
+    min_a: tuple[float, ...]
+    step_a: tuple[float, ...]
+    pause_a: tuple[float, ...]
+    allowed_a: tuple[tuple[float, ...], ...]
 
 
 def layout_of(site: Site) -> Layout:
@@ -51,7 +67,9 @@ def _make(site: Site) -> Layout:
     parent = tuple(-1 if node.parent is None else number[node.parent] for node in site.nodes)
     meter_at = {meter.node: meter for meter in site.meters}
     phases = tuple(tuple(sorted({p - 1 for p in evse.phases})) for evse in site.evses)
-    path = tuple(_path(number[evse.node], parent) for evse in site.evses)
+    up = tuple(_up(n, parent) for n in range(len(parent)))
+    own_node = tuple(number[evse.node] for evse in site.evses)
+    path = tuple(up[n] for n in own_node)
     below: list[list[int]] = [[] for _ in site.nodes]
     for i, nodes in enumerate(path):
         for n in nodes:
@@ -69,23 +87,46 @@ def _make(site: Site) -> Layout:
         site=site,
         allocator=Allocator(
             parents=[None if above < 0 else above for above in parent],
-            evse_nodes=[number[evse.node] for evse in site.evses],
+            evse_nodes=own_node,
             evse_phases=[tuple(p + 1 for p in wired) for wired in phases],
         ),
         parent=parent,
         children=tuple(tuple(c) for c in children),
         meter=tuple(meter_at.get(node.id) for node in site.nodes),
         below=tuple(tuple(b) for b in below),
+        up=up,
+        own_node=own_node,
         path=path,
         phases=phases,
+        wired=tuple(_wired(one) for one in phases),
+        loaded=tuple(_loaded(one, phases) for one in below),
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
         evse_ids=tuple(evse.id for evse in site.evses),
+        node_limits=tuple(node_limit(node, site.voltage_v) for node in site.nodes),
+        evse_limits=tuple(evse_limit(evse) for evse in site.evses),
+        weight=tuple(evse.weight for evse in site.evses),
+        tier=tuple(evse.tier for evse in site.evses),
+        min_a=tuple(evse.traits.min_a for evse in site.evses),
+        step_a=tuple(evse.traits.step_a for evse in site.evses),
+        pause_a=tuple(evse.traits.pause_a for evse in site.evses),
+        allowed_a=tuple(evse.traits.allowed_a for evse in site.evses),
     )
 
 
-def _path(node: int, parent: tuple[int, ...]) -> tuple[int, ...]:
+def _up(node: int, parent: tuple[int, ...]) -> tuple[int, ...]:
     nodes = []
     while node >= 0:
         nodes.append(node)
         node = parent[node]
     return tuple(nodes)
+
+
+def _wired(phases: tuple[int, ...]) -> Triple:
+    if len(phases) == 3:
+        return ALL_WIRED
+    return (float(0 in phases), float(1 in phases), float(2 in phases))
+
+
+def _loaded(below: list[int], phases: tuple[tuple[int, ...], ...]) -> tuple[bool, bool, bool]:
+    used = {p for i in below for p in phases[i]}
+    return (0 in used, 1 in used, 2 in used)

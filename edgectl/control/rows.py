@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW, Layout
@@ -46,22 +47,29 @@ def va_of(node: NodeJudgement, phases_a: Sequence[float]) -> float:
     return v[0] * phases_a[0] + v[1] * phases_a[1] + v[2] * phases_a[2]
 
 
-def tightest(
-    layout: Layout,
-    judged: tuple[NodeJudgement, ...],
-    room: Sequence[Sequence[float | None]],
-    i: int,
-) -> Tight | None:
+Room = list[list[float | None]]
+"""Per node and row what is left; None where there is no ceiling."""
+
+
+def tightest(layout: Layout, judged: tuple[NodeJudgement, ...], room: Room, i: int) -> Tight | None:
     """The row with the least room among those that EVSE i loads, in A of that EVSE."""
-    best: Tight | None = None
+    best_a, best_node, best_row = inf, -1, 0
+    phases = layout.phases[i]
     for n in layout.path[i]:
-        for p in layout.phases[i]:
-            left = room[n][p]
-            if left is not None and (best is None or left < best.room_a):
-                best = Tight(n, p, left)
-        left = room[n][VA_ROW]
+        rows = room[n]
+        for p in phases:
+            left = rows[p]
+            if left is not None and left < best_a:
+                best_a, best_node, best_row = left, n, p
+        left = rows[VA_ROW]
         if left is not None:
-            left_a = left / sum(judged[n].voltage_v[p] for p in layout.phases[i])
-            if best is None or left_a < best.room_a:
-                best = Tight(n, VA_ROW, left_a)
-    return best
+            left /= volts_of(judged[n], phases)
+            if left < best_a:
+                best_a, best_node, best_row = left, n, VA_ROW
+    return None if best_node < 0 else Tight(best_node, best_row, best_a)
+
+
+def volts_of(node: NodeJudgement, phases: tuple[int, ...]) -> float:
+    """What one ampere on each of these phases adds to the node's VA row."""
+    v = node.voltage_v
+    return v[0] + v[1] + v[2] if len(phases) == 3 else sum(v[p] for p in phases)

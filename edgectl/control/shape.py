@@ -1,10 +1,10 @@
 """From allocations to setpoints: decreases at once (S14), increases only into proved room (S13)."""
 
-from dataclasses import dataclass
 from math import floor
+from typing import NamedTuple
 
 from edgectl.control.layout import VA_ROW
-from edgectl.control.rows import Row, sum_evses, tightest, va_of
+from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of, volts_of
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.model.site import ChargerTraits
@@ -16,9 +16,8 @@ RAISE_HOLD_S = 5.0
 every 5 s only (IEC 61851-1), and the noise of the base load is no reason to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """What an EVSE may be told now.
+class Shaped(NamedTuple):
+    """What an EVSE may be told now; a tuple, since one is made for each at every tick.
 
     `held_back_by`: the node and row that a raise waits for. `wants_raise`: its allocation is above
     what is in force, also once it was told so.
@@ -48,12 +47,12 @@ def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> t
     return tuple(one for one in shaped if one is not None)
 
 
-def _room(situation: Situation) -> list[list[float | None]]:
+def _room(situation: Situation) -> Room:
     """What every row's ceiling leaves above the account, counted with the guarded base."""
     layout, judged = situation.layout, situation.judged
     commitments, node_ceilings = situation.commitments, situation.node_ceilings
     loads = sum_evses(layout, judged, [c.committed_a for c in commitments])
-    room: list[list[float | None]] = []
+    room: Room = []
     for n, load in enumerate(loads):
         guard = judged[n].guard_a
         base: Row = [*guard, va_of(judged[n], guard)]
@@ -66,9 +65,7 @@ def _room(situation: Situation) -> list[list[float | None]]:
     return room
 
 
-def _raise(
-    situation: Situation, room: list[list[float | None]], i: int, allocation_a: float
-) -> Shaped:
+def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Shaped:
     """As much of the raise as the account proves room for; none into a row that is in debt."""
     layout, judged = situation.layout, situation.judged
     traits, commitment = situation.snapshot.site.evses[i].traits, situation.commitments[i]
@@ -85,11 +82,7 @@ def _raise(
         return waits
     if _is_too_small_yet(situation, i, target_a):
         return Shaped(commitment.in_force_a, wants_raise=True)
-    extra_a = max(0.0, target_a - commitment.committed_a)
-    for n in layout.path[i]:
-        for p in layout.phases[i]:
-            _take(room[n], p, extra_a)
-        _take(room[n], VA_ROW, extra_a * sum(judged[n].voltage_v[p] for p in layout.phases[i]))
+    _take(situation, room, i, max(0.0, target_a - commitment.committed_a))
     return Shaped(target_a, held_back_by if target_a < allocation_a else None, wants_raise=True)
 
 
@@ -103,10 +96,18 @@ def _is_too_small_yet(situation: Situation, i: int, target_a: float) -> bool:
     return wanted_s is None or situation.now.mono_s - wanted_s < RAISE_HOLD_S
 
 
-def _take(room: list[float | None], row: int, amount: float) -> None:
-    left = room[row]
-    if left is not None:
-        room[row] = left - amount
+def _take(situation: Situation, room: Room, i: int, extra_a: float) -> None:
+    """Count what EVSE i will draw beyond its part of the account on every row that it loads."""
+    layout, phases = situation.layout, situation.layout.phases[i]
+    for n in layout.path[i]:
+        rows = room[n]
+        for p in phases:
+            left = rows[p]
+            if left is not None:
+                rows[p] = left - extra_a
+        left = rows[VA_ROW]
+        if left is not None:
+            rows[VA_ROW] = left - extra_a * volts_of(situation.judged[n], phases)
 
 
 def _round_down(traits: ChargerTraits, current_a: float) -> float:

@@ -9,12 +9,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from edgectl.control.account import Commitment
-from edgectl.control.cap import NodeCeilings
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
 from edgectl.control.layout import VA_ROW
+from edgectl.control.limits import NodeCeilings
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.situation import Situation
 from edgectl.model.allocation import Outcome
@@ -35,6 +36,13 @@ class Part:
     takes_part: bool
     why: ReasonCode | None = None
     until_s: float | None = None
+
+
+TAKES_PART = Part(takes_part=True)
+_SILENT = Part(takes_part=False, why=ReasonCode.SILENT)
+_NO_VEHICLE = Part(takes_part=False, why=ReasonCode.NO_VEHICLE)
+_FAULT = Part(takes_part=False, why=ReasonCode.FAULT)
+_PAUSED = Part(takes_part=False, why=ReasonCode.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ def share(situation: Situation) -> Shared:
             snapshot.evses.get(evse.id),
             state.evses.get(evse.id),
             commitments[i],
-            allowed=evse_ceilings[i].max_a >= evse.traits.min_a,
+            allowed=evse_ceilings[i].max_a >= layout.min_a[i],
             now_s=situation.now.mono_s,
         )
         for i, evse in enumerate(evses)
@@ -92,15 +100,19 @@ def share(situation: Situation) -> Shared:
         ],
         base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(base, fixed_rows, strict=True)],
         voltage_v=[node.voltage_v for node in judged],
-        weight=[evse.weight for evse in evses],
-        tier=[evse.tier for evse in evses],
-        min_a=[evse.traits.min_a for evse in evses],
-        max_a=[evse_ceilings[i].max_a if parts[i].takes_part else 0.0 for i in range(len(evses))],
-        step_a=[evse.traits.step_a for evse in evses],
-        pause_a=[
-            0.0 if commitments[i].silent else evse.traits.pause_a for i, evse in enumerate(evses)
+        weight=layout.weight,
+        tier=layout.tier,
+        min_a=layout.min_a,
+        max_a=[
+            ceiling.max_a if part.takes_part else 0.0
+            for ceiling, part in zip(evse_ceilings, parts, strict=True)
         ],
-        allowed=[evse.traits.allowed_a for evse in evses],
+        step_a=layout.step_a,
+        pause_a=[
+            0.0 if one.silent else pause_a
+            for one, pause_a in zip(commitments, layout.pause_a, strict=True)
+        ],
+        allowed=layout.allowed_a,
         queue=queue,
     )
     return Shared(
@@ -116,6 +128,8 @@ def share(situation: Situation) -> Shared:
 def call_values_a(situation: Situation) -> tuple[float, ...]:
     """S10: what a silent charger is called with: its failsafe current if that fits, else pause."""
     layout, judged, commitments = situation.layout, situation.judged, situation.commitments
+    if not any(c.silent for c in commitments):
+        return layout.pause_a
     node_ceilings, evse_ceilings = situation.node_ceilings, situation.evse_ceilings
     evses = situation.snapshot.site.evses
     wanted = [
@@ -150,31 +164,32 @@ def _part(
     now_s: float,
 ) -> Part:
     if commitment.silent:
-        return Part(takes_part=False, why=ReasonCode.SILENT)
+        return _SILENT
     vehicle = VehicleState.UNKNOWN if view is None else view.vehicle
     if vehicle is VehicleState.ABSENT:
-        return Part(takes_part=False, why=ReasonCode.NO_VEHICLE)
+        return _NO_VEHICLE
     if vehicle is VehicleState.FAULT:
-        return Part(takes_part=False, why=ReasonCode.FAULT)
+        return _FAULT
     if not allowed:
-        return Part(takes_part=False, why=ReasonCode.PAUSED)
+        return _PAUSED
     if state is not None and state.stopped_s is not None and now_s < state.stopped_s + MIN_OFF_S:
         return Part(takes_part=False, why=ReasonCode.MIN_OFF, until_s=state.stopped_s + MIN_OFF_S)
-    return Part(takes_part=True)
+    return TAKES_PART
 
 
 def _queue(snapshot: Snapshot, state: State) -> tuple[int, ...]:
     """Admitted EVSEs first, in order of admission; then those that wait, in order of asking."""
-
-    def place(i: int) -> tuple[bool, float, int]:
-        known = state.evses.get(snapshot.site.evses[i].id)
+    places: list[tuple[bool, float, int]] = []
+    for i, evse in enumerate(snapshot.site.evses):
+        known = state.evses.get(evse.id)
         if known is None:
-            return (True, float("inf"), i)
-        if known.admitted_s is not None:
-            return (False, known.admitted_s, i)
-        return (True, float("inf") if known.asked_s is None else known.asked_s, i)
-
-    return tuple(sorted(range(len(snapshot.site.evses)), key=place))
+            places.append((True, inf, i))
+        elif known.admitted_s is not None:
+            places.append((False, known.admitted_s, i))
+        else:
+            places.append((True, inf if known.asked_s is None else known.asked_s, i))
+    places.sort()
+    return tuple([i for _, _, i in places])
 
 
 def _base_rows(

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
-from edgectl.control.cap import EvseCeiling, NodeCeilings
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import Layout
+from edgectl.control.limits import EvseCeiling, NodeCeilings
 from edgectl.model.rules import Rules
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State

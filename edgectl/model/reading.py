@@ -68,5 +68,9 @@ class EvseSample:
 
     def highest_a(self) -> float | None:
         """Greatest phase current, None when no phase has a value."""
-        known = [value for value in self.current_a if value is not None]
-        return max(known) if known else None
+        one, two, three = self.current_a
+        if two is not None and (one is None or two > one):
+            one = two
+        if three is not None and (one is None or three > one):
+            one = three
+        return one

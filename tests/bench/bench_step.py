@@ -1,127 +1,137 @@
-"""The whole step on a busy depot, and each of its verbs, against plain Python's allocation.
+"""The whole step on a busy depot, snapshot included, split by verb; against plain Python's fill.
 
-A meter poll and a charger poll arrive between two steps, as on a site; every instance has its own
-readings.
+Between two steps every meter is read twice and every charger once, through the daemon's own image,
+and chargers take what they were told, as on a site.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import gc
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from types import FunctionType
+from typing import cast
 
 from edgectl.clock import Instant
-from edgectl.control.account import commit
-from edgectl.control.cap import cap_evses, cap_nodes
-from edgectl.control.explain import explain
-from edgectl.control.judge import judge
-from edgectl.control.layout import layout_of
-from edgectl.control.shape import shape
-from edgectl.control.share import call_values_a, share
-from edgectl.control.situation import Situation
 from edgectl.control.step import step
-from edgectl.control.verify import promise_rows, verify
-from edgectl.model.rules import Rules
+from edgectl.daemon.image import Image
+from edgectl.devices.samples import EvseFacts
+from edgectl.model.decision import Decision
+from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter, Node, Site
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
-from edgectl.units import LinkId, MeterId, NodeId
+from edgectl.units import EvseId, LinkId, MeterId, NodeId
 from tests.bench import plain
 from tests.bench.depots import depot
 from tests.bench.measure import Figure, median_s
-from tests.control.world import TRAITS, World, evse, site
+from tests.bench.whereabouts import whereabouts
+from tests.control.world import TRAITS, UTC0_S, evse, site
 
 EVSES_PER_FEEDER = 25
-DRAWN_A = 8.0
-INSTANCES = 6
-
-Moment = tuple[Snapshot, State, Instant]
+WARM_TICKS = 30
+TICKS = {100: 400, 1_000: 80}
 
 
 def figures() -> Iterator[Figure]:
-    for size in (100, 1_000):
-        moments = _moments(size)
+    for size, ticks in TICKS.items():
         problems = [depot(seed, evses=size) for seed in range(4)]
         reference = median_s(
             lambda call: call(),
             [partial(plain.allocate, plain.Compiled(one), one) for one in problems],
         )
-        whole = median_s(lambda moment: step(*moment), moments)
-        against = "plain Python's allocation"
-        yield Figure(f"step.{size}", whole * 1e3, "ms", reference / whole, against)
-        for name, calls in _verbs(moments).items():
-            taken = median_s(lambda call: call(), calls, budget_s=0.3)
-            yield Figure(
-                f"step.{size}.{name}",
-                taken * 1e3,
-                "ms",
-                whole / taken,
-                "faster than the whole step",
-            )
+        busy = _Depot(size)
+        for _ in range(WARM_TICKS):
+            busy.tick()
+        gc.collect()
+        gc.disable()
+        try:
+            with whereabouts(cast("FunctionType", step)) as seen:
+                taken = [busy.tick() for _ in range(ticks)]
+        finally:
+            gc.enable()
+        yield from _split(size, taken, seen, reference)
 
 
-def _verbs(moments: list[Moment]) -> dict[str, list[Callable[[], object]]]:
-    """Each verb alone, on what the verbs before it made."""
-    verbs: dict[str, list[Callable[[], object]]] = {
-        name: [] for name in ("judge", "cap", "allocate", "shape", "verify", "explain")
-    }
-    rules = Rules()
-    for snapshot, state, now in moments:
-        layout = layout_of(snapshot.site)
-        commitments = commit(snapshot, state, now, rules)
-        judged, _ = judge(snapshot, layout, commitments, state, now, rules)
-        situation = Situation(
-            snapshot=snapshot,
-            state=state,
-            now=now,
-            rules=rules,
-            layout=layout,
-            commitments=commitments,
-            judged=judged,
-            node_ceilings=cap_nodes(snapshot, now, rules),
-            evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
-        )
-        shared = share(situation)
-        calls_a = call_values_a(situation)
-        shaped = shape(situation, shared, calls_a)
-        promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
-        verbs["judge"].append(partial(judge, snapshot, layout, commitments, state, now, rules))
-        verbs["cap"].append(partial(cap_evses, snapshot, layout, judged, now, rules))
-        verbs["allocate"].append(partial(share, situation))
-        verbs["shape"].append(partial(shape, situation, shared, calls_a))
-        verbs["verify"].append(partial(verify, situation, shared, shaped, promised))
-        verbs["explain"].append(partial(explain, situation, shared, shaped, promised))
-    return verbs
+def _split(
+    size: int, taken: list[tuple[float, float]], seen: Counter[str], reference_s: float
+) -> Iterator[Figure]:
+    whole = statistics.median(freeze_s + step_s for freeze_s, step_s in taken)
+    frozen = statistics.median(freeze_s for freeze_s, _ in taken)
+    stepped = statistics.median(step_s for _, step_s in taken)
+    against = "plain Python's allocation"
+    yield Figure(f"step.{size}", whole * 1e3, "ms", reference_s / whole, against)
+    faster = "faster than the whole step"
+    yield Figure(f"step.{size}.snapshot", frozen * 1e3, "ms", whole / frozen, faster)
+    for module, count in seen.most_common():
+        part = stepped * count / seen.total()
+        yield Figure(f"step.{size}.{module}", part * 1e3, "ms", whole / part, faster)
 
 
-def _moments(size: int) -> list[Moment]:
-    world = World(_site(size))
-    for one in world.site.evses:
-        world.sends(one.id, DRAWN_A)
-        world.confirms(one.id)
-    moments = []
-    for tick in range(12 + INSTANCES):
-        world.wait(1.0)
-        drawn = {
-            one.id: DRAWN_A + (n * 7 + tick) % 5 / 10 for n, one in enumerate(world.site.evses)
-        }
-        for name, value_a in drawn.items():
-            world.reads(name, value_a, taken_s=world.now_s - 0.2)
-        for age_s in (0.5, 0.0):
-            for node in world.site.nodes:
-                flows_a = 3.0 + sum(
-                    drawn[one.id] for one in world.site.evses if node.id in (one.node, "grid")
-                )
-                world.meter(
-                    flows_a,
-                    flows_a,
-                    flows_a,
-                    meter=MeterId(f"m-{node.id}"),
+@dataclass
+class _Depot:
+    """A depot in motion: vehicles draw about what they were told, base load and readings move."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        self.site = _site(self.size)
+        self.image = Image(self.site)
+        self.state = State()
+        self.rng = random.Random(self.size)
+        self.now_s = 1000.0
+        self.told_a: dict[EvseId, float] = {one.id: 8.0 for one in self.site.evses}
+        self.at_node: dict[NodeId, list[Evse]] = {node.id: [] for node in self.site.nodes}
+        for one in self.site.evses:
+            self.at_node[one.node].append(one)
+            self.at_node[NodeId("grid")].append(one)
+
+    def tick(self) -> tuple[float, float]:
+        """Seconds that the snapshot took, and those of the step, after a second of readings."""
+        self.now_s += 1.0
+        self._read()
+        before = time.perf_counter()
+        meters, evses = self.image.freeze()
+        frozen = time.perf_counter()
+        snapshot = Snapshot(site=self.site, meters=meters, evses=evses)
+        now = Instant(mono_s=self.now_s, utc_s=UTC0_S + self.now_s, utc_trusted=True)
+        decision, self.state = step(snapshot, self.state, now)
+        stepped = time.perf_counter()
+        self._obey(decision)
+        return frozen - before, stepped - frozen
+
+    def _read(self) -> None:
+        rng = self.rng
+        drawn = {name: told_a * rng.uniform(0.95, 1.0) for name, told_a in self.told_a.items()}
+        for name, drawn_a in drawn.items():
+            taken_s = self.now_s - rng.uniform(0.0, 0.9)
+            sample = EvseSample(taken_s, (drawn_a, drawn_a * 0.99, drawn_a * 1.005))
+            self.image.evse_facts(name, EvseFacts(sample=sample, vehicle=VehicleState.CHARGING))
+            self.image.answered(name, taken_s)
+            self.image.fed(name, taken_s)
+        for node in self.site.nodes:
+            below_a = sum(drawn[one.id] for one in self.at_node[node.id])
+            offset_s = rng.uniform(0.0, 0.4)
+            for age_s in (offset_s + 0.5, offset_s):
+                current_a = below_a + rng.uniform(2.0, 4.0)
+                reading = MeterSample(
+                    taken_s=self.now_s - age_s,
+                    current_a=(current_a, current_a, current_a),
                     voltage_v=(230.0, 231.0, 229.0),
-                    taken_s=world.now_s - age_s,
                 )
-        if tick >= 12:
-            moments.append((world.snapshot(), world.state, world.instant()))
-        world.step()
-    return moments
+                self.image.meter_sample(MeterId(f"m-{node.id}"), reading)
+
+    def _obey(self, decision: Decision) -> None:
+        for name, one in decision.evses.items():
+            if one.setpoint_a != self.told_a[name]:
+                self.told_a[name] = one.setpoint_a
+                self.image.sent(name, one.setpoint_a, self.now_s)
+                self.image.confirmed(
+                    name, one.setpoint_a, sent_s=self.now_s, confirmed_s=self.now_s
+                )
 
 
 def _site(size: int) -> Site:

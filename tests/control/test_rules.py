@@ -192,7 +192,7 @@ class TestS12Promise:
             layout=layout,
             commitments=commitments,
             judged=judged,
-            node_ceilings=cap_nodes(snapshot, now, rules),
+            node_ceilings=cap_nodes(snapshot, layout, now, rules),
             evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
         )
         shared = share(situation)
