@@ -252,6 +252,11 @@ class EvseEntry(_Entry):
         le=60,
         description="Time from one reading to the next, in s; default: what its profile says.",
     )
+    allowed_a: Annotated[list[Current], Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="The only currents that this EVSE can be told, rising, in A per phase, where "
+        "it takes fewer than its profile says; its pause value goes without saying.",
+    )
     weight: float = Field(
         default=1.0, gt=0, le=1_000_000, description="Share relative to others of the same tier."
     )

@@ -14,6 +14,7 @@ from edgectl.sitefile.draft import Draft, Placed
 from edgectl.sitefile.entries import EvseEntry, MeterEntry
 from edgectl.units import LinkId
 
+_STEP_SHARE: Final = 1e-6
 TCP_EXCHANGE_S: Final = 0.1
 """What S20 allows one answered write over TCP; slower devices are covered by the timeout."""
 
@@ -31,6 +32,24 @@ def check_fitting(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Fin
             yield from _check_evse(draft, evse, profile)
 
 
+def _allowed_fault(evse: EvseEntry, profile: Profile) -> str | None:
+    """What is wrong with an EVSE's list of currents; every one must be one of its profile's."""
+    if evse.allowed_a is None or profile.charger is None:
+        return None
+    setpoint = profile.charger.setpoint
+    listed = [amps for amps in evse.allowed_a if amps > 0]
+    if listed != sorted(set(listed)) or not listed:
+        return "the allowed currents do not rise"
+    for amps in listed:
+        steps = amps / setpoint.step_a if setpoint.step_a > 0 else 0.0
+        if not setpoint.min_a <= amps <= evse.max_a or abs(steps - round(steps)) > _STEP_SHARE:
+            return (
+                f"{amps:g} A is none of {setpoint.min_a:g} to {evse.max_a:g} A in steps of "
+                f"{setpoint.step_a:g} A, which {profile.id} takes here"
+            )
+    return None
+
+
 def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
     """Traits of an EVSE that `check_fitting` found nothing wrong with."""
     traits = charger_traits(
@@ -40,7 +59,12 @@ def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
         watchdog_s=entry.watchdog_s,
         max_a=entry.max_a,
     )
-    return traits if entry.poll_s is None else replace(traits, poll_s=entry.poll_s)
+    if entry.poll_s is not None:
+        traits = replace(traits, poll_s=entry.poll_s)
+    if entry.allowed_a is not None:
+        allowed_a = tuple(float(amps) for amps in entry.allowed_a if amps > 0)
+        traits = replace(traits, allowed_a=allowed_a, min_a=allowed_a[0])
+    return traits
 
 
 def link_timing(site: Site, profiles: Mapping[str, Profile]) -> dict[LinkId, LinkTiming]:
@@ -96,6 +120,15 @@ def _check_evse(draft: Draft, placed: Placed[EvseEntry], profile: Profile) -> It
             code="not_offered",
             message=fault.message,
             remedy=fault.remedy,
+        )
+    wrong_list = _allowed_fault(evse, profile)
+    if wrong_list is not None:
+        yield draft.source.finding(
+            (*placed.where, "allowed_a"),
+            code="not_offered",
+            message=wrong_list,
+            remedy="list the currents that the charger takes, the least one first, such as "
+            "[8, 16, 24, 32]",
         )
     if evse.failsafe_a is not None and evse.failsafe_a > evse.max_a:
         yield draft.source.finding(

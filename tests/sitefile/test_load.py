@@ -119,6 +119,11 @@ def test_traits_come_from_profile_and_entry() -> None:
     assert keba.max_a == 16.0
 
 
+def test_an_evse_may_take_fewer_currents_than_its_profile() -> None:
+    traits = load_text(spoil("max_a: 16", "max_a: 16, allowed_a: [0, 8, 16]")).site.evses[2].traits
+    assert (traits.allowed_a, traits.min_a, traits.pause_a) == ((8.0, 16.0), 8.0, 0.0)
+
+
 def test_unknown_boot_current_is_the_hardware_maximum() -> None:
     site = load_text(spoil("max_a: 16, failsafe_a: 0, boot_a: 6", "max_a: 16")).site
     keba = site.evses[2].traits
