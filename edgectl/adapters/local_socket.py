@@ -18,12 +18,12 @@ import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
-from edgectl.errors import Refused, Unreachable
+from edgectl.errors import Refused, Unreachable, invariant
 from edgectl.model.local_api import Handler, HttpRequest, HttpResponse, Peer
 
 _SO_PEERGROUPS: Final = 59
@@ -79,7 +79,7 @@ class LocalSocket:
             ) from fault
 
     async def serve(self, handler: Handler) -> None:
-        """Answer until cancelled; every connection's task belongs to this call."""
+        """Answer until cancelled, then again if asked; each connection's task is this call's."""
         self.open()
         stopping = False
         async with asyncio.TaskGroup() as group:
@@ -94,8 +94,10 @@ class LocalSocket:
                 )
                 task.add_done_callback(lambda _: self._closed())
 
-            server = await asyncio.start_unix_server(
-                connected, sock=self._listening, limit=_READ_CHUNK
+            # A copy is served, so that the next daemon in this process can serve the same path:
+            # whoever asks in between waits in the kernel's queue.
+            server = await asyncio.start_server(
+                connected, sock=self._listen_again(), limit=_READ_CHUNK
             )
             try:
                 await server.serve_forever()
@@ -153,6 +155,10 @@ class LocalSocket:
             listening.close()
             raise
         return listening
+
+    def _listen_again(self) -> socket.socket:
+        invariant(self._listening is not None, "the local socket is served before it is open")
+        return cast("socket.socket", self._listening).dup()
 
     def _closed(self) -> None:
         self._open_connections -= 1

@@ -28,6 +28,7 @@ class SqliteOutbox:
         self._thread = thread
         self._asked: list[tuple[Operation, asyncio.Future[None]]] = []
         self._committing = False
+        self._closed = False
         self._grown = asyncio.Event()
         self._totals = store.totals
 
@@ -103,7 +104,10 @@ class SqliteOutbox:
             await self._grown.wait()
 
     async def close(self) -> None:
-        """Finish what was asked for and let go of the file."""
+        """Finish what was asked for and let go of the file; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         loop = asyncio.get_running_loop()
         with suppress(StorageFailed):
             await self._commit(lambda _store: None)
@@ -143,6 +147,7 @@ class SqliteOutbox:
         running: "asyncio.Future[list[StorageFailed | None]]",
     ) -> None:
         self._committing = False
+        self._closed = False
         before, self._totals = self._totals, self._store.totals
         failure = running.exception()
         outcomes = running.result() if failure is None else [failure] * len(waiters)

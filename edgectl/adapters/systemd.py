@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import time
 from collections.abc import Mapping
 
 
@@ -34,6 +35,10 @@ class Systemd:
     def status(self, text: str) -> None:
         """Show one line in `systemctl status`."""
         self._send("STATUS=" + " ".join(text.split()))
+
+    def reloading(self) -> None:
+        """Say that the configuration is read anew; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """Say that the daemon is on its way down."""

@@ -23,7 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="every link and what answers on it",
         description=prose(
             "Shows each link, whether it stands, and how its meters and chargers answer. AGE is "
-            "that of the newest values; ASKED, MISSED and REFUSED count since the daemon was "
+            "that of the newest values; ASKED, MISS and REF (refused) count since the daemon was "
             "started; TAKES is the usual time to an answer. `edgectl probe` finds what the site "
             "file does not name."
         ),
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.id is not None and len(links) == 1 and len(links[0]["devices"]) == 1:
         show_lines(_one(links[0], links[0]["devices"][0]), wrap=True)
     else:
-        show_lines([line for link in links for line in _link(link)])
+        show_lines(_table(links))
     return DONE
 
 
@@ -68,10 +68,12 @@ def _unknown(name: str, known: list[str]) -> CliError:
     )
 
 
-def _link(link: dict[str, Any]) -> list[str]:
+def _table(links: list[dict[str, Any]]) -> list[str]:
+    """Everything in one table; a link without a connection is said whole below it."""
     rows = [
         [
             device["id"],
+            link["id"] if link["connected"] else f"{link['id']} DOWN",
             device["profile"],
             _address(device),
             span(device.get("age_s")),
@@ -80,10 +82,12 @@ def _link(link: dict[str, Any]) -> list[str]:
             str(device["exceptions"]),
             "-" if device.get("round_trip_ms") is None else f"{device['round_trip_ms']:.0f}ms",
         ]
+        for link in links
         for device in link["devices"]
     ]
-    heads = ("ID", "PROFILE", ">UNIT", ">AGE", ">ASKED", ">MISSED", ">REFUSED", ">TAKES")
-    return [_head(link), *("  " + line for line in table(heads, rows)), ""]
+    heads = ("ID", "LINK", "PROFILE", ">UNIT", ">AGE", ">ASKED", ">MISS", ">REF", ">TAKES")
+    down = [_head(link) for link in links if not link["connected"]]
+    return [*table(heads, rows), *([""] if down else []), *down]
 
 
 def _head(link: dict[str, Any]) -> str:

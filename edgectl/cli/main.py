@@ -27,8 +27,9 @@ from edgectl.cli.output import (
 )
 from edgectl.errors import BadInput, Refused, StorageFailed, Unreachable
 
-_COMMANDS: Final = {
+COMMANDS: Final = {
     "run": ("edgectl.cli.run", "run the daemon (systemd does this)"),
+    "reload": ("edgectl.cli.reload", "take up a changed site file while the daemon runs"),
     "check": ("edgectl.cli.check", "prove a site file before it is used"),
     "status": ("edgectl.cli.status", "what is going on now"),
     "watch": ("edgectl.cli.watch", "the depot live on one screen"),
@@ -47,6 +48,7 @@ _COMMANDS: Final = {
     "schema": ("edgectl.cli.schema", "JSON Schemas of the site file and of all messages"),
     "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
     "simulate": ("edgectl.cli.simulate", "what a depot delivers with a file of sessions"),
+    "completion": ("edgectl.cli.completion", "what the shell needs to complete commands"),
     "demo": ("edgectl.cli.demo", "a simulated depot on this machine, with faults"),
 }
 
@@ -134,7 +136,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NO
 
 
-def _run(words: Sequence[str]) -> int:
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with every command in it, for whoever writes manuals and completions from it."""
+    parser, subparsers = _parser()
+    loaded = set[str]()
+    for verb, (module, _) in COMMANDS.items():
+        if module not in loaded:
+            loaded.add(module)
+            command = _load(verb)
+            if command is not None:
+                command.add_parser(subparsers)
+    return parser
+
+
+def _parser() -> tuple[Parser, Any]:
     parser = Parser(
         prog="edgectl",
         description=prose(
@@ -145,14 +160,18 @@ def _run(words: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"edgectl {__version__}")
-    subparsers: Any = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    return parser, parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+
+def _run(words: Sequence[str]) -> int:
+    parser, subparsers = _parser()
     asked = next((word for word in words if not word.startswith("-")), None)
     command = _load(asked)
     added = set[str]()
     if command is not None:
         command.add_parser(subparsers)
         added = set(subparsers.choices)
-    for verb, (_, summary) in _COMMANDS.items():
+    for verb, (_, summary) in COMMANDS.items():
         if verb not in added:
             subparsers.add_parser(verb, help=summary)
     args = parser.parse_args(words)
@@ -174,9 +193,9 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _load(verb: str | None) -> Command | None:
-    if verb not in _COMMANDS:
+    if verb not in COMMANDS:
         return None
-    module, _ = _COMMANDS[verb]
+    module, _ = COMMANDS[verb]
     return cast("Command", importlib.import_module(module))
 
 

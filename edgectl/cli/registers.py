@@ -215,7 +215,8 @@ def _value(answer: dict[str, Any]) -> str:
     if not isinstance(value, int | float):
         return str(value)
     unit = f" {answer['unit']}" if answer.get("unit") else ""
-    return f"{value:.10g}{unit}"
+    whole = f"{value:.3f}".rstrip("0").rstrip(".")
+    return f"{whole}{unit}" if abs(value) >= 0.001 or value == 0 else f"{value:.6g}{unit}"
 
 
 def _register(answer: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,9 @@ from edgectl.contract.messages import thin
 from edgectl.control.static import Risk
 from edgectl.daemon.api import READER_GROUP, Rights
 from edgectl.daemon.assemble import Ports, assemble
+from edgectl.daemon.handover import Handover
+from edgectl.daemon.lifecycle import Daemon
+from edgectl.daemon.reload import Reloader
 from edgectl.errors import StorageFailed
 from edgectl.model.site import Link
 from edgectl.sitefile.load import LoadedSite, load_site
@@ -95,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     asyncio.run(
         _serve(
             loaded,
+            SiteFileOnDisk(args.config, profile_dirs=args.profiles),
             state=args.state,
             socket=socket_path(args),
             trust_clock=args.trust_clock,
@@ -121,55 +126,120 @@ async def real_ports(
     store = SqliteStore(state / "state.db")
     closing.push_async_callback(store.close)
     await store.open()
-    broker = outbox = None
-    site, mqtt = loaded.site, loaded.settings.mqtt
-    if mqtt is not None:
-        broker = MqttBroker(mqtt, identifier=f"edgectl-{site.region}-{site.id}")
-        # Chargers matter more than the region's figures: control runs, and this is said.
-        outbox = await SqliteOutbox.open(
-            state / "outbox.db", thin=thin, on_failure=_say_no_telemetry
-        )
-        closing.push_async_callback(outbox.close)
 
     def line(link: Link) -> TcpLine:
         return TcpLine(host=link.host, port=link.port, clock=clock)
 
-    return Ports(
+    ports = Ports(
         clock=clock,
         rng=random.Random(),  # noqa: S311 - jitter and fairness, no secret
         watchdog=watchdog,
         crash_record=CrashRecordFiles(state),
         store=store,
         line=line,
-        outbox=outbox,
-        broker=broker,
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
     )
+    return await _with_region(ports, loaded, state=state, closing=closing)
 
 
-async def _serve(loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: bool) -> None:
+async def _with_region(
+    ports: Ports, loaded: LoadedSite, *, state: Path, closing: AsyncExitStack
+) -> Ports:
+    """Add the way to the region's brokers, as the site file has it; an open outbox stays."""
+    site, mqtt = loaded.site, loaded.settings.mqtt
+    if mqtt is None:
+        if ports.outbox is not None:
+            await ports.outbox.close()
+        return replace(ports, broker=None, outbox=None)
+    broker = MqttBroker(mqtt, identifier=f"edgectl-{site.region}-{site.id}")
+    outbox = ports.outbox
+    if outbox is None:
+        # Chargers matter more than the region's figures: control runs, and this is said.
+        outbox = opened = await SqliteOutbox.open(
+            state / "outbox.db", thin=thin, on_failure=_say_no_telemetry
+        )
+        closing.push_async_callback(opened.close)
+    return replace(ports, broker=broker, outbox=outbox)
+
+
+async def _serve(
+    loaded: LoadedSite,
+    file: "SiteFileOnDisk",
+    *,
+    state: Path,
+    socket: Path,
+    trust_clock: bool,
+) -> None:
+    """Run one daemon after the other, until a signal: the next one takes over at a reload."""
+    loop = asyncio.get_running_loop()
+    # Until there is somebody to reload it, a hang-up says nothing: the file has just been read.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     async with AsyncExitStack() as closing:
         ports = await real_ports(
             loaded, state=state, socket=socket, trust_clock=trust_clock, closing=closing
         )
-        daemon = assemble(loaded, ports, version=__version__)
-        loop = asyncio.get_running_loop()
+        reloader = Reloader(
+            loaded,
+            file,
+            clock=ports.clock,
+            watchdog=ports.watchdog,
+            log=structlog.get_logger("edgectl"),
+        )
+        signals = _Signals()
+        signals.listen(loop, reloader)
+        before: Handover | None = None
+        while True:
+            daemon = assemble(
+                reloader.loaded, ports, version=__version__, before=before, reloader=reloader
+            )
+            signals.steer(daemon)
+            if not await daemon.run():
+                return
+            before, old = daemon.handover(), reloader.loaded
+            reloader.taken_up()
+            if reloader.loaded.settings.mqtt != old.settings.mqtt:
+                ports = await _with_region(ports, reloader.loaded, state=state, closing=closing)
+
+
+class SiteFileOnDisk:
+    """The site file, read and checked in a thread: control goes on meanwhile."""
+
+    def __init__(self, path: Path, *, profile_dirs: Sequence[Path] | None) -> None:
+        self._path = path
+        self._profile_dirs = profile_dirs
+
+    async def load(self) -> LoadedSite:
+        """Read and check it; `BadInput` with everything that is wrong."""
+        return await asyncio.to_thread(load_site, self._path, profile_dirs=self._profile_dirs)
+
+
+class _Signals:
+    """Stop and hang-up for whichever daemon runs."""
+
+    def __init__(self) -> None:
+        self._daemon: Daemon | None = None
+        self._stopped = False
+
+    def listen(self, loop: asyncio.AbstractEventLoop, reloader: Reloader) -> None:
         for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, daemon.stop)
-        loop.add_signal_handler(signal.SIGHUP, _keep_file)
-        await daemon.run()
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+
+    def steer(self, daemon: Daemon) -> None:
+        """Give the signals to this one; a stop that came in between is not forgotten."""
+        self._daemon = daemon
+        if self._stopped:
+            daemon.stop()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._daemon is not None:
+            self._daemon.stop()
 
 
 def _say_no_telemetry(fault: StorageFailed) -> None:
     structlog.get_logger("edgectl").critical("no_telemetry", error=str(fault))
-
-
-def _keep_file() -> None:
-    """Say that a hang-up neither stops the chargers' control nor loads another site file."""
-    structlog.get_logger("edgectl").warning(
-        "site_file_kept", text="a changed site file is taken up by a restart of the daemon"
-    )
 
 
 def _refuse(args: argparse.Namespace, risks: Sequence[Risk]) -> None:

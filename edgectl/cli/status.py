@@ -158,9 +158,14 @@ def _events(answer: dict[str, Any]) -> list[str]:
 
 
 def alarm_lines(answer: dict[str, Any], width: int | None) -> list[str]:
-    """Say every alarm whole, the loudest first."""
-    lines: list[str] = []
+    """Say every alarm, the loudest first; those of one kind together."""
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for alarm in answer["alarms"]:
-        text = f"{alarm['severity'].upper()} {alarm['id']} {alarm['code']}: {alarm['text']}"
+        kinds.setdefault((alarm["severity"], alarm["code"]), []).append(alarm)
+    lines: list[str] = []
+    for (severity, code), alarms in kinds.items():
+        names = ", ".join(dict.fromkeys(alarm["id"] for alarm in alarms))
+        first = alarms[0]["text"] if len(alarms) == 1 else f"such as: {alarms[0]['text']}"
+        text = f"{severity.upper()} {code} {names}: {first}"
         lines += [text] if width is None else broken(printable(text), width)
     return lines

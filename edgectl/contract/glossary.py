@@ -24,6 +24,7 @@ EVENTS: Final[Mapping[EventCode, str]] = MappingProxyType(
         EventCode.DEVICE_SILENT: "a meter or charger stopped answering",
         EventCode.DEVICE_BACK: "it answers again",
         EventCode.SAFE_DECISION: "the step contradicted itself; every charger got its safe value",
+        EventCode.SITE_FILE_TAKEN: "a changed site file is in force; `data` has its hash",
         EventCode.OUTBOX_THINNED: "the outbox is full; the oldest telemetry lost detail",
         EventCode.OUTBOX_DROPPED: "the outbox is full; the oldest rows were dropped",
         EventCode.OUTBOX_REPLACED: "the outbox file was unreadable; a new stream began",
@@ -49,6 +50,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.DEVICE_UNFIT: "a device is not what the site file says; it is left alone",
         AlarmCode.DEVICE_SETTING: "a device is set otherwise than its profile wants",
         AlarmCode.LINK_DOWN: "a link has no connection",
+        AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
     }
 )
 

@@ -136,6 +136,15 @@ class MqttStatus(Message):
     last_error: str | None = None
 
 
+class ConfigStatus(Message):
+    """The site file in force, since when, and why a newer one is not used, if it was refused."""
+
+    hash: str
+    since: Timestamp
+    refused: str | None = None
+    refused_at: Timestamp | None = None
+
+
 class CeilingReport(Message):
     """A timed ceiling that holds or will hold; its holder's id is what `release` takes."""
 
@@ -165,7 +174,9 @@ class Status(Message):
     ceilings: list[CeilingReport]
     alarms: list[AlarmStatus]
     mqtt: MqttStatus | None = None
+    config: ConfigStatus | None = None
     dr: list[dict[str, Any]]
+    groups: list[str] = Field(default_factory=list)
     safe: bool = False
 
 
@@ -185,6 +196,7 @@ def status(
     mqtt: MqttStatus | None,
     dr: Sequence[Mapping[str, Any]],
     alarms: Sequence[Alarm] = (),
+    config: ConfigStatus | None = None,
 ) -> Status:
     """Build the answer of `status`; `mqtt` None: the site publishes nothing.
 
@@ -210,7 +222,9 @@ def status(
         ceilings=[_ceiling_report(ceiling) for ceiling in record.snapshot.ceilings],
         alarms=[_alarm_status(alarm) for alarm in by_loudness((*record.decision.alarms, *alarms))],
         mqtt=mqtt,
+        config=config,
         dr=[dict(event) for event in dr],
+        groups=sorted(site.groups),
         safe=record.decision.safe,
     )
 

@@ -1,5 +1,7 @@
 """Answers of the local API that serve the technician's work: events, devices, registers."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from edgectl.contract.envelope import Timestamp
@@ -108,3 +110,26 @@ class WriteAnswer(Message):
     before: RegisterAnswer | None = None
     after: RegisterAnswer | None = None
     note: str | None = None
+
+
+class FindingReport(Message):
+    """One thing wrong with the site file, as `check` says it."""
+
+    file: str
+    line: int
+    path: str
+    code: str
+    message: str
+    remedy: str
+
+
+class ReloadAnswer(Message):
+    """What became of reading the site file anew.
+
+    `config_hash`: of the file that is in force, or will be in a few seconds (`taken`).
+    """
+
+    result: Literal["taken", "unchanged", "refused"]
+    config_hash: str
+    message: str
+    errors: list[FindingReport]

@@ -6,7 +6,13 @@ from typing import Any, Final
 from edgectl.contract import allocate, commands, dr, messages
 from edgectl.contract.explain import Why
 from edgectl.contract.local import ErrorAnswer, Health, Message, Status
-from edgectl.contract.local_tool import DevicesAnswer, EventsAnswer, RegisterAnswer, WriteAnswer
+from edgectl.contract.local_tool import (
+    DevicesAnswer,
+    EventsAnswer,
+    RegisterAnswer,
+    ReloadAnswer,
+    WriteAnswer,
+)
 
 _LOCAL: Final[Mapping[str, type[Message]]] = {
     "status": Status,
@@ -17,6 +23,7 @@ _LOCAL: Final[Mapping[str, type[Message]]] = {
     "devices": DevicesAnswer,
     "read": RegisterAnswer,
     "write": WriteAnswer,
+    "reload": ReloadAnswer,
 }
 
 _PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (

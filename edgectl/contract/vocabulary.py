@@ -95,6 +95,7 @@ class EventCode(StrEnum):
     DEVICE_SILENT = "device_silent"
     DEVICE_BACK = "device_back"
     SAFE_DECISION = "safe_decision"
+    SITE_FILE_TAKEN = "site_file_taken"
     OUTBOX_THINNED = "outbox_thinned"
     OUTBOX_DROPPED = "outbox_dropped"
     OUTBOX_REPLACED = "outbox_replaced"

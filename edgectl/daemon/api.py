@@ -18,7 +18,14 @@ from structlog.typing import FilteringBoundLogger
 from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse, CommandResult
 from edgectl.contract.explain import why
-from edgectl.contract.local import ErrorAnswer, ErrorBody, Health, MqttStatus, status
+from edgectl.contract.local import (
+    ConfigStatus,
+    ErrorAnswer,
+    ErrorBody,
+    Health,
+    MqttStatus,
+    status,
+)
 from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.contract.wire_json import read_object
 from edgectl.errors import BadInput, Refused, StorageFailed
@@ -46,7 +53,6 @@ Act: TypeAlias = Callable[[Sequence[str], Document], Awaitable[object]]
 
 _STATUS_OF_CODE: Final[Mapping[str, HTTPStatus]] = {
     "malformed": HTTPStatus.BAD_REQUEST,
-    "bad_site_file": HTTPStatus.CONFLICT,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unknown_target": HTTPStatus.NOT_FOUND,
     "unknown_path": HTTPStatus.NOT_FOUND,
@@ -119,6 +125,7 @@ class LocalApi:
         mqtt: Callable[[], MqttStatus | None],
         dr: Callable[[], list[dict[str, Any]]],
         alarms: Callable[[], tuple[Alarm, ...]] = tuple,
+        config: Callable[[], ConfigStatus | None] = lambda: None,
         looks: Mapping[str, Look] | None = None,
         acts: Mapping[str, Act] | None = None,
         log: FilteringBoundLogger | None = None,
@@ -131,6 +138,7 @@ class LocalApi:
         self._mqtt = mqtt
         self._dr = dr
         self._alarms = alarms
+        self._config = config
         self._looks = dict(looks or {})
         self._acts = dict(acts or {})
         self._log: FilteringBoundLogger = log or structlog.get_logger("edgectl")
@@ -208,6 +216,7 @@ class LocalApi:
             mqtt=self._mqtt(),
             dr=self._dr(),
             alarms=self._alarms(),
+            config=self._config(),
         )
         return _ok(answer.to_json())
 
@@ -347,11 +356,13 @@ def _problems(record: TickRecord, age_s: float) -> list[str]:
 
 
 def _not_permitted(peer: Peer, *, doing: str, group: str) -> Refused:
+    # The socket itself is open to the readers' group, so writers need that one too.
+    groups = group if group == READER_GROUP else f"{READER_GROUP},{group}"
     return refused(
         RefusalCode.NOT_PERMITTED,
         f"user id {peer.uid} may not {doing}",
         f"use sudo, or have this user added to group {group} "
-        f"(`sudo usermod -aG {group} NAME`) and log in again",
+        f"(`sudo usermod -aG {groups} NAME`) and log in again",
     )
 
 

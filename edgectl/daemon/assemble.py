@@ -13,8 +13,11 @@ from typing import Final
 import structlog
 
 from edgectl.contract.birth import BirthFacts
+from edgectl.contract.envelope import rfc3339
 from edgectl.contract.local import MqttStatus
+from edgectl.contract.messages import Event
 from edgectl.contract.topics import Topics
+from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.actuation import Actuation
 from edgectl.daemon.api import LocalApi, Rights
 from edgectl.daemon.ceilings import Ceilings
@@ -22,11 +25,13 @@ from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.commands import CommandDesk
 from edgectl.daemon.correspondence import Correspondence
 from edgectl.daemon.events import EventDesk
+from edgectl.daemon.handover import Handover
 from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.reload import Reloader
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
 from edgectl.daemon.workbench import Workbench
@@ -65,13 +70,29 @@ class Ports:
     rights: Rights | None = None
 
 
-def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
-    """Wire a daemon for the site; nothing happens before its `run`."""
+def assemble(
+    loaded: LoadedSite,
+    ports: Ports,
+    *,
+    version: str,
+    before: Handover | None = None,
+    reloader: Reloader | None = None,
+) -> Daemon:
+    """Wire a daemon for the site; nothing happens before its `run`.
+
+    `before`: what the daemon before in this process hands over. `reloader` None: the site stays.
+    """
     site, settings = loaded.site, loaded.settings
     log = structlog.get_logger("edgectl").bind(site=site.id)
     lease = Lease()
     wake = asyncio.Event()
-    image = Image(site, on_wake=wake.set)
+    known = {} if before is None else before.known_evses(loaded)
+    image = Image(
+        site,
+        on_wake=wake.set,
+        meters=None if before is None else before.known_meters(loaded),
+        evses=known,
+    )
     owners = tuple(
         LinkOwner(
             link=link,
@@ -85,6 +106,7 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
             rng=random.Random(ports.rng.random()),  # noqa: S311 - jitter, no secret
             mode=site.mode,
             log=log.bind(link=link.id),
+            known=known,
         )
         for link in site.links
     )
@@ -111,16 +133,18 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
     )
     correspondence.serve(events=events, commands=commands)
 
-    def link_alarms() -> tuple[Alarm, ...]:
-        return tuple(alarm for owner in owners for alarm in owner.alarms())
+    def other_alarms() -> tuple[Alarm, ...]:
+        found = [alarm for owner in owners for alarm in owner.alarms()]
+        return (*found, *(() if reloader is None else reloader.alarms()))
 
-    chronicle = Chronicle(ports.clock, alarms=link_alarms)
+    chronicle = Chronicle(ports.clock) if before is None else before.chronicle
+    chronicle.watch(other_alarms)
     telemetry = publisher = None
     if ports.outbox is not None:
         telemetry = Telemetry(
             outbox=ports.outbox,
             clock=ports.clock,
-            alarms=link_alarms,
+            alarms=other_alarms,
         )
         if ports.broker is not None:
             publisher = Publisher(
@@ -145,7 +169,14 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
         crash_record=ports.crash_record,
         observers=(chronicle.observe, *(() if telemetry is None else (telemetry.observe,))),
         log=log,
+        state=None if before is None else before.known_state(loaded),
+        started_utc_s=None if before is None else before.started_utc_s,
     )
+    if before is not None:
+        taken = _taken(loaded, ports.clock)
+        chronicle.tell(taken)
+        if telemetry is not None:
+            telemetry.tell(taken)
     api = None
     if ports.rights is not None:
         bench = Workbench(
@@ -159,13 +190,17 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
             version=version,
             mqtt=lambda: _mqtt_status(publisher),
             dr=events.view,
-            alarms=link_alarms,
+            alarms=other_alarms,
+            config=lambda: None if reloader is None else reloader.status(),
             looks={
                 "events": chronicle.look,
                 "devices": bench.look_at_devices,
                 "read": bench.read,
             },
-            acts={"write": bench.write},
+            acts={
+                "write": bench.write,
+                **({} if reloader is None else {"reload": reloader.act}),
+            },
         )
     return Daemon(
         tick=tick,
@@ -180,6 +215,19 @@ def assemble(loaded: LoadedSite, ports: Ports, *, version: str) -> Daemon:
         safe_stop_s=SAFE_STOP_S
         + max((evse.traits.min_write_interval_s for evse in site.evses), default=0.0),
         log=log,
+        reloader=reloader,
+        chronicle=chronicle,
+    )
+
+
+def _taken(loaded: LoadedSite, clock: Clock) -> Event:
+    return Event(
+        code=EventCode.SITE_FILE_TAKEN,
+        severity=Severity.INFO,
+        id=loaded.site.id,
+        t=rfc3339(clock.now().utc_s),
+        text="a changed site file is in force",
+        data={"config_hash": loaded.config_hash},
     )
 
 

@@ -34,6 +34,7 @@ from edgectl.devices.writes import (
 from edgectl.model.decision import AlarmCode, EvseDecision, Severity
 from edgectl.model.modbus import Answer, Function, Miss, Request
 from edgectl.model.site import Evse, KeepAlive, Mode
+from edgectl.model.snapshot import EvseView
 
 FEED_REFUSED_AGAIN_S: Final = 60.0
 ARM_AGAIN_FIRST_S: Final = 10.0
@@ -104,6 +105,17 @@ class Charger:
         before, self._decision = self._decision, decision
         new = self.setpoint.aim(decision.setpoint_a, now_s)
         return new or before is None or before.silent != decision.silent
+
+    def resume(self, view: EvseView, now_s: float) -> None:
+        """Go on from what the daemon before knew; the failsafe block is compared soon."""
+        if view.last_answer_s is None:
+            return
+        self._answer_s = view.last_answer_s
+        if self._mode is Mode.OBSERVE:
+            return
+        self._tried_first = True
+        self._arm_s = now_s
+        self.setpoint.resume(view, now_s)
 
     def must_be_called(self, now_s: float) -> bool:
         """Whether it is silent, so that only calls may go to it."""

@@ -31,6 +31,10 @@ class Chronicle:
         self._events: deque[NumberedEvent] = deque(maxlen=KEPT)
         self._last = 0
 
+    def watch(self, alarms: Callable[[], tuple[Alarm, ...]]) -> None:
+        """Take what is wrong from another daemon from now on."""
+        self._alarms = alarms
+
     def observe(self, record: TickRecord) -> None:
         """Take down what happened since the last tick."""
         for event in self._happenings.take(record, (*record.decision.alarms, *self._alarms())):

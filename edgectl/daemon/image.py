@@ -8,7 +8,7 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from edgectl.devices.samples import EvseFacts
@@ -33,9 +33,22 @@ S = TypeVar("S", bound=_Taken)
 class Image:
     """Filled by the link owners, frozen by the tick, on one event loop: nothing here waits."""
 
-    def __init__(self, site: Site, *, on_wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        on_wake: Callable[[], None] = lambda: None,
+        meters: Mapping[MeterId, MeterView] | None = None,
+        evses: Mapping[EvseId, EvseView] | None = None,
+    ) -> None:
+        """Begin with what is known of some `meters` and `evses` already, if anything."""
         self._meters = {meter.id: _MeterCell(meter.poll_s) for meter in site.meters}
         self._evses = {evse.id: _EvseCell(evse.traits.poll_s) for evse in site.evses}
+        for meter, meter_view in (meters or {}).items():
+            for sample in meter_view.samples:
+                self._meters[meter].add(sample)
+        for evse, evse_view in (evses or {}).items():
+            self._evses[evse].know(evse_view)
         self._on_wake = on_wake
         self._wake_above_a: dict[MeterId, OptionalTriple] = {}
 
@@ -175,6 +188,20 @@ class _EvseCell(_Ring[EvseSample]):
         self._sent: list[Sent] = []
         self._confirmed: Confirmed | None = None
         self._view: EvseView | None = None
+
+    def know(self, view: EvseView) -> None:
+        for sample in view.samples:
+            self.add(sample)
+        self.vehicle = view.vehicle
+        self.last_answer_s = view.last_answer_s
+        self.last_feed_s = view.last_feed_s
+        self.failsafe_a = view.failsafe_a
+        self.watchdog_s = view.watchdog_s
+        self._session_wh = view.session_wh
+        self._energy_wh = view.energy_wh
+        self._sent = list(view.sent)
+        self._confirmed = view.confirmed
+        self.touch()
 
     def touch(self) -> None:
         self._view = None

@@ -4,6 +4,9 @@
    same way down.
 2. On the way down: stop deciding, tell the safe decision and read it back, stop polling, flush,
    close (S18).
+3. Handing over to the next daemon in the process: the last rows go out and EVSEs that leave get
+   their safe value while control goes on; then everything ends at once, without a safe decision,
+   and the next daemon ticks.
 """
 
 import asyncio
@@ -14,12 +17,17 @@ from structlog.typing import FilteringBoundLogger
 
 from edgectl.clock import Instant
 from edgectl.daemon.api import LocalApi
+from edgectl.daemon.chronicle import Chronicle
+from edgectl.daemon.handover import Handover, leaving
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.reload import Reloader
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
+from edgectl.daemon.waiting import first_of
 from edgectl.model.local_api import LocalServer
 from edgectl.model.ports import Clock, Watchdog
+from edgectl.units import EvseId
 
 FLUSH_S: Final = 4.0
 DESK_PERIOD_S: Final = 1.0
@@ -52,6 +60,8 @@ class Daemon:
         watchdog: Watchdog,
         safe_stop_s: float,
         log: FilteringBoundLogger,
+        reloader: Reloader | None = None,
+        chronicle: Chronicle | None = None,
     ) -> None:
         self.tick = tick
         self._owners = owners
@@ -64,15 +74,34 @@ class Daemon:
         self._watchdog = watchdog
         self._safe_stop_s = safe_stop_s
         self._log = log
+        self._reloader = reloader
+        self._chronicle = chronicle
         self._stop = asyncio.Event()
         self._failure: Exception | None = None
+
+    def handover(self) -> Handover | None:
+        """What the next daemon goes on from, after `run` said that there is one."""
+        if self._reloader is None or self._chronicle is None:
+            return None
+        snapshot = self.tick.freeze()
+        return Handover(
+            loaded=self._reloader.loaded,
+            meters=snapshot.meters,
+            evses=snapshot.evses,
+            state=self.tick.state,
+            started_utc_s=self.tick.started_utc_s,
+            chronicle=self._chronicle,
+        )
 
     def stop(self) -> None:
         """Begin the way down; `run` returns when it is done."""
         self._stop.set()
 
-    async def run(self) -> None:
-        """Run until `stop`; raises what broke, after the same way down."""
+    async def run(self) -> bool:
+        """Run until `stop`, or until the next daemon takes over: then True.
+
+        Raises what broke, after the same way down.
+        """
         now = self._clock.now()
         for desk in self._desks:
             await desk.load(now)
@@ -85,18 +114,51 @@ class Daemon:
             keeping = self._start(group, "desks", self._keep_desks)
             serving = self._start_serving(group)
             telling = self._start_telling(group)
+            asking = [] if self._reloader is None else [self._start_reloader(group, self._reloader)]
             self._watchdog.ready()
             self._log.info("started")
-            await self._stop.wait()
+            if await self._until_the_end():
+                await self._prepare_handover(telling)
+            if not self._stop.is_set():
+                await _cancel(*asking, deciding, *polling, keeping, *serving)
+                return True
 
             self._log.info("stopping")
             self._watchdog.stopping()
             await _cancel(deciding)
             await self._tell_safe_decision()
-            await _cancel(*polling, keeping, *serving)
+            await _cancel(*asking, *polling, keeping, *serving)
             await self._flush(telling)
         if self._failure is not None:
             raise self._failure
+        return False
+
+    async def _until_the_end(self) -> bool:
+        """Wait for `stop` or for a successor; True when it is a successor."""
+        if self._reloader is None:
+            await self._stop.wait()
+            return False
+        await first_of(self._stop.wait(), self._reloader.arrived.wait())
+        return not self._stop.is_set()
+
+    async def _prepare_handover(self, telling: Sequence[asyncio.Task[None]]) -> None:
+        """Tell those who leave, and let the last rows go, while all the others are served."""
+        reloader = self._reloader
+        if reloader is None or reloader.successor is None:
+            return
+        gone = leaving(reloader.loaded, reloader.successor)
+        await self._flush(telling)
+        values = {id_: value for id_, value in self._safe_values().items() if id_ in gone}
+        deadline_s = self._clock.monotonic_s() + self._safe_stop_s
+        await asyncio.gather(
+            *(
+                owner.safe_stop(values, deadline_s=deadline_s)
+                for owner in self._owners
+                if any(id_ in gone for id_ in owner.evses)
+            )
+        )
+        for desk in self._desks:
+            await desk.tick(self._clock.now())
 
     def _start(
         self, group: asyncio.TaskGroup, name: str, run: Callable[[], Awaitable[None]]
@@ -112,6 +174,9 @@ class Daemon:
                 self._stop.set()
 
         return group.create_task(watched(), name=name)
+
+    def _start_reloader(self, group: asyncio.TaskGroup, reloader: Reloader) -> asyncio.Task[None]:
+        return self._start(group, "reload", reloader.run)
 
     def _start_telling(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         tasks = []
@@ -136,12 +201,14 @@ class Daemon:
 
     async def _tell_safe_decision(self) -> None:
         """S18: wherever a charger answers; the links work at the same time, each for its own."""
-        safe = self.tick.safe()
-        values = {evse: one.setpoint_a for evse, one in safe.evses.items()}
+        values = self._safe_values()
         deadline_s = self._clock.monotonic_s() + self._safe_stop_s
         await asyncio.gather(
             *(owner.safe_stop(values, deadline_s=deadline_s) for owner in self._owners)
         )
+
+    def _safe_values(self) -> dict[EvseId, float]:
+        return {evse: one.setpoint_a for evse, one in self.tick.safe().evses.items()}
 
     async def _flush(self, telling: Sequence[asyncio.Task[None]]) -> None:
         """The last rows to the disk, then to the broker, each as far as its time goes."""

@@ -30,6 +30,7 @@ from edgectl.model.decision import Alarm, AlarmCode, EvseDecision, Severity
 from edgectl.model.modbus import Answer, Line, Miss, MissCause, Request
 from edgectl.model.ports import Clock
 from edgectl.model.site import Evse, Link, Meter, Mode
+from edgectl.model.snapshot import EvseView
 from edgectl.units import EvseId, LinkId
 
 CONNECT_S: Final = 10.0
@@ -70,7 +71,9 @@ class LinkOwner:
         rng: random.Random,
         mode: Mode,
         log: Log,
+        known: Mapping[EvseId, EvseView] | None = None,
     ) -> None:
+        """Begin; of the EVSEs in `known` the daemon before knew this."""
         self._link = link
         self._line = line
         self._image = image
@@ -121,6 +124,11 @@ class LinkOwner:
         self._sleeper: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._by_number = {unit.health.number: unit for unit in self._units}
+        now_s = clock.monotonic_s()
+        for id_, view in (known or {}).items():
+            if id_ in self._chargers:
+                self._chargers[id_].resume(view, now_s)
+                self._by_number[self._chargers[id_].evse.unit].resume(now_s)
         self._guests = Guests()
         self._rng = rng
         self._stop: dict[EvseId, float] | None = None
@@ -137,6 +145,11 @@ class LinkOwner:
             self._stopped.set()
             self._guests.lost("the daemon stops", self._clock.monotonic_s())
             await self._line.close()
+
+    @property
+    def evses(self) -> tuple[EvseId, ...]:
+        """The EVSEs on this link."""
+        return tuple(self._chargers)
 
     def targets(self, decided: Mapping[EvseId, EvseDecision]) -> None:
         """Take the newest decision; never waits."""

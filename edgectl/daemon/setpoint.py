@@ -22,6 +22,7 @@ from edgectl.devices.writes import WriteStep, place_of, setpoint_write, told
 from edgectl.model.decision import AlarmCode, Severity
 from edgectl.model.modbus import Answer, Miss
 from edgectl.model.site import Evse
+from edgectl.model.snapshot import EvseView
 
 SAME_A: Final = 0.05
 LOOK_AGAIN_S: Final = (0.5, 1.5)
@@ -69,6 +70,15 @@ class Setpoint:
         self._verified_s = -math.inf
         self._disputed_s = -math.inf
         self._again = Backoff(first_s=DISPUTE_FIRST_S, most_s=DISPUTE_MOST_S, rng=rng)
+
+    def resume(self, view: EvseView, now_s: float) -> None:
+        """Go on from what the daemon before knew; what it had not confirmed is written again."""
+        self.write_from_s = now_s + self._evse.traits.min_write_interval_s
+        if view.confirmed is None or view.sent:
+            return
+        self._told_a = self._highest_a = view.confirmed.value_a
+        self._since_s = self.written_s = view.confirmed.sent_s
+        self.held = True
 
     def aim(self, value_a: float, now_s: float) -> bool:
         """Take the newest decided value; True when that is a new one."""

@@ -66,6 +66,11 @@ class Telemetry:
         self._records.append(record)
         self._arrived.set()
 
+    def tell(self, event: Event) -> None:
+        """Publish one event more; never waits."""
+        self._queue([event_row(event, made_utc_s=self._utc_s())])
+        self._arrived.set()
+
     def stop(self) -> None:
         """Let `run` append what there is, an unfinished batch too, and return."""
         self._stopping = True

@@ -62,7 +62,10 @@ class Tick:
         crash_record: CrashRecord,
         observers: Sequence[Callable[[TickRecord], None]],
         log: FilteringBoundLogger,
+        state: State | None = None,
+        started_utc_s: float | None = None,
     ) -> None:
+        """Begin; `state` and `started_utc_s` are those of the daemon before, if there was one."""
         self._site = site
         self._image = image
         self._ceilings = ceilings
@@ -74,11 +77,11 @@ class Tick:
         self._crash_record = crash_record
         self._observers = list(observers)
         self._log = log
-        self._state = State()
+        self._state = State() if state is None else state
         self._number = 0
         self._late = 0
         self._timings_s: deque[float] = deque(maxlen=TIMINGS_KEPT)
-        self._started_utc_s = clock.now().utc_s
+        self.started_utc_s = clock.now().utc_s if started_utc_s is None else started_utc_s
         self._wake = wake
         self._latest: TickRecord | None = None
 
@@ -93,6 +96,11 @@ class Tick:
         self._wake.set()
         while self._number == number and (now_s := self._clock.monotonic_s()) < until_s:
             await self._clock.sleep_until(now_s + SOON_LOOK_S)
+
+    @property
+    def state(self) -> State:
+        """What the last step remembers."""
+        return self._state
 
     def observe(self, observer: Callable[[TickRecord], None]) -> None:
         """Have one more told of every finished tick."""
@@ -114,7 +122,7 @@ class Tick:
     def once(self) -> TickRecord:
         """One tick, now."""
         now = self._clock.now()
-        snapshot = self._freeze()
+        snapshot = self.freeze()
         try:
             snapshot = replace(
                 snapshot,
@@ -137,9 +145,10 @@ class Tick:
     def safe(self) -> Decision:
         """The safe decision for this moment (S18)."""
         now = self._clock.now()
-        return safe_decision(self._freeze(), self._state, now)
+        return safe_decision(self.freeze(), self._state, now)
 
-    def _freeze(self) -> Snapshot:
+    def freeze(self) -> Snapshot:
+        """Everything that is known of the devices at this moment."""
         meters, evses = self._image.freeze()
         return Snapshot(site=self._site, meters=meters, evses=evses)
 
@@ -163,7 +172,7 @@ class Tick:
             snapshot=snapshot,
             state=self._state,
             decision=decision,
-            started_utc_s=self._started_utc_s,
+            started_utc_s=self.started_utc_s,
             tick_p99_ms=_p99(self._timings_s) * 1000.0,
             late_ticks=self._late,
         )

@@ -77,6 +77,10 @@ class Unit:
         self._idle_until_s = min(found, now_s + LOOK_AGAIN_S)
         return self._idle_until_s
 
+    def resume(self, now_s: float) -> None:
+        """Know that somebody may have written just now: the device may not take the next one."""
+        self._write_from_s = now_s + self._write_gap_s
+
     def guest(self, errand: Errand, now_s: float) -> Next:
         """Give a request of the technician when the device's own pauses let it go."""
         if self.health.free_s > now_s:

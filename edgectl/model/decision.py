@@ -50,6 +50,7 @@ class AlarmCode(StrEnum):
     DEVICE_UNFIT = "device_unfit"
     DEVICE_SETTING = "device_setting"
     LINK_DOWN = "link_down"
+    SITE_FILE_REFUSED = "site_file_refused"
 
 
 class Severity(StrEnum):

@@ -32,6 +32,9 @@ class Watchdog(Protocol):
     def status(self, text: str) -> None:
         """One line for the service manager."""
 
+    def reloading(self) -> None:
+        """The site file is read anew; `ready` follows, whatever comes of it."""
+
     def stopping(self) -> None:
         """The daemon is on its way down."""
 

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from edgectl.cli.main import main
 from edgectl.errors import StorageFailed
 
 ROOT = Path(__file__).parents[2]
+WORDS = [sys.executable, "-m", "edgectl.cli.main"]
 Captured = pytest.CaptureFixture[str]
 
 SITE = """\
@@ -103,8 +106,8 @@ def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> Non
         [*words, *_run(config, tmp_path)], stderr=log, stdout=log, env=environment
     )
     try:
-        socket = str(tmp_path / "edgectl.sock")
-        answer = _until_it_answers(["status", "--json", "--socket", socket], daemon, log.name)
+        path = str(tmp_path / "edgectl.sock")
+        answer = _until_it_answers(["status", "--json", "--socket", path], daemon, log.name)
         assert answer["site"] == "t"
         assert answer["evses"]["bay01"]["state"] == "silent"
         second = subprocess.run(
@@ -118,8 +121,6 @@ def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> Non
         assert second.returncode == 4
         assert "another edgectl daemon already serves" in second.stderr
         assert "Traceback" not in second.stderr
-        daemon.send_signal(signal.SIGHUP)
-        assert _until_it_answers(["status", "--json", "--socket", socket], daemon, log.name)
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=60) == 0
     finally:
@@ -129,7 +130,126 @@ def test_it_starts_answers_refuses_a_second_one_and_stops(tmp_path: Path) -> Non
         log.close()
     assert not (tmp_path / "edgectl.sock").exists()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert {"started", "site_file_kept", "stopping"} <= {line["event"] for line in lines}
+    assert {"started", "stopping"} <= {line["event"] for line in lines}
+    assert all(line["event"] != "task_failed" for line in lines)
+
+
+class Service:
+    """The daemon as systemd runs it, with what it says to the service manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "site.yaml"
+        self.config.write_text(SITE)
+        self._at = ["--socket", str(folder / "edgectl.sock")]
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(str(folder / "notify"))
+        self._manager.settimeout(30)
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "NOTIFY_SOCKET": str(folder / "notify"),
+        }
+        self._log = folder / "log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*WORDS, *_run(self.config, folder)],
+                stderr=log,
+                stdout=log,
+                env=self._environment,
+            )
+
+    def status(self) -> dict[str, Any]:
+        return _until_it_answers(["status", "--json", *self._at], self.process, str(self._log))
+
+    def reload(self) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*WORDS, "reload", "--reason", "test", *self._at],
+            capture_output=True,
+            text=True,
+            env=self._environment,
+            check=False,
+            timeout=60,
+        )
+
+    def heard(self, word: str) -> str:
+        """Take what was said to the service manager until the word comes."""
+        for _ in range(200):
+            said = self._manager.recv(4096).decode()
+            if word in said:
+                return said
+        pytest.fail(f"{word} was never said")
+
+    def events(self) -> list[str]:
+        return [json.loads(line)["event"] for line in self._log.read_text().splitlines()]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._manager.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    yield made
+    made.end()
+
+
+def _ceiling_a(status: dict[str, Any]) -> list[float]:
+    ceiling: list[float] = status["nodes"]["grid"]["ceiling_a"]
+    return ceiling
+
+
+def test_a_good_site_file_is_taken_up_by_the_same_process(service: Service) -> None:
+    first = service.status()
+    assert _ceiling_a(first) == [200.0] * 3
+    service.heard("READY=1")
+    service.config.write_text(SITE.replace("[200, 200, 200]", "[150, 150, 150]"))
+    done = service.reload()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 EVSEs go on" in done.stdout
+    second = service.status()
+    assert _ceiling_a(second) == [150.0] * 3
+    assert second["since"] == first["since"]
+    assert second["config"]["hash"] != first["config"]["hash"]
+    reloading = service.heard("RELOADING=1")
+    assert int(reloading.split("MONOTONIC_USEC=")[1].split()[0]) > 0
+    service.heard("READY=1")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(timeout=60) == 0
+    events = service.events()
+    assert events.count("started") == 2
+    assert "task_failed" not in events
+    assert "local_write" in events, "who reloaded is audited"
+
+
+def test_a_bad_site_file_is_refused_aloud_and_the_next_good_one_taken(service: Service) -> None:
+    service.status()
+    service.heard("READY=1")
+    service.config.write_text(SITE.replace("node: grid", "node: gird"))
+    done = service.reload()
+    assert done.returncode == 2
+    assert "site.yaml:7" in done.stderr
+    assert "the one before stays in force" in done.stdout
+    service.process.send_signal(signal.SIGHUP)
+    service.heard("READY=1")
+    service.heard("READY=1")
+    kept = service.status()
+    assert _ceiling_a(kept) == [200.0] * 3
+    assert "gird" in kept["config"]["refused"]
+    assert "site_file_refused" in {alarm["code"] for alarm in kept["alarms"]}
+
+    service.config.write_text(SITE.replace("[200, 200, 200]", "[120, 120, 120]"))
+    service.process.send_signal(signal.SIGHUP)
+    for _ in range(100):
+        taken = service.status()
+        if _ceiling_a(taken) == [120.0] * 3:
+            break
+        time.sleep(0.1)
+    assert _ceiling_a(taken) == [120.0] * 3
+    assert "refused" not in taken["config"]
+    assert service.events().count("site_file_refused") == 2
 
 
 def _until_it_answers(

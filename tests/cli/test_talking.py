@@ -59,7 +59,7 @@ def test_status_shows_alarms_and_a_safe_decision(tmp_path: Path, capsys: Capture
     assert tool(tmp_path, "status", handler=api(facts=facts).handle) == 0
     out = capsys.readouterr().out
     assert "THE SAFE DECISION IS IN FORCE" in out
-    assert "WARNING bay03 charger_silent: bay03 does not answer" in out
+    assert "WARNING charger_silent bay03: bay03 does not answer" in out
 
 
 def test_status_json_is_the_contract(tmp_path: Path, capsys: Captured) -> None:

@@ -43,6 +43,9 @@ class StillWatchdog:
     def status(self, text: str) -> None:
         self.said.append(text)
 
+    def reloading(self) -> None:
+        self.said.append("reloading")
+
     def stopping(self) -> None:
         self.said.append("stopping")
 

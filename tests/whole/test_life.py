@@ -51,7 +51,7 @@ def busy(loaded: LoadedSite, *faults: Fault) -> Scenario:
     return Scenario(sessions=tuple(replace(one, arrival_s=0.0) for one in sessions), faults=faults)
 
 
-async def killed(whole: Whole, daemon: asyncio.Task[None]) -> None:
+async def killed(whole: Whole, daemon: asyncio.Task[bool]) -> None:
     """End like a killed process: no way down; the broker publishes the will."""
     daemon.cancel()
     await asyncio.gather(daemon, return_exceptions=True)
