@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: help demo test lint types bench prove clean prerequisites
+.PHONY: help demo test lint types bench prove clean prerequisites install uninstall
 
 help:
 	@echo "make demo    run a simulated depot for about 90 s, with faults; the report is in demo-report/"
@@ -17,6 +17,8 @@ help:
 	@echo "make types   mypy"
 	@echo "make bench   print figures: name, value, unit, ratio to a reference in the same run"
 	@echo "make prove   the long proofs that are too slow for every change"
+	@echo "make install [PREFIX=/usr/local] [DESTDIR=]    the tool, the service, manual and completions"
+	@echo "make uninstall [PREFIX=...] [PURGE=1]           PURGE=1: site file and state as well"
 	@echo "make clean   remove what was built"
 
 prerequisites:
@@ -52,6 +54,14 @@ bench: $(STAMP)
 
 prove: $(STAMP)
 	@$(BIN)/python -m pytest -q -n 2 --prove $(ARGS)
+
+PREFIX ?= /usr/local
+
+install: prerequisites
+	@PYTHON="$(PYTHON)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" VENV="$(USE_VENV)" systemd/install install
+
+uninstall:
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PURGE="$(PURGE)" systemd/install uninstall
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info ext/*.c edgectl/*.so demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

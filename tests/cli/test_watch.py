@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgectl.cli.live import fit
-from edgectl.cli.output import broken
+from edgectl.cli.output import broken, fit
 from edgectl.cli.watch import screen
 from edgectl.model.local_api import HttpRequest, Peer
 from tests.api.world import ALARM, CRITICAL, FixedFacts, record
