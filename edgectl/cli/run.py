@@ -126,6 +126,8 @@ async def real_ports(
     store = SqliteStore(state / "state.db")
     closing.push_async_callback(store.close)
     await store.open()
+    for alarm in store.alarms():
+        structlog.get_logger("edgectl").critical(alarm.code, text=alarm.text)
 
     def line(link: Link) -> TcpLine:
         return TcpLine(host=link.host, port=link.port, clock=clock)
@@ -136,6 +138,7 @@ async def real_ports(
         watchdog=watchdog,
         crash_record=CrashRecordFiles(state),
         store=store,
+        alarms=store.alarms,
         line=line,
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),

@@ -50,6 +50,8 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.DEVICE_UNFIT: "a device is not what the site file says; it is left alone",
         AlarmCode.DEVICE_SETTING: "a device is set otherwise than its profile wants",
         AlarmCode.LINK_DOWN: "a link has no connection",
+        AlarmCode.STATE_REPLACED: "what was kept could not be read; the daemon began without it",
+        AlarmCode.STATE_NOT_KEPT: "the disk takes nothing; what was kept holds, nothing new does",
         AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
     }
 )

@@ -54,8 +54,8 @@ SAFE_STOP_S: Final = 3.0
 class Ports:
     """Everything outside. `broker` and `outbox` are None where the site publishes nothing.
 
-    `line` makes the line of a link. `rng` gives jitter and random draws. `rights` and
-    `local_server` are None where nobody asks locally.
+    `alarms`: what is wrong with the ports themselves. `line` makes the line of a link. `rng` gives
+    jitter and random draws. `rights` and `local_server` are None where nobody asks locally.
     """
 
     clock: Clock
@@ -68,6 +68,7 @@ class Ports:
     broker: Broker | None = None
     local_server: LocalServer | None = None
     rights: Rights | None = None
+    alarms: Callable[[], tuple[Alarm, ...]] = tuple
 
 
 def assemble(
@@ -135,7 +136,7 @@ def assemble(
 
     def other_alarms() -> tuple[Alarm, ...]:
         found = [alarm for owner in owners for alarm in owner.alarms()]
-        return (*found, *(() if reloader is None else reloader.alarms()))
+        return (*found, *ports.alarms(), *(() if reloader is None else reloader.alarms()))
 
     chronicle = Chronicle(ports.clock) if before is None else before.chronicle
     chronicle.watch(other_alarms)

@@ -50,6 +50,8 @@ class AlarmCode(StrEnum):
     DEVICE_UNFIT = "device_unfit"
     DEVICE_SETTING = "device_setting"
     LINK_DOWN = "link_down"
+    STATE_REPLACED = "state_replaced"
+    STATE_NOT_KEPT = "state_not_kept"
     SITE_FILE_REFUSED = "site_file_refused"
 
 

@@ -228,14 +228,6 @@ def opening(path: Path) -> str:
     return asyncio.run(main())
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "desk.db"
-    path.write_bytes(b"no database at all, by no means" * 100)
-    said = opening(path)
-    assert str(path) in said
-    assert "move it away" in said
-
-
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "none" / "desk.db") in opening(tmp_path / "none" / "desk.db")
 

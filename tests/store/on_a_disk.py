@@ -1,0 +1,71 @@
+"""A process that starts on a full and on a read-only disk: a small tmpfs of its own.
+
+Argument: a folder, over which the disk is mounted. Says what happened, one line each.
+"""
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+from edgectl.adapters.store import SqliteStore
+from edgectl.errors import StorageFailed
+from tests.outbox.on_a_disk import mount, remount, say
+
+
+async def put(store: SqliteStore, key: str) -> str:
+    try:
+        await store.put("event", key, {"text": "x" * 4000})
+    except StorageFailed:
+        return "refused"
+    return "taken"
+
+
+def fill(folder: Path) -> Path:
+    """Leave not a byte."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return ballast
+
+
+async def start(path: Path, when: str) -> SqliteStore:
+    store = SqliteStore(path)
+    await store.open()
+    found = await store.load_all("event")
+    codes = ",".join(alarm.code for alarm in store.alarms()) or "no alarm"
+    say(f"{when}: {len(found)} documents, {codes}, {await put(store, 'new')}")
+    return store
+
+
+async def main(folder: Path) -> None:
+    mount(folder, "size=1m")
+    path = folder / "state.db"
+    store = SqliteStore(path)
+    await store.open()
+    for number in range(3):
+        await put(store, f"e{number}")
+    # A clean stop: nothing lies beside the file, so sqlite must make it anew.
+    await store.close()
+
+    ballast = fill(folder)
+    store = await start(path, "full")
+    ballast.unlink()
+    say(f"room: {await put(store, 'new')}, {store.alarms() or 'no alarm'}")
+    await store.close()
+
+    remount(folder, "ro")
+    store = await start(path, "read-only")
+    remount(folder, "rw")
+    say(f"mended: {await put(store, 'newer')}, {store.alarms() or 'no alarm'}")
+    await store.close()
+
+    path.unlink()
+    fill(folder)
+    store = await start(path, "first start on a full disk")
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
