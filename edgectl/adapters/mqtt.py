@@ -5,12 +5,13 @@
    and a refusal is not an acknowledgement. Publishing goes through paho for the same reason.
 3. Nothing of aiomqtt is left behind: futures are read and the socket closed on every way out.
 4. Off this machine TLS is spoken, or nothing.
-5. What the broker says at the connect is kept, as paho does not: no more unacknowledged publishes
+5. Of several brokers `mqtt_choice` says which; certificates and passwords are read by `mqtt_tls`,
+   anew for every connection.
+6. What the broker says at the connect is kept, as paho does not: no more unacknowledged publishes
    than its Receive Maximum, no packet beyond its Maximum Packet Size.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -24,6 +25,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgectl.adapters.mqtt_choice import LOOK_S, BrokerChoice
+from edgectl.adapters.mqtt_tls import TlsContext, password, tls_context
 from edgectl.errors import BadInput, Finding, Unreachable
 from edgectl.model.settings import BrokerAddress, MqttProtocol, MqttSettings
 from edgectl.model.telemetry import Denial, Incoming, OutMessage, Subscription
@@ -64,6 +67,7 @@ class MqttBroker:
         keepalive_s: int = 15,
         timeout_s: float = 10.0,
         will_delay_s: int = WILL_DELAY_S,
+        look_s: float = LOOK_S,
     ) -> None:
         _refuse_plain(settings)
         self._settings = settings
@@ -71,7 +75,7 @@ class MqttBroker:
         self._keepalive_s = keepalive_s
         self._timeout_s = timeout_s
         self._will_delay_s = will_delay_s
-        self._chosen = 0
+        self._choice = BrokerChoice(settings, look_s=look_s, timeout_s=timeout_s)
 
     @property
     def name(self) -> str:
@@ -80,13 +84,13 @@ class MqttBroker:
 
     @property
     def _address(self) -> BrokerAddress:
-        return self._settings.brokers[self._chosen]
+        return self._choice.address
 
     @asynccontextmanager
     async def connect(self, *, will: OutMessage) -> AsyncIterator["MqttSession"]:
         """Open a new connection, or raise `Unreachable`; see the port for how it ends."""
-        tls = await asyncio.to_thread(_tls_context, self._settings) if self._settings.ca else None
-        client = self._new_client(will, tls)
+        tls, secret = await asyncio.to_thread(self._secrets)
+        client = self._new_client(will, tls, secret)
         cut = partial(_cut, client, tls)
         limits = _Limits(client)
         _register_from_thread(client)
@@ -94,8 +98,9 @@ class MqttBroker:
             await _enter(client, cut)
         except aiomqtt.MqttError as error:
             failure = self._unreachable(error)
-            self._chosen = (self._chosen + 1) % len(self._settings.brokers)
+            self._choice.failed()
             raise failure from error
+        self._choice.connected()
         session = MqttSession(
             client,
             v5=self._settings.protocol is MqttProtocol.V5,
@@ -103,6 +108,7 @@ class MqttBroker:
             timeout_s=self._timeout_s,
             limits=limits,
         )
+        watch = self._choice.watch(session.leave)
         try:
             yield session
             with suppress(aiomqtt.MqttError):
@@ -110,10 +116,17 @@ class MqttBroker:
         finally:
             # Without a DISCONNECT the broker publishes the will: right for every way out but the
             # orderly one, on which the socket is closed by now.
+            watch.close()
             cut()
-            self._chosen = 0
+            self._choice.ended()
 
-    def _new_client(self, will: OutMessage, tls: ssl.SSLContext | None) -> aiomqtt.Client:
+    def _secrets(self) -> tuple[TlsContext | None, str | None]:
+        tls = tls_context(self._settings) if self._settings.ca is not None else None
+        return tls, password(self._settings)
+
+    def _new_client(
+        self, will: OutMessage, tls: TlsContext | None, secret: str | None
+    ) -> aiomqtt.Client:
         v5 = self._settings.protocol is MqttProtocol.V5
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -125,6 +138,8 @@ class MqttBroker:
             self._address.host,
             self._address.port,
             identifier=self._identifier,
+            username=self._settings.username,
+            password=secret,
             protocol=_PROTOCOLS[self._settings.protocol],
             will=aiomqtt.Will(
                 will.topic, will.payload, will.qos, will.retain, will_properties if v5 else None
@@ -213,6 +228,12 @@ class MqttSession:
         if reason.value < _REFUSED_FROM:
             return None
         return Denial(topic=message.topic, code=reason.value, text=str(reason))
+
+    def leave(self, preferred: str) -> None:
+        """End the session for a broker that is preferred and answers again."""
+        if not self._client._disconnected.done():  # noqa: SLF001 - ends its iteration
+            self._why_lost = f"left for {preferred}, which comes first and answers again"
+            self._client._disconnected.set_exception(aiomqtt.MqttError(self._why_lost))  # noqa: SLF001
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> tuple[Denial, ...]:
         """Ask for topics; what the broker refuses comes back, the rest holds."""
@@ -382,32 +403,6 @@ def _refuse_plain(settings: MqttSettings) -> None:
         raise BadInput(findings)
 
 
-class _TlsContext(ssl.SSLContext):
-    """Remembers its one socket, which paho forgets without closing when the handshake fails."""
-
-    made: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as given
-        self.made = super().wrap_socket(*arguments, **named)
-        return self.made
-
-
-def _tls_context(settings: MqttSettings) -> _TlsContext:
-    """Certificates are read anew for every connection, so that renewed ones are used."""
-    try:
-        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(settings.ca)
-        if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key)
-    except OSError as error:
-        files = ", ".join(str(one) for one in (settings.ca, settings.cert, settings.key) if one)
-        raise Unreachable(
-            message=f"MQTT over TLS: {files}: {error}",
-            remedy="look at the files, their format and their rights",
-        ) from error
-    return context
-
-
 def _incoming(message: aiomqtt.Message) -> Incoming:
     payload = message.payload
     properties = message.properties
@@ -428,7 +423,7 @@ def _paho(client: aiomqtt.Client) -> paho.Client:
     return client._client  # noqa: SLF001 - aiomqtt has no other way to a PUBACK's reason
 
 
-def _cut(client: aiomqtt.Client, tls: _TlsContext | None) -> None:
+def _cut(client: aiomqtt.Client, tls: TlsContext | None) -> None:
     """Close the socket as it is, and read the futures that nobody else will."""
     _paho(client)._sock_close()  # noqa: SLF001 - the only end without a DISCONNECT
     if tls is not None and tls.made is not None:

@@ -43,7 +43,8 @@ class MqttSettings:
     """The regional broker. `brokers` are tried in order.
 
     `ca`, `cert` and `key` are paths of PEM files, those that the site file gives relatively are
-    relative to its folder; None: not used. TLS is spoken where `ca` is given.
+    relative to its folder; None: not used. TLS is spoken where `ca` is given. The password of
+    `username` stands in `password_file`.
     """
 
     brokers: tuple[BrokerAddress, ...]
@@ -51,6 +52,8 @@ class MqttSettings:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    username: str | None = None
+    password_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

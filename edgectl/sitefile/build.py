@@ -44,6 +44,9 @@ from edgectl.sitefile.outside import minute_of
 from edgectl.units import W_PER_KW, EvseId, LinkId, MeterId, NodeId, ProgramId
 
 MODBUS_PORT: Final = 502
+CREDENTIAL: Final = "credential:"
+CREDENTIALS: Final = Path("/run/credentials/edgectl.service")
+"""Where systemd puts what the unit loads as credentials, for the service alone."""
 
 
 def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
@@ -187,8 +190,15 @@ def _mqtt(entry: MqttEntry, folder: Path) -> MqttSettings:
         ca=_file(entry.ca, folder),
         cert=_file(entry.cert, folder),
         key=_file(entry.key, folder),
+        username=entry.username,
+        password_file=_file(entry.password_file, folder),
     )
 
 
 def _file(name: str | None, folder: Path) -> str | None:
-    return None if name is None else str(folder / name)
+    """A path relative to the site file, or a credential that systemd gives the service."""
+    if name is None:
+        return None
+    if name.startswith(CREDENTIAL):
+        return str(CREDENTIALS / name.removeprefix(CREDENTIAL))
+    return str(folder / name)

@@ -359,7 +359,19 @@ class MqttEntry(_Entry):
         default=None, description="PEM file of the authority that signed the broker's certificate."
     )
     cert: FileName | None = Field(default=None, description="PEM file of our own certificate.")
-    key: FileName | None = Field(default=None, description="PEM file of our own private key.")
+    key: FileName | None = Field(
+        default=None,
+        description="PEM file of our own private key, or credential:mqtt.key for one that systemd "
+        "gives the service.",
+    )
+    username: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="User name at the broker, where a certificate is not enough."
+    )
+    password_file: FileName | None = Field(
+        default=None,
+        description="File with the password alone, or credential:mqtt.password. It never stands "
+        "here itself.",
+    )
 
 
 class IssuerEntry(_Entry):

@@ -90,7 +90,13 @@ def _check_program(draft: Draft, placed: Placed[ProgramEntry]) -> Iterator[Findi
 
 def _check_mqtt(draft: Draft) -> Iterator[Finding]:
     given = {key for key, value in draft.section("mqtt").items() if value is not None}
-    for key, other in (("cert", "key"), ("key", "cert"), ("cert", "ca")):
+    pairs = (
+        ("cert", "key"),
+        ("key", "cert"),
+        ("cert", "ca"),
+        ("password_file", "username"),
+    )
+    for key, other in pairs:
         if key in given and other not in given:
             yield draft.source.finding(
                 ("mqtt", key),

@@ -7,6 +7,7 @@ from edgectl.errors import Finding
 from edgectl.model.settings import Settings, Unsigned
 from edgectl.model.site import Site
 from edgectl.sitefile.draft import Draft
+from edgectl.sitefile.secret_files import check_secret_files
 from edgectl.sitefile.source import did_you_mean
 
 
@@ -19,6 +20,8 @@ def warnings_of(
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
     yield from _stale_acceptances(draft, proof)
+    if settings.mqtt is not None:
+        yield from check_secret_files(draft, settings.mqtt)
 
 
 def _commands(draft: Draft, settings: Settings) -> Iterator[Finding]:

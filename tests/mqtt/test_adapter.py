@@ -1,8 +1,7 @@
-"""What is particular to the real thing: TLS, plain refused, ways that lead nowhere."""
+"""What is particular to the real thing: plain refused, ways that lead nowhere."""
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from edgectl.model.telemetry import Broker, OutMessage
 from tests.mqtt.mosquitto import Mosquitto, free_port
 from tests.mqtt.worlds import WILL, a_broker
 
-PKI = Path(__file__).parent / "pki"
-
 
 async def visit(broker: Broker) -> None:
     async with broker.connect(will=WILL) as session:
@@ -26,49 +23,6 @@ def failure_of(broker: Broker) -> str:
     with pytest.raises(Unreachable) as failed:
         asyncio.run(visit(broker))
     return str(failed.value)
-
-
-def over_tls(port: int, *, ca: str = "ca.pem", cert: str | None = "client") -> MqttBroker:
-    return MqttBroker(
-        MqttSettings(
-            brokers=(BrokerAddress(host="127.0.0.1", port=port),),
-            ca=str(PKI / ca),
-            cert=str(PKI / f"{cert}.pem") if cert else None,
-            key=str(PKI / f"{cert}.key") if cert else None,
-        ),
-        identifier="edgectl-test",
-        timeout_s=3.0,
-    )
-
-
-@pytest.fixture
-def tls_port(tmp_path: Path) -> Iterator[int]:
-    extra = (
-        f"cafile {PKI / 'ca.pem'}\ncertfile {PKI / 'server.pem'}\nkeyfile {PKI / 'server.key'}\n"
-        "require_certificate true"
-    )
-    mosquitto = Mosquitto(tmp_path, extra=extra)
-    mosquitto.start()
-    yield mosquitto.port
-    mosquitto.end()
-
-
-def test_tls_with_a_client_certificate(tls_port: int) -> None:
-    asyncio.run(visit(over_tls(tls_port)))
-
-
-def test_tls_without_the_asked_certificate_says_what_to_look_at(tls_port: int) -> None:
-    assert "client certificate" in failure_of(over_tls(tls_port, cert=None))
-
-
-def test_tls_with_an_authority_that_is_not_the_brokers(tls_port: int) -> None:
-    assert "certificate verify failed" in failure_of(over_tls(tls_port, ca="client.pem"))
-
-
-def test_a_missing_certificate_file_is_named() -> None:
-    failure = failure_of(over_tls(free_port(), cert="nobody"))
-    assert "nobody.pem" in failure
-    assert "rights" in failure
 
 
 def test_a_plain_connection_off_this_machine_is_refused() -> None:

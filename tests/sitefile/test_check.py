@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgectl.cli.main import main
+from tests.mqtt.keys import make_keys
 from tests.sitefile.sites import CONFIG, GOOD, PROFILES, spoil
 
 
@@ -14,6 +15,9 @@ def check(
 ) -> tuple[int, str, str]:
     path = tmp_path / "site.yaml"
     path.write_text(text)
+    keys = make_keys(tmp_path)
+    for made, name in ((keys.ca, "ca.pem"), (keys.cert, "gw.pem"), (keys.key, "gw.key")):
+        made.rename(tmp_path / name)
     code = main(["check", str(path), "--profiles", str(PROFILES), *options])
     out, err = capsys.readouterr()
     return code, out, err
