@@ -8,6 +8,8 @@ INCREMENT: Final[int]
 NOT_ADMITTED: Final[int]
 BASE_OVER_CEILING: Final[int]
 NO_DEMAND: Final[int]
+PRIMARY_CEILING: Final[int]
+UNBALANCE: Final[int]
 
 DONE: Final[int]
 BAD_NODE: Final[int]
@@ -20,6 +22,8 @@ MAGNITUDE_MAX: Final[float]
 WEIGHT_MIN: Final[float]
 WEIGHT_MAX: Final[float]
 STEP_MIN_A: Final[float]
+TURNS_MIN: Final[float]
+TURNS_MAX: Final[float]
 
 @final
 class Kernel:
@@ -30,8 +34,10 @@ class Kernel:
     def __init__(
         self,
         parent: array[int],
+        turns_ratio: array[float],
         evse_node: array[int],
         evse_phases: array[int],
+        evse_delta: array[int],
         allowed_start: array[int],
         allowed: array[float],
     ) -> None: ...
@@ -40,11 +46,15 @@ class Kernel:
         *,
         ceiling: array[float],
         base: array[float],
+        primary_ceiling: array[float],
+        export_ceiling: array[float],
         voltage: array[float],
         weight: array[float],
         tier: array[int],
         minimum: array[float],
         maximum: array[float],
+        discharge_min: array[float],
+        discharge_max: array[float],
         step: array[float],
         pause: array[float],
         order: array[int],
@@ -54,6 +64,8 @@ class Kernel:
         stop_node: array[int],
         stop_row: array[int],
         deficit: array[float],
+        primary_deficit: array[float],
+        export_deficit: array[float],
     ) -> None: ...
     def solve(self) -> int: ...
     def verify(self) -> int: ...

@@ -5,7 +5,7 @@
 Rules
 
 1. No Python object, no allocation and no exception for a fault of the input inside the tick; a
-   status says what is wrong. Nothing from libm.
+   status says what is wrong. Nothing from libm but sqrt.
 2. Every index is checked, once for each record: what is at hand then is a pointer to that record.
 3. The answer depends on the values alone: nodes are numbered by the EVSEs under them, ties are
    broken by EVSE or queue order, sums are made in one fixed order, and nothing is carried from one
@@ -26,12 +26,18 @@ only when its key is exact. A full row stops everybody under its node who loads 
 counted in whole quanta, so that their sums are exact: what is left of a row after heavy EVSEs have
 stopped is right for light ones, and a row that nobody can load any more has a weight of 0.
 
+Line-to-line EVSEs and transformers make some rows curved: their load is the magnitude of a phasor
+sum, for the worst of all draws. Those rows are kept apart, in the nodes on the way from such an
+EVSE or transformer to the root, and left out of the straight ones; everything else is the same.
+
+Discharge is a second run in the mirror, with export ceilings and the base load's sign turned.
+
 Complexity: O(N d + (N + M) log M) for N EVSEs, M nodes and depth d, for each tier.
 """
 
 cimport cython
 from cpython cimport array
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
 import array
@@ -44,6 +50,8 @@ INCREMENT = 3
 NOT_ADMITTED = 4
 BASE_OVER_CEILING = 5
 NO_DEMAND = 6
+PRIMARY_CEILING = 7
+UNBALANCE = 8
 
 # Answers of `solve` and `verify`.
 DONE = 0
@@ -57,6 +65,8 @@ MAGNITUDE_MAX = 1e12
 WEIGHT_MIN = 1e-6
 WEIGHT_MAX = 1e6
 STEP_MIN_A = 1e-3
+TURNS_MIN = 1e-3
+TURNS_MAX = 1e3
 
 include "records.pxi"
 
@@ -66,7 +76,10 @@ cdef class Kernel:
     """One compiled site with its scratch memory. Not to be used by two threads at once.
 
     `parent[M]`: index of the parent node or -1, in any order. `evse_node[N]`: index of the EVSE's
-    node. `evse_phases[N]`: bit p is set if the EVSE loads phase p + 1.
+    node. `evse_phases[N]`: bit p is set if the EVSE loads phase p + 1. `evse_delta[N]`: not 0 if it
+    is between its two phases rather than to neutral. `turns_ratio[M]`: that of the delta-wye
+    transformer whose secondary side the node is, primary volts line to line over secondary volts
+    line to neutral; 0 for a plain node.
     `allowed[allowed_start[n]:allowed_start[n + 1]]`: the currents in A that an EVSE can be told,
     ascending; they stand in place of its step where there are any. Raises ValueError for a topology
     that is no forest, an index that does not exist, an empty set of phases or a list out of order.
@@ -82,11 +95,15 @@ cdef class Kernel:
     # The caller's arrays, in the caller's order.
     cdef const double[::1] ceiling
     cdef const double[::1] base
+    cdef const double[::1] primary_ceiling
+    cdef const double[::1] export_ceiling
     cdef const double[::1] voltage
     cdef const double[::1] weight
     cdef const int[::1] tier
     cdef const double[::1] minimum
     cdef const double[::1] maximum
+    cdef const double[::1] discharge_min
+    cdef const double[::1] discharge_max
     cdef const double[::1] step
     cdef const double[::1] pause
     cdef const int[::1] order
@@ -96,12 +113,21 @@ cdef class Kernel:
     cdef int[::1] stop_node
     cdef int[::1] stop_row
     cdef double[::1] deficit
+    cdef double[::1] primary_deficit
+    cdef double[::1] export_deficit
 
     # The caller's topology, for the check afterwards.
     cdef int[::1] outer_parent
     cdef int[::1] leaves_first
     cdef int[::1] outer_evse_node
     cdef int[::1] outer_evse_phases
+    cdef int[::1] outer_evse_delta
+    cdef double[::1] turns
+    cdef int transformer_count
+    cdef bint any_delta
+    # The nodes with the primary sides of transformers as nodes of their own.
+    cdef int[::1] full_parent
+    cdef int[::1] side_of
     cdef int[::1] allowed_start
     cdef double[::1] allowed
     cdef double[::1] work
@@ -109,6 +135,7 @@ cdef class Kernel:
     # Nodes without EVSEs under them do not take part and have no inner number.
     cdef int live_count
     cdef Node[::1] nodes
+    cdef Place[::1] places
     cdef Fill[::1] fills
     cdef Evse[::1] evses
     cdef Increments[::1] increments
@@ -132,11 +159,23 @@ cdef class Kernel:
     cdef double next_start
     cdef double key
     cdef int key_row
+    cdef int key_corner
     cdef bint key_exact
     cdef Change change
 
     # Amperes per level of one quantum of weight: a power of two.
     cdef double quantum
+    # The heaviest weight that the quantum is for, and how many of about that weight still rise.
+    cdef double heaviest
+    cdef int heavy_left
+    cdef bint uneven
+
+    # Curved rows, and the most that transformers scale a current up.
+    cdef int curved_count
+    cdef Curved[::1] curves
+    cdef Reach[::1] entries
+    cdef double scale_max
+    cdef bint discharging
 
     cdef int[::1] candidates
     cdef Event[::1] spare
@@ -145,35 +184,48 @@ cdef class Kernel:
     def __init__(
         self,
         const int[::1] parent not None,
+        const double[::1] turns_ratio not None,
         const int[::1] evse_node not None,
         const int[::1] evse_phases not None,
+        const int[::1] evse_delta not None,
         const int[::1] allowed_start not None,
         const double[::1] allowed not None,
     ):
         if (
             evse_phases.shape[0] != evse_node.shape[0]
+            or evse_delta.shape[0] != evse_node.shape[0]
             or allowed_start.shape[0] != evse_node.shape[0] + 1
         ):
             raise ValueError("the arrays of the EVSEs differ in length")
+        if turns_ratio.shape[0] != parent.shape[0]:
+            raise ValueError("the arrays of the nodes differ in length")
         self.node_count = <int>parent.shape[0]
         self.evse_count = <int>evse_node.shape[0]
         self.bad_index = -1
-        _copy_topology(self, parent, evse_node, evse_phases)
+        self.transformer_count = 0
+        self.any_delta = False
+        _copy_topology(self, parent, turns_ratio, evse_node, evse_phases, evse_delta)
         _copy_lists(self, allowed_start, allowed)
         _order_leaves_first(self)
         _reserve(self)
+        _part_transformers(self)
         _number(self)
+        _find_curved(self)
 
     def bind(
         self,
         *,
         const double[::1] ceiling not None,
         const double[::1] base not None,
+        const double[::1] primary_ceiling not None,
+        const double[::1] export_ceiling not None,
         const double[::1] voltage not None,
         const double[::1] weight not None,
         const int[::1] tier not None,
         const double[::1] minimum not None,
         const double[::1] maximum not None,
+        const double[::1] discharge_min not None,
+        const double[::1] discharge_max not None,
         const double[::1] step not None,
         const double[::1] pause not None,
         const int[::1] order not None,
@@ -183,27 +235,38 @@ cdef class Kernel:
         int[::1] stop_node not None,
         int[::1] stop_row not None,
         double[::1] deficit not None,
+        double[::1] primary_deficit not None,
+        double[::1] export_deficit not None,
     ):
         """Take the caller's arrays; ValueError if one has the wrong length. None is copied.
 
         In, for M nodes: `ceiling[4M]` and `base[4M]` hold L1, L2, L3 in A and the sum in VA,
-        cumulative, a ceiling of infinity is none; `voltage[3M]` in V. In, for N EVSEs: `weight`;
-        `tier`, counted from 0 without gaps, the highest first; `minimum`, `maximum`, `pause` and
-        `step` (0 continuous) in A; `order`, the queue, holds every EVSE once.
+        cumulative, a ceiling of infinity is none; `primary_ceiling[3M]` in A, heard at
+        transformers; `export_ceiling[4M]` like `ceiling`, for what is fed back; `voltage[3M]` in V.
+        In, for N EVSEs: `weight`; `tier`, counted from 0 without gaps, the highest first;
+        `minimum`, `maximum`, `pause` and `step` (0 continuous) in A; with `discharge_max` > 0 it
+        discharges between `discharge_min` and that, in A, and does not charge; `order`, the queue,
+        holds every EVSE once.
 
-        Out: `setpoint[N]` in A, `admitted[N]`, `code[N]`, `stop_node[N]` and `stop_row[N]` (-1:
-        none; row 3 is VA), `deficit[4M]`.
+        Out: `setpoint[N]` in A, negative for discharge; `admitted[N]`; `code[N]`; `stop_node[N]`
+        and `stop_row[N]` (-1: none; row 3 is VA, 4 to 6 the primary lines of a transformer);
+        `deficit[4M]`, `primary_deficit[3M]`, `export_deficit[4M]`: by how much base load alone is
+        above a ceiling.
         """
         cdef Py_ssize_t m = self.node_count, n = self.evse_count
         self.bound = False
         for name, length, wanted in (
             ("ceiling", ceiling.shape[0], 4 * m),
             ("base", base.shape[0], 4 * m),
+            ("primary_ceiling", primary_ceiling.shape[0], 3 * m),
+            ("export_ceiling", export_ceiling.shape[0], 4 * m),
             ("voltage", voltage.shape[0], 3 * m),
             ("weight", weight.shape[0], n),
             ("tier", tier.shape[0], n),
             ("minimum", minimum.shape[0], n),
             ("maximum", maximum.shape[0], n),
+            ("discharge_min", discharge_min.shape[0], n),
+            ("discharge_max", discharge_max.shape[0], n),
             ("step", step.shape[0], n),
             ("pause", pause.shape[0], n),
             ("order", order.shape[0], n),
@@ -213,16 +276,22 @@ cdef class Kernel:
             ("stop_node", stop_node.shape[0], n),
             ("stop_row", stop_row.shape[0], n),
             ("deficit", deficit.shape[0], 4 * m),
+            ("primary_deficit", primary_deficit.shape[0], 3 * m),
+            ("export_deficit", export_deficit.shape[0], 4 * m),
         ):
             if length != wanted:
                 raise ValueError(f"{name} has {length} places where {wanted} are needed")
         self.ceiling = ceiling
         self.base = base
+        self.primary_ceiling = primary_ceiling
+        self.export_ceiling = export_ceiling
         self.voltage = voltage
         self.weight = weight
         self.tier = tier
         self.minimum = minimum
         self.maximum = maximum
+        self.discharge_min = discharge_min
+        self.discharge_max = discharge_max
         self.step = step
         self.pause = pause
         self.order = order
@@ -232,6 +301,8 @@ cdef class Kernel:
         self.stop_node = stop_node
         self.stop_row = stop_row
         self.deficit = deficit
+        self.primary_deficit = primary_deficit
+        self.export_deficit = export_deficit
         self.bound = True
 
     def solve(self):
@@ -240,41 +311,20 @@ cdef class Kernel:
         `BAD_NODE`, `BAD_EVSE`, `BAD_QUEUE`: `bad_index` names the first one. ValueError if no
         arrays are bound. The GIL is released; nothing is allocated.
 
-        Shares are exact to the rounding of doubles, but for weights that are more than 1e8 / N
-        times lighter than the heaviest: those are counted to N / 1e18 of the heaviest.
+        O(N d + (N + M) log M) for each tier, with depth d. Shares are exact to the rounding of
+        doubles, also with weights that are far apart.
         """
         cdef int status
         if not self.bound:
             raise ValueError("no arrays are bound")
         with nogil:
-            status = _take_nodes(self, self.ceiling, self.base, self.voltage)
+            status = _check_nodes(self)
             if status == S_DONE:
-                status = _take_evses(
-                    self,
-                    self.weight,
-                    self.tier,
-                    self.minimum,
-                    self.maximum,
-                    self.step,
-                    self.pause,
-                    self.allowed_start,
-                    self.allowed,
-                )
+                status = _check_discharge(self)
             if status == S_DONE:
-                status = _take_queue(self, self.order)
-            if status == S_DONE:
-                _allocate(self, self.allowed)
-                _give(
-                    self,
-                    self.ceiling,
-                    self.base,
-                    self.setpoint,
-                    self.admitted,
-                    self.code,
-                    self.stop_node,
-                    self.stop_row,
-                    self.deficit,
-                )
+                status = _solve(self, False)
+            if status == S_DONE and self.discharging:
+                status = _solve(self, True)
         return status
 
     def verify(self):
@@ -290,7 +340,9 @@ cdef class Kernel:
         with nogil:
             status = _verify_setpoints(self)
             if status == S_DONE:
-                status = _verify_rows(self)
+                status = _verify_rows(self, False)
+            if status == S_DONE and self.discharging:
+                status = _verify_rows(self, True)
         return status
 
 
@@ -300,6 +352,9 @@ include "rows.pxi"
 include "sorting.pxi"
 include "admission.pxi"
 include "filling.pxi"
+include "phasors.pxi"
+include "curved.pxi"
+include "curved_filling.pxi"
 include "increments.pxi"
 include "giving.pxi"
 include "check.pxi"

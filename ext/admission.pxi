@@ -21,9 +21,9 @@ cdef int _admit(Kernel site, int begin, int end) except -1 nogil:
             continue
         evse.admitted = 0
         more = evse.lower - evse.value
-        refuser = _refusal(site, evse.node, evse.phases, more)
+        refuser = _refusal(site, evse, more)
         if refuser < 0:
-            _add(site, evse.node, evse.phases, more)
+            _add(site, evse, more)
             evse.value = evse.lower
             evse.admitted = 1
             admitted += 1
@@ -46,6 +46,8 @@ cdef int _all_fit(Kernel site, int begin, int end) except -1 nogil:
     _sum_loads(site)
     for i in range(site.live_count):
         fit = fit and not _refusing_rows(&site.nodes[i], 7, 0.0)
+    if site.curved_count:
+        fit = fit and _curved_fit(site)
     if not fit:
         for k in range(begin, end):
             i = site.roster[k]
@@ -59,8 +61,8 @@ cdef int _name_refusal(Kernel site, Evse* evse, double more, int refuser) except
     cdef int at = evse.node, rows
     cdef Node* node
     evse.code = C_NOT_ADMITTED
-    evse.stop_node = refuser // 4
-    evse.stop_row = refuser % 4
+    evse.stop_node = refuser // ROWS_PER_NODE
+    evse.stop_row = refuser % ROWS_PER_NODE
     while at >= 0:
         node = &site.nodes[at]
         if node.deficit_rows:
@@ -70,5 +72,7 @@ cdef int _name_refusal(Kernel site, Evse* evse, double more, int refuser) except
                 evse.stop_node = at
                 evse.stop_row = _lowest(rows)
                 return 0
-        at = node.parent
+        at = node.up
+    if evse.entry >= 0:
+        _name_curved_refusal(site, evse, more)
     return 0

@@ -13,26 +13,41 @@ cdef inline void _note(
         change.resting[p] += resting & -<long long>(phases >> p & 1)
 
 
-cdef inline void _stop(Evse* evse, Change* change, double value) noexcept nogil:
+cdef inline int _stop(Kernel site, Evse* evse, double value) except -1 nogil:
     """Let an EVSE stand at `value` and note what that changes above it."""
-    if evse.doing == MOVING:
-        _note(change, evse.phases, value, -evse.quanta, 0)
-    else:
-        _note(change, evse.phases, value - evse.lower, 0, -evse.quanta)
+    cdef double fixed = value
+    cdef long long moving = -evse.quanta, resting = 0
+    if evse.doing == RESTING:
+        fixed -= evse.lower
+        resting = moving
+        moving = 0
+    _note(&site.change, evse.phases, fixed, moving, resting)
+    if evse.entry >= 0:
+        _curved_change(site, evse, fixed, moving, resting)
     evse.doing = STANDING
-    evse.filled = value
+    evse.filled = evse.value = value
+    if site.uneven and evse.weight * UNEVEN >= site.heaviest:
+        site.heavy_left -= 1
+    return 0
 
 
 cdef int _fill(Kernel site, int begin, int end) except -1 nogil:
     """Raise the level until everybody in roster[begin:end] stands; sets `filled` and stops."""
     cdef int i, k, node, next_start = 0, next_cap = 0
     cdef double level, level_cap
-    level = _free_level(site, begin, end)
+    level = 0.0 if site.uneven else _free_level(site, begin, end)
     _take_events(site, begin, end, level)
-    _sum_members(site)
     site.next_start = site.starts[0].level if site.start_count else INFINITY
-    _build_heap(site)
-    while site.heap_count:
+    site.heavy_left = 0
+    if not site.uneven:
+        site.heavy_left = 1
+        _sum_members(site)
+        _build_heap(site)
+    while True:
+        if not site.heavy_left and not _count_anew(site, begin, end):
+            break
+        if not site.heap_count:
+            break
         while (
             next_cap < site.cap_count
             and site.evses[site.caps[next_cap].index].doing == STANDING
@@ -57,7 +72,10 @@ cdef int _fill(Kernel site, int begin, int end) except -1 nogil:
                 and site.key <= _second_key(site)
             ):
                 level = max(level, site.key)
-                _stop_row(site, node, site.key_row, level)
+                if site.key_row <= STRAIGHT_VA:
+                    _stop_row(site, node, site.key_row, level)
+                else:
+                    _stop_curved(site, node, site.key_row, site.key_corner, level)
                 _compute_key(site, node)
             _replace_top(site, max(site.key, level))
     # No row is left that could be full: the others reach their upper bounds.
@@ -67,6 +85,32 @@ cdef int _fill(Kernel site, int begin, int end) except -1 nogil:
             site.evses[i].doing = STANDING
             site.evses[i].filled = site.evses[i].upper
     return 0
+
+
+cdef int _count_anew(Kernel site, int begin, int end) except -1 nogil:
+    """Count weights for those who still move or rest: among them the sums are exact again.
+
+    The heavy ones have stopped, and what their weights left of the quantum's range is free. Returns
+    how many are left.
+    """
+    cdef int k, left = 0
+    cdef double heaviest = 0.0
+    cdef Evse* evse
+    for k in range(begin, end):
+        evse = &site.evses[site.roster[k]]
+        if evse.doing != STANDING:
+            heaviest = max(heaviest, evse.weight)
+            left += 1
+    if not left:
+        return 0
+    _count_weights(site, heaviest)
+    for k in range(begin, end):
+        evse = &site.evses[site.roster[k]]
+        if evse.doing != STANDING and evse.weight * UNEVEN >= heaviest:
+            site.heavy_left += 1
+    _sum_members(site)
+    _build_heap(site)
+    return left
 
 
 cdef double _free_level(Kernel site, int begin, int end) except -1.0 nogil:
@@ -98,10 +142,12 @@ cdef double _free_level(Kernel site, int begin, int end) except -1.0 nogil:
             va_weight += node.voltage[p] * weight
         if va_weight * level > room:
             level = room / va_weight
-        if node.parent >= 0:
-            up = &site.fills[node.parent]
+        if node.up >= 0:
+            up = &site.fills[node.up]
             for p in range(4):
                 up.resting[p] += fill.resting[p]
+    if site.curved_count:
+        level = _curved_free_level(site, begin, end, level)
     return max(0.0, level)
 
 
@@ -164,6 +210,8 @@ cdef int _sum_members(Kernel site) except -1 nogil:
             fill.most[p] += most * loads[p]
     for i in range(site.live_count - 1, -1, -1):
         _sum_children(site, i)
+    if site.curved_count:
+        _curved_sum_members(site)
     return 0
 
 
@@ -173,7 +221,7 @@ cdef int _sum_children(Kernel site, int at) except -1 nogil:
     cdef double most, va = 0.0
     cdef Node* node = &site.nodes[at]
     cdef Fill* fill = &site.fills[at]
-    cdef Fill* up = &site.fills[node.parent] if node.parent >= 0 else NULL
+    cdef Fill* up = &site.fills[node.up] if node.up >= 0 else NULL
     fill.rows = 0
     for p in range(3):
         most = fill.most[p]
@@ -212,6 +260,8 @@ cdef int _compute_key(Kernel site, int at) except -1 nogil:
         va_resting += node.voltage[p] * resting
     if fill.rows & 8:
         _consider(site, 3, node.headroom[3] - va_fixed, va_moving, va_resting)
+    if fill.rows > 15:
+        _curved_key(site, at, fill.rows)
     return 0
 
 
@@ -248,6 +298,8 @@ cdef int _start(Kernel site, int k) except -1 nogil:
                 break
             evse.doing = MOVING
             _note(&site.change, evse.phases, -evse.lower, evse.quanta, -evse.quanta)
+            if evse.entry >= 0:
+                _curved_change(site, evse, -evse.lower, evse.quanta, -evse.quanta)
         k += 1
     _apply_change(site, at)
     while (
@@ -269,7 +321,7 @@ cdef int _cap(Kernel site, int k) except -1 nogil:
         if evse.doing != STANDING:
             if evse.node != at:
                 break
-            _stop(evse, &site.change, evse.upper)
+            _stop(site, evse, evse.upper)
         k += 1
     _apply_change(site, at)
     return k
@@ -301,7 +353,7 @@ cdef int _stop_row(Kernel site, int node, int row, double level) except -1 nogil
         value = evse.lower
         if evse.doing == MOVING:
             value = min(max(evse.weight * level, value), evse.upper)
-        _stop(evse, &site.change, value)
+        _stop(site, evse, value)
         evse.code = code
         evse.stop_node = node
         evse.stop_row = row
@@ -321,6 +373,6 @@ cdef int _apply_change(Kernel site, int at) except -1 nogil:
             fill.fixed[p] += change.fixed[p]
             fill.moving[p] += change.moving[p]
             fill.resting[p] += change.resting[p]
-        at = site.nodes[at].parent
+        at = site.nodes[at].up
     memset(&site.change, 0, sizeof(Change))
     return 0

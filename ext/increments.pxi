@@ -79,10 +79,10 @@ cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) e
             if _is_refused_at_stop(site, evse, own):
                 continue
             rise = own.rise
-            own.refuser = _refusal(site, evse.node, evse.phases, rise)
+            own.refuser = _refusal(site, evse, rise)
             if own.refuser >= 0:
                 continue
-            _add(site, evse.node, evse.phases, rise)
+            _add(site, evse, rise)
             own.count += 1
             if own.kind == STEPPED:
                 evse.value = <double>own.count * own.step
@@ -100,11 +100,13 @@ cdef inline bint _is_refused_at_stop(Kernel site, Evse* evse, Increments* own) e
     cdef Node* node
     if evse.stop_node < 0:
         return False
-    own.refuser = 4 * evse.stop_node + evse.stop_row
+    own.refuser = ROWS_PER_NODE * evse.stop_node + evse.stop_row
     node = &site.nodes[evse.stop_node]
-    if evse.stop_row < 3:
+    if evse.stop_row < STRAIGHT_VA:
         return node.load[evse.stop_row] + own.rise > node.bound[evse.stop_row]
-    return _refusing_rows(node, evse.phases, own.rise) >= 8
+    if evse.stop_row == STRAIGHT_VA:
+        return _refusing_rows(node, evse.phases, own.rise) >> STRAIGHT_VA & 1
+    return _is_refused_at_curved(site, evse, own.rise)
 
 
 cdef int _name_stops(Kernel site, int begin, int end) except -1 nogil:
@@ -127,6 +129,6 @@ cdef int _name_stops(Kernel site, int begin, int end) except -1 nogil:
             moved = evse.value - evse.filled
             if not -SAME_A <= moved <= SAME_A:
                 evse.code = C_INCREMENT
-                evse.stop_node = own.refuser // 4
-                evse.stop_row = own.refuser % 4
+                evse.stop_node = own.refuser // ROWS_PER_NODE
+                evse.stop_row = own.refuser % ROWS_PER_NODE
     return 0

@@ -6,27 +6,68 @@ cdef inline bint _finite(double value) noexcept nogil:
     return -C_MAGNITUDE_MAX <= value <= C_MAGNITUDE_MAX
 
 
-cdef int _take_nodes(
-    Kernel site, const double[::1] ceiling, const double[::1] base, const double[::1] voltage
-) except -1 nogil:
-    cdef int i, p, outer
-    cdef double limit, room
-    cdef Node* node
-    for i in range(site.node_count):
+cdef int _check_nodes(Kernel site) except -1 nogil:
+    cdef int i, p, m = site.node_count
+    cdef double limit
+    for i in range(m):
         site.bad_index = i
         for p in range(4):
-            limit = ceiling[4 * i + p]
-            if not (_finite(limit) or limit == INFINITY) or not _finite(base[4 * i + p]):
+            limit = site.ceiling[4 * i + p]
+            if not (_finite(limit) or limit == INFINITY) or not _finite(site.base[4 * i + p]):
                 return S_BAD_NODE
         for p in range(3):
-            if not 0.0 <= voltage[3 * i + p] <= C_MAGNITUDE_MAX:
+            if not 0.0 <= site.voltage[3 * i + p] <= C_MAGNITUDE_MAX:
                 return S_BAD_NODE
+    if site.transformer_count:
+        for i in range(3 * m):
+            site.bad_index = i // 3
+            limit = site.primary_ceiling[i]
+            if not (0.0 <= limit <= C_MAGNITUDE_MAX or limit == INFINITY):
+                return S_BAD_NODE
+    return S_DONE
+
+
+cdef int _check_discharge(Kernel site) except -1 nogil:
+    """Find out whether anybody discharges, and whether the values for that can be used."""
+    cdef int i
+    cdef double limit
+    site.discharging = False
+    for i in range(site.evse_count):
+        if site.discharge_max[i] != 0.0 or site.discharge_min[i] != 0.0:
+            site.discharging = True
+            site.bad_index = i
+            if (
+                not 0.0 <= site.discharge_max[i] <= C_MAGNITUDE_MAX
+                or not 0.0 <= site.discharge_min[i] <= C_MAGNITUDE_MAX
+                or (site.discharge_max[i] > 0.0 and site.pause[i] != 0.0)
+            ):
+                return S_BAD_EVSE
+    if site.discharging:
+        for i in range(4 * site.node_count):
+            site.bad_index = i // 4
+            limit = site.export_ceiling[i]
+            if not (0.0 <= limit <= C_MAGNITUDE_MAX or limit == INFINITY):
+                return S_BAD_NODE
+    return S_DONE
+
+
+cdef int _take_nodes(
+    Kernel site,
+    const double[::1] ceiling,
+    const double[::1] base,
+    const double[::1] voltage,
+    double sign,
+) except -1 nogil:
+    """Set the headroom of every row; `sign` is -1 for what is fed back."""
+    cdef int i, p, outer
+    cdef double room
+    cdef Node* node
     for i in range(site.live_count):
         node = &site.nodes[i]
-        outer = node.outer
+        outer = site.places[i].outer
         node.deficit_rows = 0
         for p in range(4):
-            room = ceiling[4 * outer + p] - base[4 * outer + p]
+            room = ceiling[4 * outer + p] - sign * base[4 * outer + p]
             if room < 0.0:
                 node.deficit_rows |= 1 << p
                 room = 0.0
@@ -34,7 +75,11 @@ cdef int _take_nodes(
             node.bound[p] = room + (ROW_SLACK + ROW_SLACK_RELATIVE * room)
         for p in range(3):
             node.voltage[p] = voltage[3 * outer + p]
-    return S_DONE
+    if site.curved_count:
+        for i in range(site.live_count):
+            if site.places[i].curved >= 0:
+                _take_curved(site, i, ceiling, base, site.primary_ceiling, sign)
+    return 0
 
 
 cdef int _take_evses(
@@ -47,9 +92,11 @@ cdef int _take_evses(
     const double[::1] pause,
     const int[::1] allowed_start,
     const double[::1] allowed,
+    bint discharge,
 ) except -1 nogil:
+    """Take those who charge or those who discharge; the others have no part and no load."""
     cdef int i, outer, begin, end
-    cdef double low, high, heaviest = 0.0
+    cdef double low, high, heaviest = 0.0, lightest = INFINITY
     cdef Evse* evse
     cdef Increments* own
     site.tier_count = 0
@@ -79,6 +126,7 @@ cdef int _take_evses(
         ):
             return S_BAD_EVSE
         heaviest = max(heaviest, evse.weight)
+        lightest = min(lightest, evse.weight)
         site.tier_count = max(site.tier_count, own.tier + 1)
         evse.admitted = 0
         evse.doing = STANDING
@@ -99,6 +147,12 @@ cdef int _take_evses(
             evse.upper = high
         if own.least > own.greatest and evse.code != C_NO_DEMAND:
             evse.code = C_NOT_ADMITTED
+        if site.discharging and (site.discharge_max[outer] > 0.0) != discharge:
+            own.least = 0
+            own.greatest = -1
+            own.pause = evse.value = 0.0
+            evse.code = C_ELSEWHERE
+    site.uneven = heaviest > UNEVEN * lightest
     _count_weights(site, heaviest)
     return S_DONE
 
@@ -106,17 +160,18 @@ cdef int _take_evses(
 cdef int _count_weights(Kernel site, double heaviest) except -1 nogil:
     """Set the quantum, so fine that the sum of all weights just fits, and count in it."""
     cdef int i
-    cdef double finer = 1.0
+    cdef double finer = 1.0, all_heaviest = heaviest * site.evse_count * site.scale_max
     cdef Evse* evse
-    while heaviest * site.evse_count * finer > 2e18:
+    while all_heaviest * finer > 2e18:
         finer *= 0.5
-    while 0.0 < heaviest * site.evse_count * finer <= 1e18:
+    while 0.0 < all_heaviest * finer <= 1e18:
         finer *= 2.0
     site.quantum = 1.0 / finer
+    site.heaviest = heaviest
     for i in range(site.evse_count):
         evse = &site.evses[i]
-        evse.quanta = <long long>(evse.weight * finer)
-        evse.weight = <double>evse.quanta * site.quantum
+        if evse.weight <= heaviest:
+            evse.quanta = <long long>(evse.weight * finer + 0.5)
     return 0
 
 

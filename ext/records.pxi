@@ -8,6 +8,10 @@ cdef enum:
     C_NOT_ADMITTED = 4
     C_BASE_OVER_CEILING = 5
     C_NO_DEMAND = 6
+    C_PRIMARY_CEILING = 7
+    C_UNBALANCE = 8
+    # Not in this direction: neither asked nor told.
+    C_ELSEWHERE = -1
 
 cdef enum:
     S_DONE = 0
@@ -28,11 +32,69 @@ cdef enum:
     STEPPED = 1
     LISTED = 2
 
+# Rows of a node beside its straight ones, as they are numbered inside.
+cdef enum:
+    STRAIGHT_VA = 3
+    CURVED_LINE = 4
+    CURVED_VA = 7
+    ROWS_PER_NODE = 16
+
+# How a load is seen from a line; `curved.pxi` says what they mean.
+cdef enum:
+    WYE = 0
+    DELTA = 1
+    DOUBLE = 2
+
+# The corners of what may be drawn beside everything; `curved.pxi` says why these.
+cdef enum:
+    EVERYTHING = 0
+    WITHOUT_FAR_BEHIND = 1
+    WITHOUT_BEHIND = 2
+    WITHOUT_FAR_AHEAD = 3
+    WITHOUT_AHEAD = 4
+    CORNERS = 5
+
+# How an EVSE loads a node: `bits` of phases, or of pairs named after their first line.
+cdef struct Reach:
+    int at
+    int kind
+    int bits
+    # Transformers between the node and the root.
+    int zone
+    double scale
+
+# A corner that is full: the direction in which more leaves the bound, and whether that is where the
+# line feeds back, so that only what is across its voltage counts.
+cdef struct Full:
+    int corner
+    bint flat
+    double re
+    double im
+
+# What loads a line, by direction.
+cdef struct Line:
+    double straight
+    double ahead
+    double behind
+    double far_ahead
+    double far_behind
+
 # Arrays over phases have a fourth place that stays 0: the compiler takes them two by two.
-cdef struct Node:
-    # Topology: EVSEs first to last - 1 are under the node.
+# Where a node is. `primary`: it stands for the primary side of a transformer, whose own node is its
+# child. `turns`: the turns ratio of the transformer that it is the secondary side of, or 0.
+# `curved`: index of its curved rows or -1.
+cdef struct Place:
     int parent
     int outer
+    int zone
+    int primary
+    int curved
+    double turns
+
+# EVSEs first to last - 1 are under a node. `up` is its parent on the same side of transformers:
+# amounts of current do not add up across them.
+cdef struct Node:
+    int up
     int first
     int last
     # Bits of the rows that base load alone exceeds.
@@ -53,6 +115,30 @@ cdef struct Fill:
     # Bits of the rows that can still become full.
     int rows
 
+# The curved rows of a node; sums by kind, DELTA first. Its straight rows have no ceilings where
+# these have.
+cdef struct Curved:
+    double[2][4] load
+    double[2][4] fixed
+    double[2][4] most
+    long long[2][4] moving
+    long long[2][4] resting
+    double[2][4] volts
+    double[3] base_re
+    double[3] base_im
+    double[3] ceiling
+    double[3] bound
+    double headroom_va
+    double bound_va
+    # Bits of the corners that can decide, for each line.
+    int[3] corners
+    # Bits of the lines that are curved, and of those that base load alone exceeds; bit 3 is VA.
+    int lines
+    int closed
+    # Bits of the corners that can decide where nothing is fed back.
+    int importing
+    int feeding
+
 cdef struct Evse:
     double weight
     long long quanta
@@ -65,6 +151,8 @@ cdef struct Evse:
     int doing
     int admitted
     int outer
+    # Index of where its way enters curved rows, or -1.
+    int entry
     # The row that stopped it; -1: none.
     int stop_node
     int stop_row
@@ -85,7 +173,7 @@ cdef struct Increments:
     int list_start
     int tier
     int code_at_top
-    # 4 * node + row of the row that had no room for one increment more.
+    # ROWS_PER_NODE * node + row of the row that had no room for one increment more.
     int refuser
 
 cdef struct Event:
@@ -110,6 +198,13 @@ cdef double ROW_SLACK_RELATIVE = 1e-12
 # The check afterwards only has to tell a fault from rounding.
 cdef double VERIFY_SLACK = 1e-6
 cdef double VERIFY_SLACK_RELATIVE = 1e-9
+# Turns ratios, and what all transformers on a way may scale a current by.
+cdef double C_TURNS_MIN = TURNS_MIN
+cdef double C_TURNS_MAX = TURNS_MAX
+cdef double C_SCALE_MIN = 1e-6
+cdef double C_SCALE_MAX = 1e6
+# Weights farther apart than this are counted anew when the heavy ones have stopped.
+cdef double UNEVEN = 256.0
 # Up to so many entries insertion sorts faster than radix.
 cdef int SMALL_SORT = 96
 

@@ -43,34 +43,42 @@ cdef int _sum_loads(Kernel site) except -1 nogil:
             node.load[p] += evse.value * loads[p]
     for i in range(site.live_count - 1, 0, -1):
         node = &site.nodes[i]
-        if node.parent >= 0:
-            up = &site.nodes[node.parent]
+        if node.up >= 0:
+            up = &site.nodes[node.up]
             for p in range(4):
                 up.load[p] += node.load[p]
+    if site.curved_count:
+        _curved_sum_loads(site)
     return 0
 
 
-cdef int _refusal(Kernel site, int at, int phases, double more) except -2 nogil:
-    """4 * node + row of the first row up to the root without room for `more` A, or -1."""
-    cdef int rows
+cdef int _refusal(Kernel site, Evse* evse, double more) except -2 nogil:
+    """The nearest row up to the root without room for `more` A, coded, or -1."""
+    cdef int rows, at = evse.node, straight = -1
     cdef Node* node
     while at >= 0:
         node = &site.nodes[at]
-        rows = _refusing_rows(node, phases, more)
+        rows = _refusing_rows(node, evse.phases, more)
         if rows:
-            return 4 * at + _lowest(rows)
-        at = node.parent
-    return -1
+            straight = ROWS_PER_NODE * at + _lowest(rows)
+            break
+        at = node.up
+    if evse.entry >= 0:
+        # Nodes nearer to the EVSE have higher numbers.
+        return max(straight, _curved_refusal(site, evse, more))
+    return straight
 
 
-cdef int _add(Kernel site, int at, int phases, double more) except -1 nogil:
-    """Add `more` A on `phases` to every node up to the root."""
-    cdef int p
-    cdef double* loads = LOADS[phases]
+cdef int _add(Kernel site, Evse* evse, double more) except -1 nogil:
+    """Add `more` A of an EVSE to every node up to the root."""
+    cdef int p, at = evse.node
+    cdef double* loads = LOADS[evse.phases]
     cdef Node* node
     while at >= 0:
         node = &site.nodes[at]
         for p in range(4):
             node.load[p] += more * loads[p]
-        at = node.parent
+        at = node.up
+    if evse.entry >= 0:
+        _curved_add(site, evse, more)
     return 0

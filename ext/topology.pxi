@@ -20,7 +20,8 @@ cdef double[::1] _doubles(Py_ssize_t count):
 
 cdef int _reserve(Kernel site) except -1:
     # A view needs at least one record, which nobody looks at when there are no nodes or EVSEs.
-    cdef Py_ssize_t m = max(1, site.node_count), n = max(1, site.evse_count)
+    cdef Py_ssize_t m = max(1, site.node_count + site.transformer_count)
+    cdef Py_ssize_t n = max(1, site.evse_count)
     cdef array.array nodes = _bytes(m * sizeof(Node))
     cdef array.array fills = _bytes(m * sizeof(Fill))
     cdef array.array heap = _bytes(m * sizeof(Event))
@@ -29,8 +30,10 @@ cdef int _reserve(Kernel site) except -1:
     cdef array.array starts = _bytes(n * sizeof(Event))
     cdef array.array caps = _bytes(n * sizeof(Event))
     cdef array.array spare = _bytes(n * sizeof(Event))
-    site.memory = (nodes, fills, heap, evses, increments, starts, caps, spare)
+    cdef array.array places = _bytes(m * sizeof(Place))
+    site.memory = (nodes, places, fills, heap, evses, increments, starts, caps, spare)
     site.nodes = <Node[:m]><Node*>nodes.data.as_chars
+    site.places = <Place[:m]><Place*>places.data.as_chars
     site.fills = <Fill[:m]><Fill*>fills.data.as_chars
     site.heap = <Event[:m]><Event*>heap.data.as_chars
     site.evses = <Evse[:n]><Evse*>evses.data.as_chars
@@ -46,27 +49,42 @@ cdef int _reserve(Kernel site) except -1:
     site.seen = _ints(n)
     site.candidates = _ints(n)
     site.histogram = _ints(6 * 2048)
-    site.work = _doubles(6 * m)
+    site.work = _doubles(GATHERED * m if site.transformer_count or site.any_delta else 6 * m)
     return 0
 
 
 cdef int _copy_topology(
-    Kernel site, const int[::1] parent, const int[::1] evse_node, const int[::1] evse_phases
+    Kernel site,
+    const int[::1] parent,
+    const double[::1] turns,
+    const int[::1] evse_node,
+    const int[::1] evse_phases,
+    const int[::1] evse_delta,
 ) except -1:
     cdef int i
     site.outer_parent = _ints(site.node_count)
+    site.turns = _doubles(site.node_count)
+    site.outer_evse_delta = _ints(site.evse_count)
     site.outer_evse_node = _ints(site.evse_count)
     site.outer_evse_phases = _ints(site.evse_count)
     for i in range(site.node_count):
         if not -1 <= parent[i] < site.node_count:
             raise ValueError(f"node {i} has parent {parent[i]}, which does not exist")
+        if not (turns[i] == 0.0 or C_TURNS_MIN <= turns[i] <= C_TURNS_MAX):
+            raise ValueError(f"node {i} has turns ratio {turns[i]}, which cannot be")
         site.outer_parent[i] = parent[i]
+        site.turns[i] = turns[i]
+        site.transformer_count += turns[i] > 0.0
     for i in range(site.evse_count):
         if not 0 <= evse_node[i] < site.node_count:
             raise ValueError(f"EVSE {i} hangs on node {evse_node[i]}, which does not exist")
         if not 1 <= evse_phases[i] <= 7:
             raise ValueError(f"EVSE {i} loads no phase or one that does not exist")
+        if evse_delta[i] and evse_phases[i] not in (3, 5, 6):
+            raise ValueError(f"EVSE {i} is between two lines but has not two")
         site.outer_evse_node[i] = evse_node[i]
+        site.outer_evse_delta[i] = evse_delta[i] != 0
+        site.any_delta |= evse_delta[i] != 0
         site.outer_evse_phases[i] = evse_phases[i]
     return 0
 
@@ -90,6 +108,22 @@ cdef int _copy_lists(
             site.allowed[k] = allowed[k]
         site.allowed_start[i] = begin
         site.allowed_start[i + 1] = end
+    return 0
+
+
+cdef int _part_transformers(Kernel site) except -1:
+    """Make `full_parent`: the caller's nodes, then one for the primary side of each transformer."""
+    cdef int i, side = site.node_count
+    site.full_parent = _ints(site.node_count + site.transformer_count)
+    site.side_of = _ints(site.node_count + site.transformer_count)
+    for i in range(site.node_count):
+        site.side_of[i] = i
+        site.full_parent[i] = site.outer_parent[i]
+        if site.turns[i] > 0.0:
+            site.side_of[side] = i
+            site.full_parent[side] = site.outer_parent[i]
+            site.full_parent[i] = side
+            side += 1
     return 0
 
 
@@ -124,7 +158,7 @@ cdef int _number(Kernel site) except -1:
     So the EVSEs under a node are a range, parents come before children, and the numbers do not
     depend on the order in which the caller lists the nodes.
     """
-    cdef int m = site.node_count, n = site.evse_count
+    cdef int m = site.node_count + site.transformer_count, n = site.evse_count
     cdef int[::1] first_child = _ints(m)
     cdef int[::1] last_child = _ints(m)
     cdef int[::1] sibling = _ints(m)
@@ -133,6 +167,7 @@ cdef int _number(Kernel site) except -1:
     cdef int[::1] next_evse = _ints(n)
     cdef int[::1] known = _ints(m)
     cdef int[::1] inner = _ints(m)
+    cdef Place* place
     cdef int i, node, up, root_first = -1, root_last = -1, number = 0, placed = 0
     for i in range(m):
         first_child[i] = last_child[i] = sibling[i] = first_evse[i] = last_evse[i] = -1
@@ -146,7 +181,7 @@ cdef int _number(Kernel site) except -1:
         last_evse[node] = i
         while node >= 0 and not known[node]:
             known[node] = 1
-            up = site.outer_parent[node]
+            up = site.full_parent[node]
             if up >= 0:
                 if first_child[up] < 0:
                     first_child[up] = node
@@ -162,17 +197,27 @@ cdef int _number(Kernel site) except -1:
             node = up
     node = root_first
     while node >= 0:
-        up = site.outer_parent[node]
+        up = site.full_parent[node]
         inner[node] = number
-        site.nodes[number].outer = node
-        site.nodes[number].parent = inner[up] if up >= 0 else -1
+        place = &site.places[number]
+        place.outer = site.side_of[node]
+        place.primary = node >= site.node_count
+        place.turns = 0.0 if place.primary else site.turns[node]
+        place.parent = inner[up] if up >= 0 else -1
+        place.zone = site.places[place.parent].zone if up >= 0 else 0
+        place.zone += place.turns > 0.0
+        place.curved = -1
+        site.nodes[number].up = -1 if place.turns > 0.0 else place.parent
         site.nodes[number].first = placed
         i = first_evse[node]
         while i >= 0:
             site.evse_inner[i] = placed
             site.evses[placed].outer = i
             site.evses[placed].node = number
-            site.evses[placed].phases = site.outer_evse_phases[i]
+            site.evses[placed].phases = (
+                0 if site.outer_evse_delta[i] else site.outer_evse_phases[i]
+            )
+            site.evses[placed].entry = -1
             placed += 1
             i = next_evse[i]
         number += 1
@@ -184,6 +229,82 @@ cdef int _number(Kernel site) except -1:
             if sibling[node] >= 0:
                 node = sibling[node]
                 break
-            node = site.outer_parent[node]
+            node = site.full_parent[node]
     site.live_count = number
     return 0
+
+
+cdef int _find_curved(Kernel site) except -1:
+    """Give curved rows to the nodes that need them; find where each EVSE enters those."""
+    cdef Py_ssize_t m = site.live_count, n = site.evse_count
+    cdef int[::1] lines = _ints(m)
+    cdef int[::1] doubles = _ints(m)
+    cdef int i, at, entered = 0
+    cdef Reach reach
+    cdef array.array memory
+    site.scale_max = 1.0
+    for i in range(n):
+        at = site.evses[i].node
+        reach = _first_reach(site, i)
+        while at >= 0:
+            if reach.kind != WYE:
+                lines[at] |= _lines_of(&reach)
+                doubles[at] |= reach.kind == DOUBLE
+            if not C_SCALE_MIN <= reach.scale <= C_SCALE_MAX:
+                raise ValueError(f"EVSE {site.evses[i].outer} is behind too many transformers")
+            site.scale_max = max(site.scale_max, reach.scale)
+            at = _climb(site, at, &reach)
+    site.curved_count = 0
+    for i in range(m):
+        if lines[i]:
+            site.places[i].curved = site.curved_count
+            site.curved_count += 1
+    memory = _bytes(max(1, site.curved_count) * sizeof(Curved))
+    site.curves = <Curved[:max(1, site.curved_count)]><Curved*>memory.data.as_chars
+    site.memory += (memory,)
+    for i in range(m):
+        if lines[i]:
+            site.curves[site.places[i].curved].lines = lines[i]
+            site.curves[site.places[i].curved].importing = (
+                1 << EVERYTHING | 1 << WITHOUT_FAR_BEHIND | 1 << WITHOUT_FAR_AHEAD
+                if doubles[i]
+                else 1 << EVERYTHING
+            )
+            site.curves[site.places[i].curved].feeding = (
+                (1 << CORNERS) - 1
+                if doubles[i]
+                else 1 << EVERYTHING | 1 << WITHOUT_BEHIND | 1 << WITHOUT_AHEAD
+            )
+    if not site.curved_count:
+        n = 0
+    memory = _bytes(max(1, n) * sizeof(Reach))
+    site.entries = <Reach[:max(1, n)]><Reach*>memory.data.as_chars
+    site.memory += (memory,)
+    for i in range(n):
+        at = site.evses[i].node
+        reach = _first_reach(site, i)
+        while at >= 0 and site.places[at].curved < 0:
+            at = _climb(site, at, &reach)
+        if at >= 0:
+            site.evses[i].entry = entered
+            reach.at = at
+            site.entries[entered] = reach
+            entered += 1
+    return 0
+
+
+cdef Reach _first_reach(Kernel site, int i) except *:
+    """How an EVSE loads its own node."""
+    cdef Reach reach
+    cdef int outer = site.evses[i].outer
+    cdef int phases = site.outer_evse_phases[outer]
+    reach.at = site.evses[i].node
+    reach.kind = WYE
+    reach.bits = phases
+    reach.scale = 1.0
+    reach.zone = site.places[site.evses[i].node].zone
+    if site.outer_evse_delta[outer]:
+        reach.kind = DELTA
+        # A pair is named after its first line: 1 and 2, 2 and 3, 3 and 1.
+        reach.bits = 1 if phases == 3 else 2 if phases == 6 else 4
+    return reach

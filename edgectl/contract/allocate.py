@@ -8,11 +8,20 @@
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from math import sqrt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from edgectl.control.kernel import MAGNITUDE_MAX, STEP_MIN_A, WEIGHT_MAX, WEIGHT_MIN, Allocator
+from edgectl.control.kernel import (
+    MAGNITUDE_MAX,
+    STEP_MIN_A,
+    TURNS_MAX,
+    TURNS_MIN,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Allocator,
+)
 from edgectl.model.allocation import ROWS, Outcome
 from edgectl.units import OptionalTriple, Triple
 
@@ -44,22 +53,35 @@ Id = Annotated[str, Field(min_length=1)]
 Amperes = Annotated[float, Field(ge=0, le=CURRENT_MAX_A)]
 BaseAmperes = Annotated[float, Field(ge=-CURRENT_MAX_A, le=CURRENT_MAX_A)]
 Step = Annotated[float, Field(ge=0, le=CURRENT_MAX_A)]
+Ceilings = Annotated[list[Amperes | None], Field(min_length=3, max_length=3)]
+Power = Annotated[float, Field(ge=0, le=MAGNITUDE_MAX)]
+
+
+class Transformer(_Strict):
+    """`turns_ratio`: primary volts line to line over secondary volts line to neutral."""
+
+    winding: Literal["delta-wye"]
+    turns_ratio: Annotated[float, Field(ge=TURNS_MIN, le=TURNS_MAX)]
 
 
 class ProblemNode(_Strict):
-    """A node. `base_a` and `base_va` count everything below it, EVSEs not; fed back is negative."""
+    """A node. `base_a` and `base_va` count everything below it, EVSEs not; fed back is negative.
+
+    A node with a `transformer` is its secondary side, but for `primary_ceiling_a`. Currents of the
+    nodes above it are primary amperes.
+    """
 
     id: Id
     parent: Id | None = None
-    ceiling_a: Annotated[list[Amperes | None], Field(min_length=3, max_length=3)] | None = None
-    ceiling_va: Annotated[float, Field(ge=0, le=MAGNITUDE_MAX)] | None = None
+    ceiling_a: Ceilings | None = None
+    ceiling_va: Power | None = None
     base_a: Annotated[list[BaseAmperes], Field(min_length=3, max_length=3)] = [0.0, 0.0, 0.0]
     base_va: Annotated[float, Field(ge=-MAGNITUDE_MAX, le=MAGNITUDE_MAX)] | None = None
     unbalance_a: object = None
-    export_ceiling_a: object = None
-    export_ceiling_va: object = None
-    transformer: object = None
-    primary_ceiling_a: object = None
+    export_ceiling_a: Ceilings | None = None
+    export_ceiling_va: Power | None = None
+    transformer: Transformer | None = None
+    primary_ceiling_a: Ceilings | None = None
 
 
 def _step_kind(value: object) -> str:
@@ -67,7 +89,10 @@ def _step_kind(value: object) -> str:
 
 
 class ProblemEvse(_Strict):
-    """An EVSE. `phases` is a set; `step_a`: 0 is continuous, a list holds the allowed currents."""
+    """An EVSE. `phases` is a set; `step_a`: 0 is continuous, a list holds the allowed currents.
+
+    With `max_discharge_a` > 0 it discharges and does not charge: its setpoint is negative or 0.
+    """
 
     id: Id
     node: Id
@@ -88,7 +113,11 @@ class ProblemEvse(_Strict):
 
 
 class Problem(_Strict):
-    """An allocation problem. `voltage_v`: line to neutral. The order of `evses` is the queue."""
+    """An allocation problem. `voltage_v`: line to neutral. The order of `evses` is the queue.
+
+    With transformers `voltage_v` is that of the sides with no transformer below them; above one the
+    voltage follows from its turns ratio.
+    """
 
     nodes: list[ProblemNode]
     evses: list[ProblemEvse]
@@ -96,15 +125,23 @@ class Problem(_Strict):
 
 
 class AnswerReason(_Strict):
-    """What stopped an EVSE; `node` and `phase` where a row of a node did."""
+    """What stopped an EVSE; `node` and `phase` where a row of a node did.
+
+    `side`: the phase is one of the transformer's primary side.
+    """
 
     code: str
     node: str | None = None
     phase: Literal[1, 2, 3, "va"] | None = None
+    side: Literal["primary"] | None = None
 
 
 class Answer(_Strict):
-    """`deficits`: per node by how much base load alone exceeds its rows `1`, `2`, `3` and `va`."""
+    """`deficits`: per node by how much base load alone exceeds its rows `1`, `2`, `3` and `va`.
+
+    Also `primary_1` and so on at a transformer, and `export_1` or `export_va` for what is fed back
+    where somebody discharges.
+    """
 
     setpoints_a: dict[str, float]
     reasons: dict[str, AnswerReason]
@@ -216,24 +253,18 @@ def _check_nodes(problem: Problem) -> None:
         if node.id in parents:
             raise _WrongProblem(ErrorCode.DUPLICATE_ID, node.id, f"two nodes are called {node.id}")
         parents[node.id] = node.parent
-        for name in _UNSUPPORTED_OF_NODES:
-            if getattr(node, name) is not None:
-                raise _not_supported(node.id, f"`{name}` of a node")
+        if node.unbalance_a is not None:
+            raise _not_supported(node.id, "`unbalance_a` of a node")
+        if node.primary_ceiling_a is not None and node.transformer is None:
+            raise _WrongProblem(
+                ErrorCode.BAD_VALUE, node.id, "primary_ceiling_a: it has no transformer"
+            )
     for node in problem.nodes:
         if node.parent is not None and node.parent not in parents:
             raise _WrongProblem(
                 ErrorCode.UNKNOWN_NODE, node.id, f"its parent {node.parent} does not exist"
             )
     _check_cycles(parents)
-
-
-_UNSUPPORTED_OF_NODES: Final = (
-    "unbalance_a",
-    "export_ceiling_a",
-    "export_ceiling_va",
-    "transformer",
-    "primary_ceiling_a",
-)
 
 
 def _check_cycles(parents: Mapping[str, str | None]) -> None:
@@ -267,10 +298,14 @@ def _check_evses(problem: Problem) -> None:
             raise _WrongProblem(ErrorCode.EMPTY_PHASES, evse.id, "it is wired to no phase")
         if len(set(evse.phases)) != len(evse.phases):
             raise _WrongProblem(ErrorCode.BAD_VALUE, evse.id, "phases: one of them stands twice")
-        if evse.connection == "line_to_line":
-            raise _not_supported(evse.id, "a line-to-line connection")
-        if evse.max_discharge_a > 0.0:
-            raise _not_supported(evse.id, "discharge")
+        if evse.connection == "line_to_line" and len(evse.phases) != 2:
+            raise _WrongProblem(
+                ErrorCode.BAD_VALUE, evse.id, "phases: line to line it needs exactly two"
+            )
+        if evse.max_discharge_a > 0.0 and evse.pause_a > 0.0:
+            raise _WrongProblem(
+                ErrorCode.BAD_VALUE, evse.id, "pause_a: whoever discharges pauses at 0"
+            )
         if isinstance(evse.step_a, float | int) and 0.0 < evse.step_a < STEP_MIN_A:
             raise _WrongProblem(
                 ErrorCode.OUT_OF_RANGE, evse.id, f"step_a: 0 or at least {STEP_MIN_A} A"
@@ -288,14 +323,16 @@ def _answer(problem: Problem) -> dict[str, Any]:
         parents=[None if n.parent is None else number[n.parent] for n in problem.nodes],
         evse_nodes=[number[evse.node] for evse in evses],
         evse_phases=[evse.phases for evse in evses],
+        turns_ratios=[_turns_ratio(node) for node in problem.nodes],
+        line_to_line=[evse.connection == "line_to_line" for evse in evses],
     )
-    volts = float(problem.voltage_v)
+    volts = _volts(problem, number)
     outcome = allocator.solve(
-        ceiling_a=[_ceiling(node) for node in problem.nodes],
+        ceiling_a=[_ceilings(node.ceiling_a) for node in problem.nodes],
         ceiling_va=[node.ceiling_va for node in problem.nodes],
         base_a=[_triple(node.base_a) for node in problem.nodes],
-        base_va=[_base_va(node, volts) for node in problem.nodes],
-        voltage_v=[(volts, volts, volts)] * len(problem.nodes),
+        base_va=[_base_va(node, v) for node, v in zip(problem.nodes, volts, strict=True)],
+        voltage_v=[(v, v, v) for v in volts],
         weight=[evse.weight for evse in evses],
         tier=[evse.tier for evse in evses],
         min_a=[evse.min_a for evse in evses],
@@ -304,14 +341,73 @@ def _answer(problem: Problem) -> dict[str, Any]:
         pause_a=[evse.pause_a for evse in evses],
         allowed=[_allowed(evse) for evse in evses],
         queue=range(len(evses)),
+        primary_ceiling_a=[_ceilings(node.primary_ceiling_a) for node in problem.nodes],
+        export_ceiling_a=[_ceilings(node.export_ceiling_a) for node in problem.nodes],
+        export_ceiling_va=[node.export_ceiling_va for node in problem.nodes],
+        min_discharge_a=[evse.min_discharge_a for evse in evses],
+        max_discharge_a=[evse.max_discharge_a for evse in evses],
     )
     return _told(problem, outcome)
 
 
-def _ceiling(node: ProblemNode) -> OptionalTriple:
-    if node.ceiling_a is None:
+_SAME_VOLTAGE: Final = 1e-3
+
+
+def _volts(problem: Problem, number: Mapping[str, int]) -> list[float]:
+    """The voltage of every node: given where no transformer is below, derived above them."""
+    nodes = problem.nodes
+    if all(node.transformer is None for node in nodes):
+        return [problem.voltage_v] * len(nodes)
+    parent = [None if node.parent is None else number[node.parent] for node in nodes]
+    # A side is named by its topmost node.
+    side = [_top_of_side(nodes, parent, n) for n in range(len(nodes))]
+    transformers = [n for n in range(len(nodes)) if nodes[n].transformer and parent[n] is not None]
+    volts: dict[int, float] = {}
+    waiting = set(side)
+    while waiting:
+        above: dict[int, list[int]] = {top: [] for top in waiting}
+        for n in transformers:
+            up = parent[n]
+            if up is not None and side[up] in waiting:
+                above[side[up]].append(n)
+        for top, below in above.items():
+            if all(n in volts for n in below):
+                volts[top] = _volts_above(problem, top, below, volts)
+        waiting -= volts.keys()
+    return [volts[top] for top in side]
+
+
+def _top_of_side(nodes: Sequence[ProblemNode], parent: Sequence[int | None], n: int) -> int:
+    up = parent[n]
+    while nodes[n].transformer is None and up is not None:
+        n, up = up, parent[up]
+    return n
+
+
+def _volts_above(
+    problem: Problem, top: int, below: Sequence[int], volts: Mapping[int, float]
+) -> float:
+    implied = [volts[n] * (_turns_ratio(problem.nodes[n]) or 1.0) / sqrt(3.0) for n in below]
+    if not implied:
+        return problem.voltage_v
+    if max(implied) - min(implied) > _SAME_VOLTAGE * max(implied):
+        raise _WrongProblem(
+            ErrorCode.BAD_VALUE,
+            problem.nodes[top].id,
+            "the transformers below it lead to different voltages: "
+            + ", ".join(f"{v:.1f} V" for v in sorted(set(implied))),
+        )
+    return implied[0]
+
+
+def _turns_ratio(node: ProblemNode) -> float | None:
+    return None if node.transformer is None else node.transformer.turns_ratio
+
+
+def _ceilings(values: Sequence[float | None] | None) -> OptionalTriple:
+    if values is None:
         return (None, None, None)
-    first, second, third = node.ceiling_a
+    first, second, third = values
     return (first, second, third)
 
 
@@ -342,10 +438,14 @@ def _told(problem: Problem, outcome: Outcome) -> dict[str, Any]:
         if stop.node is not None and stop.row is not None:
             reason["node"] = problem.nodes[stop.node].id
             reason["phase"] = stop.row if stop.row == "va" else int(stop.row)
+        if stop.primary:
+            reason["side"] = "primary"
         reasons[evse.id] = reason
     deficits = {}
-    for node, amps, va in zip(problem.nodes, outcome.deficit_a, outcome.deficit_va, strict=True):
-        rows = {row: by for row, by in zip(ROWS, (*amps, va), strict=True) if by > 0.0}
+    for n, node in enumerate(problem.nodes):
+        rows = _deficits("", (*outcome.deficit_a[n], outcome.deficit_va[n]))
+        rows |= _deficits("primary_", outcome.primary_deficit_a[n])
+        rows |= _deficits("export_", (*outcome.export_deficit_a[n], outcome.export_deficit_va[n]))
         if rows:
             deficits[node.id] = rows
     ids = [evse.id for evse in problem.evses]
@@ -354,3 +454,7 @@ def _told(problem: Problem, outcome: Outcome) -> dict[str, Any]:
         "reasons": reasons,
         "deficits": deficits,
     }
+
+
+def _deficits(prefix: str, by: Sequence[float]) -> dict[str, float]:
+    return {f"{prefix}{row}": value for row, value in zip(ROWS, by, strict=False) if value > 0.0}

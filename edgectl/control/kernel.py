@@ -27,6 +27,8 @@ MAGNITUDE_MAX: Final = _kernel.MAGNITUDE_MAX
 WEIGHT_MIN: Final = _kernel.WEIGHT_MIN
 WEIGHT_MAX: Final = _kernel.WEIGHT_MAX
 STEP_MIN_A: Final = _kernel.STEP_MIN_A
+TURNS_MIN: Final = _kernel.TURNS_MIN
+TURNS_MAX: Final = _kernel.TURNS_MAX
 
 _CODES: Final = {
     _kernel.OWN_MAXIMUM: ReasonCode.OWN_MAXIMUM,
@@ -36,6 +38,8 @@ _CODES: Final = {
     _kernel.NOT_ADMITTED: ReasonCode.NOT_ADMITTED,
     _kernel.BASE_OVER_CEILING: ReasonCode.BASE_OVER_CEILING,
     _kernel.NO_DEMAND: ReasonCode.NO_DEMAND,
+    _kernel.PRIMARY_CEILING: ReasonCode.PRIMARY_CEILING,
+    _kernel.UNBALANCE: ReasonCode.UNBALANCE,
 }
 
 _FAULTS: Final = {
@@ -54,16 +58,23 @@ class FlatAllocator:
     of its parent, None for a root, in any order. `evse_nodes`: per EVSE the index of its node.
     `evse_phases`: per EVSE the set of site phases (1, 2, 3) that it loads. `allowed`: per EVSE the
     currents that it can be told, ascending; an empty tuple where its step says that.
+    `turns_ratios`: per node that of the delta-wye transformer whose secondary side it is (primary
+    volts line to line over secondary volts line to neutral), None for a plain node.
+    `line_to_line`: per EVSE whether its two phases are wired to each other.
 
     In, per node: `ceiling` and `base`, four places each (L1, L2, L3 in A, their sum in VA), a
     ceiling of infinity is none, `base` is cumulative (the node with everything below it) and may be
-    negative; `voltage_v`, three places, line to neutral. In, per EVSE: `weight`; `tier`, counted
-    from 0 without gaps, the highest first; `min_a`, `max_a` (not admitted if less than `min_a`);
-    `step_a`, 0 is continuous; `pause_a`, what it counts and gets until it is admitted, also while
-    tiers above its own are filled. `queue` names every EVSE once.
+    negative; `voltage_v`, three places, line to neutral; `primary_ceiling`, three places, heard at
+    a transformer; `export_ceiling`, four places, for what is fed back. Above a transformer currents
+    are primary amperes. In, per EVSE: `weight`; `tier`, counted from 0 without gaps, the highest
+    first; `min_a`, `max_a` (not admitted if less than `min_a`); `step_a`, 0 is continuous;
+    `pause_a`, what it counts and gets until it is admitted, also while tiers above its own are
+    filled; with `max_discharge_a` > 0 it discharges between `min_discharge_a` and that, pauses at 0
+    and does not charge. `queue` names every EVSE once.
 
-    Out, after `solve`, per EVSE: `setpoint_a`, `admitted`, and what `stop` makes a reason of; per
-    node, four places: `deficit`, by how much base load alone is above a ceiling.
+    Out, after `solve`, per EVSE: `setpoint_a` (negative: discharge), `admitted`, and what `stop`
+    makes a reason of; per node: `deficit`, four places, by how much base load alone is above a
+    ceiling, `primary_deficit`, three, and `export_deficit`, four.
 
     The arrays keep their lengths for life. The fastest way to fill one that is not empty is a
     slice: `flat.max_a[:] = array("d", values)`.
@@ -76,13 +87,17 @@ class FlatAllocator:
         evse_nodes: Sequence[int],
         evse_phases: Sequence[Collection[int]],
         allowed: Sequence[tuple[float, ...]],
+        turns_ratios: Sequence[float | None] | None = None,
+        line_to_line: Sequence[bool] | None = None,
     ) -> None:
         m, n = len(parents), len(evse_nodes)
         try:
             self._kernel = _kernel.Kernel(
                 array("i", [-1 if parent is None else parent for parent in parents]),
+                array("d", [ratio or 0.0 for ratio in turns_ratios or [None] * m]),
                 array("i", evse_nodes),
                 array("i", [_phase_bits(phases) for phases in evse_phases]),
+                array("i", line_to_line or [False] * n),
                 *_lists(allowed),
             )
         except (ValueError, OverflowError) as error:
@@ -90,16 +105,22 @@ class FlatAllocator:
         self.ceiling: Final = _doubles(4 * m, inf)
         self.base: Final = _doubles(4 * m)
         self.voltage_v: Final = _doubles(3 * m)
+        self.primary_ceiling: Final = _doubles(3 * m, inf)
+        self.export_ceiling: Final = _doubles(4 * m, inf)
         self.weight: Final = _doubles(n, 1.0)
         self.tier: Final = _ints(n)
         self.min_a: Final = _doubles(n)
         self.max_a: Final = _doubles(n)
         self.step_a: Final = _doubles(n)
         self.pause_a: Final = _doubles(n)
+        self.min_discharge_a: Final = _doubles(n)
+        self.max_discharge_a: Final = _doubles(n)
         self.queue: Final = array("i", range(n))
         self.setpoint_a: Final = _doubles(n)
         self.admitted: Final = _ints(n)
         self.deficit: Final = _doubles(4 * m)
+        self.primary_deficit: Final = _doubles(3 * m)
+        self.export_deficit: Final = _doubles(4 * m)
         self._code = _ints(n)
         self._stop_node = _ints(n)
         self._stop_row = _ints(n)
@@ -107,11 +128,15 @@ class FlatAllocator:
         self._kernel.bind(
             ceiling=self.ceiling,
             base=self.base,
+            primary_ceiling=self.primary_ceiling,
+            export_ceiling=self.export_ceiling,
             voltage=self.voltage_v,
             weight=self.weight,
             tier=self.tier,
             minimum=self.min_a,
             maximum=self.max_a,
+            discharge_min=self.min_discharge_a,
+            discharge_max=self.max_discharge_a,
             step=self.step_a,
             pause=self.pause_a,
             order=self.queue,
@@ -121,6 +146,8 @@ class FlatAllocator:
             stop_node=self._stop_node,
             stop_row=self._stop_row,
             deficit=self.deficit,
+            primary_deficit=self.primary_deficit,
+            export_deficit=self.export_deficit,
         )
 
     def solve(self) -> None:
@@ -137,20 +164,23 @@ class FlatAllocator:
         key = (self._code[evse], self._stop_node[evse], self._stop_row[evse])
         stop = self._stops.get(key)
         if stop is None:
-            code, node, row = key
-            stop = Stop(_CODES[code], node, ROWS[row]) if node >= 0 else Stop(_CODES[code])
+            stop = _stop(*key)
             self._stops[key] = stop
         return stop
 
     def outcome(self) -> Outcome:
         """The answer as values that stay."""
-        deficit = self.deficit.tolist()
+        deficit, export = self.deficit.tolist(), self.export_deficit.tolist()
+        primary = self.primary_deficit.tolist()
         return Outcome(
             setpoint_a=tuple(self.setpoint_a),
             admitted=tuple(map(bool, self.admitted)),
             stops=tuple(map(self.stop, range(len(self._code)))),
             deficit_a=tuple(zip(deficit[0::4], deficit[1::4], deficit[2::4], strict=True)),
             deficit_va=tuple(deficit[3::4]),
+            primary_deficit_a=tuple(zip(primary[0::3], primary[1::3], primary[2::3], strict=True)),
+            export_deficit_a=tuple(zip(export[0::4], export[1::4], export[2::4], strict=True)),
+            export_deficit_va=tuple(export[3::4]),
         )
 
     def _must_be_done(self, status: int) -> None:
@@ -170,8 +200,11 @@ class Allocator:
         parents: Sequence[int | None],
         evse_nodes: Sequence[int],
         evse_phases: Sequence[Collection[int]],
+        turns_ratios: Sequence[float | None] | None = None,
+        line_to_line: Sequence[bool] | None = None,
     ) -> None:
         self._parents, self._evse_nodes, self._evse_phases = parents, evse_nodes, evse_phases
+        self._turns_ratios, self._line_to_line = turns_ratios, line_to_line
         self._allowed: Sequence[tuple[float, ...]] = [()] * len(evse_nodes)
         self._flat = self._compiled()
 
@@ -191,16 +224,31 @@ class Allocator:
         pause_a: Sequence[float],
         allowed: Sequence[tuple[float, ...]],
         queue: Sequence[int],
+        primary_ceiling_a: Sequence[OptionalTriple] | None = None,
+        export_ceiling_a: Sequence[OptionalTriple] | None = None,
+        export_ceiling_va: Sequence[float | None] | None = None,
+        min_discharge_a: Sequence[float] | None = None,
+        max_discharge_a: Sequence[float] | None = None,
     ) -> Outcome:
-        """Solve one problem: five values per node, the others per EVSE, as `FlatAllocator` says.
+        """Solve one problem: ceilings, base and voltage per node, the others per EVSE.
 
-        A ceiling of None is none; tiers may have gaps, 0 is the highest.
+        As `FlatAllocator` says. A ceiling of None is none; tiers may have gaps, 0 is the highest.
         """
         if allowed != self._allowed:
             self._allowed = allowed
             self._flat = self._compiled()
         flat = self._flat
+        nodes = len(ceiling_a)
+        nowhere: list[OptionalTriple] = [(None, None, None)] * nodes
+        nobody = [0.0] * len(weight)
         try:
+            _fill(flat.primary_ceiling, _ceilings(primary_ceiling_a or nowhere))
+            _fill(
+                flat.export_ceiling,
+                _rows(export_ceiling_a or nowhere, export_ceiling_va or [None] * nodes),
+            )
+            _fill(flat.min_discharge_a, min_discharge_a or nobody)
+            _fill(flat.max_discharge_a, max_discharge_a or nobody)
             _fill(flat.ceiling, _rows(ceiling_a, ceiling_va))
             _fill(flat.base, [v for abc, va in _paired(base_a, base_va) for v in (*abc, va)])
             _fill(flat.voltage_v, [v for abc in voltage_v for v in abc])
@@ -222,7 +270,16 @@ class Allocator:
             evse_nodes=self._evse_nodes,
             evse_phases=self._evse_phases,
             allowed=self._allowed,
+            turns_ratios=self._turns_ratios,
+            line_to_line=self._line_to_line,
         )
+
+
+def _stop(code: int, node: int, row: int) -> Stop:
+    if node < 0:
+        return Stop(_CODES[code])
+    primary = row >= len(ROWS)
+    return Stop(_CODES[code], node, ROWS[row - len(ROWS) if primary else row], primary)
 
 
 def _doubles(count: int, value: float = 0.0) -> "array[float]":
@@ -265,7 +322,16 @@ def _paired(
 
 def _rows(per_phase: Sequence[OptionalTriple], va: Sequence[float | None]) -> list[float]:
     """Four ceilings per node end to end, infinity for none."""
-    values = [v for abc, total in _paired(per_phase, va) for v in (*abc, total)]
+    return _unlimited(v for abc, total in _paired(per_phase, va) for v in (*abc, total))
+
+
+def _ceilings(per_phase: Sequence[OptionalTriple]) -> list[float]:
+    """Three ceilings per node end to end, infinity for none."""
+    return _unlimited(v for abc in per_phase for v in abc)
+
+
+def _unlimited(ceilings: Iterable[float | None]) -> list[float]:
+    values = list(ceilings)
     invariant(inf not in values, "a ceiling is infinite; None says that there is none")
     return [inf if v is None else v for v in values]
 

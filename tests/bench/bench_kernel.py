@@ -2,12 +2,13 @@
 
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import inf
 
 from edgectl.control.kernel import Allocator, FlatAllocator
 from edgectl.model.allocation import Outcome
 from tests.bench import plain
-from tests.bench.depots import depot
+from tests.bench.depots import depot, line_to_line_garage
 from tests.bench.measure import Figure, median_s
 from tests.oracle.problem import Problem
 
@@ -30,12 +31,25 @@ def figures() -> Iterator[Figure]:
         yield Figure(f"{name}.checked", flat * 1e6, "us", reference / flat, "plain Python")
         yield Figure(f"{name}.with_records", door * 1e6, "us", reference / door, "plain Python")
         yield Figure(f"{name}.plain_python", reference * 1e6, "us", 1.0, "plain Python")
+    garages = [line_to_line_garage(seed) for seed in range(INSTANCES)]
+    curved = median_s(_call, [flat_of(problem)._kernel.solve for problem in garages])
+    beside = median_s(_call, [flat_of(_to_neutral(problem))._kernel.solve for problem in garages])
+    against = "the same EVSEs to neutral without the transformer"
+    yield Figure("kernel.line_to_line_garage.54", curved * 1e6, "us", beside / curved, against)
     yield Figure(
         "kernel.scaling_100_to_10000",
         per_evse[10_000] / per_evse[100],
         "x",
         per_evse[100] / per_evse[10_000],
         "time per EVSE at 100",
+    )
+
+
+def _to_neutral(problem: Problem) -> Problem:
+    return replace(
+        problem,
+        nodes=tuple(replace(node, turns_ratio=None) for node in problem.nodes),
+        evses=tuple(replace(evse, line_to_line=False) for evse in problem.evses),
     )
 
 
@@ -97,10 +111,14 @@ def flat_of(problem: Problem) -> FlatAllocator:
         evse_nodes=[evse.node for evse in evses],
         evse_phases=[evse.phases for evse in evses],
         allowed=[evse.allowed for evse in evses],
+        turns_ratios=[node.turns_ratio for node in nodes],
+        line_to_line=[evse.line_to_line for evse in evses],
     )
     ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
     flat.ceiling[:] = array("d", [inf if c is None else c for c in ceilings])
     flat.base[:] = array("d", [b for node in nodes for b in (*node.base_a, node.base_va)])
+    primary = [c for node in nodes for c in node.primary_ceiling_a]
+    flat.primary_ceiling[:] = array("d", [inf if c is None else c for c in primary])
     flat.voltage_v[:] = array("d", [v for node in nodes for v in node.voltage_v])
     flat.weight[:] = array("d", [evse.weight for evse in evses])
     flat.min_a[:] = array("d", [evse.min_a for evse in evses])

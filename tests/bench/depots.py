@@ -53,6 +53,36 @@ def depot(seed: int, *, evses: int) -> Problem:
     return Problem(tuple(nodes), machines, tuple(queue))
 
 
+def line_to_line_garage(seed: int) -> Problem:
+    """54 EVSEs between lines, 16 of them in two pods, behind a delta-wye transformer."""
+    rng = random.Random(seed)
+    volts = (120.0, 120.0, 120.0)
+    base = [rng.uniform(0.0, 30.0) for _ in "abc"]
+    transformer = Node(
+        ceiling_a=(416.7, 416.7, 416.7),
+        base_a=(base[0], base[1], base[2]),
+        voltage_v=volts,
+        turns_ratio=4.0,
+        primary_ceiling_a=(180.5, 180.5, 180.5),
+    )
+    pod = Node(0, ceiling_a=(80.0, 80.0, 80.0), voltage_v=volts)
+    pairs = [(1, 2)] * 26 + [(2, 3)] * 14 + [(1, 3)] * 14
+    evses = tuple(
+        Evse(
+            node=1 if i < 8 else 2 if i < 16 else 0,
+            phases=frozenset(pair),
+            line_to_line=True,
+            weight=rng.choice([1.0, 1.0, 2.0, rng.uniform(0.5, 3.0)]),
+            max_a=rng.choice([32.0, 32.0, rng.uniform(8.0, 32.0)]),
+            step_a=1.0,
+        )
+        for i, pair in enumerate(pairs)
+    )
+    queue = list(range(len(evses)))
+    rng.shuffle(queue)
+    return Problem((transformer, pod, pod), evses, tuple(queue))
+
+
 def _evse(rng: random.Random, node: int) -> Evse:
     single = rng.random() < 0.3
     return Evse(

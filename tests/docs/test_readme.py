@@ -61,15 +61,14 @@ def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) ->
     assert "usage:" in capsys.readouterr().out
 
 
-def test_the_allocation_example_answers_as_the_readme_says() -> None:
-    found = re.search(r"<<'END'\n\s*(\{.*?\})\n\s*END\n\s*(\{.*?\})\n", README, re.DOTALL)
-    assert found is not None
-    problem, answer = found.groups()
+def test_the_allocation_examples_answer_as_the_readme_says() -> None:
+    examples = re.findall(r"<<'END'\n\s*(\{.*?\})\n\s*END\n\s*(\{.*?\})\n", README, re.DOTALL)
+    assert len(examples) >= 3
     done = subprocess.run(
         [sys.executable, "-m", "edgectl.cli.main", "allocate", "-"],
-        input=problem + "\n",
+        input="".join(f"{problem}\n" for problem, _ in examples),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == answer
+    assert done.stdout.splitlines() == [answer for _, answer in examples]

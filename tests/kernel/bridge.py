@@ -10,6 +10,8 @@ def compile_site(problem: Problem) -> Allocator:
         parents=[node.parent for node in problem.nodes],
         evse_nodes=[evse.node for evse in problem.evses],
         evse_phases=[evse.phases for evse in problem.evses],
+        turns_ratios=[node.turns_ratio for node in problem.nodes],
+        line_to_line=[evse.line_to_line for evse in problem.evses],
     )
 
 
@@ -28,4 +30,9 @@ def solve(problem: Problem, allocator: Allocator | None = None) -> Outcome:
         pause_a=[evse.pause_a for evse in problem.evses],
         allowed=[evse.allowed for evse in problem.evses],
         queue=problem.queue,
+        primary_ceiling_a=[node.primary_ceiling_a for node in problem.nodes],
+        export_ceiling_a=[node.export_ceiling_a for node in problem.nodes],
+        export_ceiling_va=[node.export_ceiling_va for node in problem.nodes],
+        min_discharge_a=[evse.min_discharge_a for evse in problem.evses],
+        max_discharge_a=[evse.max_discharge_a for evse in problem.evses],
     )

@@ -93,6 +93,78 @@ def test_base_va_is_the_sum_over_phases_unless_given() -> None:
     assert answer["setpoints_a"]["e1"] == pytest.approx(9.0, abs=1e-9)
 
 
+def test_line_to_line_behind_a_transformer() -> None:
+    made = problem(connection="line_to_line", phases=[1, 2], max_a=80)
+    made["voltage_v"] = 120.0
+    made["nodes"] = [
+        {"id": "grid", "ceiling_a": [20, None, None]},
+        {
+            "id": "t1",
+            "parent": "grid",
+            "transformer": {"winding": "delta-wye", "turns_ratio": 4.0},
+            "primary_ceiling_a": [None, 30, 30],
+            "base_a": [0, 69.28203230275509, 0],
+        },
+    ]
+    made["evses"][0]["node"] = "t1"
+    answer, good = answer_to(json.dumps(made))
+    assert good
+    # Primary B: base 10 sqrt(3) A at +30 degrees, x/2 in phase, both together 30 A.
+    assert answer["setpoints_a"]["e1"] == pytest.approx(2.0 * (-15.0 + 825.0**0.5), abs=1e-9)
+    assert answer["reasons"]["e1"] == {
+        "code": "primary_ceiling",
+        "node": "t1",
+        "phase": 2,
+        "side": "primary",
+    }
+    Answer.model_validate_json(json.dumps(answer))
+    made["nodes"][1]["primary_ceiling_a"] = [10, 10, 10]
+    answer, _ = answer_to(json.dumps(made))
+    assert answer["setpoints_a"] == {"e1": 0.0}
+    assert answer["deficits"] == {
+        "t1": {
+            "primary_2": pytest.approx(7.3205, abs=1e-4),
+            "primary_3": pytest.approx(7.3205, abs=1e-4),
+        }
+    }
+
+
+def test_the_voltage_above_a_transformer_follows_from_its_ratio() -> None:
+    made = problem(phases=[1], max_a=500)
+    made["voltage_v"] = 120.0
+    made["nodes"] = [
+        {"id": "grid", "ceiling_va": 24_000, "base_a": [5, 5, 5]},
+        {"id": "t1", "parent": "grid", "transformer": {"winding": "delta-wye", "turns_ratio": 4}},
+        {"id": "beside", "parent": "t1"},
+    ]
+    made["evses"][0]["node"] = "beside"
+    answer, _ = answer_to(json.dumps(made))
+    base_va = 15.0 * 480.0 / 3.0**0.5
+    assert answer["setpoints_a"]["e1"] == pytest.approx((24_000 - base_va) / 120.0, abs=1e-9)
+    made["nodes"].append(
+        {"id": "t2", "parent": "grid", "transformer": {"winding": "delta-wye", "turns_ratio": 2}}
+    )
+    error = refusal(made)
+    assert (error["code"], error["element"]) == ("bad_value", "grid")
+    assert "138.6 V, 277.1 V" in error["message"]
+
+
+def test_discharge_is_a_negative_setpoint() -> None:
+    made = problem(max_discharge_a=20, min_discharge_a=6)
+    made["nodes"][0] |= {"base_a": [-5, 0, 0], "export_ceiling_a": [15, 30, 30]}
+    answer, good = answer_to(json.dumps(made))
+    assert good
+    assert answer == {
+        "setpoints_a": {"e1": -10.0},
+        "reasons": {"e1": {"code": "node_ceiling", "node": "grid", "phase": 1}},
+        "deficits": {},
+    }
+    made["nodes"][0]["export_ceiling_a"][0] = 3
+    answer, _ = answer_to(json.dumps(made))
+    assert answer["setpoints_a"] == {"e1": 0.0}
+    assert answer["deficits"] == {"grid": {"export_1": 2.0}}
+
+
 def test_allowed_lists_may_stand_in_any_order() -> None:
     answer, _ = answer_to(json.dumps(problem(step_a=[24, 0, 8, 16], max_a=20)))
     assert answer["setpoints_a"] == {"e1": 16.0}
@@ -133,18 +205,22 @@ def test_nothing_at_all_is_a_problem_too() -> None:
         (node_of(base_a=[1, 2, None]), "bad_value", "grid"),
         (node_of(base_a=[1e9, 1e9, 1e9]) | {"voltage_v": 1e6}, "out_of_range", "grid"),
         (node_of(unbalance_a=10), "not_supported", "grid"),
-        (node_of(export_ceiling_a=[1, 1, 1]), "not_supported", "grid"),
-        (node_of(export_ceiling_va=1), "not_supported", "grid"),
-        (node_of(transformer={"winding": "delta-wye"}), "not_supported", "grid"),
-        (node_of(primary_ceiling_a=[1, 1, 1]), "not_supported", "grid"),
+        (node_of(export_ceiling_a=[1, 1]), "bad_value", "grid"),
+        (node_of(export_ceiling_va=-1), "out_of_range", "grid"),
+        (node_of(transformer={"winding": "delta-wye"}), "missing_field", "grid"),
+        (node_of(transformer={"winding": "star", "turns_ratio": 4.0}), "bad_value", "grid"),
+        (node_of(transformer={"winding": "delta-wye", "turns_ratio": 0}), "out_of_range", "grid"),
+        (node_of(primary_ceiling_a=[1, 1, 1]), "bad_value", "grid"),
         (problem(node="moon"), "unknown_node", "e1"),
         (problem(phases=[]), "empty_phases", "e1"),
         (problem(phases=[4]), "bad_value", "e1"),
         (problem(phases=[1, 1]), "bad_value", "e1"),
         (problem(phases="123"), "bad_value", "e1"),
-        (problem(connection="line_to_line", phases=[1, 2]), "not_supported", "e1"),
+        (problem(connection="line_to_line"), "bad_value", "e1"),
+        (problem(connection="line_to_line", phases=[1]), "bad_value", "e1"),
         (problem(connection="wireless"), "bad_value", "e1"),
-        (problem(max_discharge_a=10), "not_supported", "e1"),
+        (problem(max_discharge_a=-1), "out_of_range", "e1"),
+        (problem(max_discharge_a=10, pause_a=1), "bad_value", "e1"),
         (problem(weight=0), "out_of_range", "e1"),
         (problem(weight=-1), "out_of_range", "e1"),
         (problem(weight=float("nan")), "not_finite", "e1"),

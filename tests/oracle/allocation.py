@@ -7,6 +7,7 @@ single thing against every single row, summed afresh.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -45,8 +46,13 @@ def allocate(problem: Problem) -> Answer:
         weight = {i: problem.evses[i].weight for i in bounds}
         filled = max_min(rows, held, bounds, weight)
         continuous |= filled
-        _make_whole(
-            problem=problem, rows=rows, held=held, waiting=waiting, bounds=bounds, filled=filled
+        make_whole(
+            problem=problem,
+            fits=lambda i, value: _fits(rows, held, i, value),
+            held=held,
+            waiting=waiting,
+            bounds=bounds,
+            filled=filled,
         )
     return Answer(held, admitted, continuous)
 
@@ -90,15 +96,16 @@ def _fits(rows: list[Row], held: list[float], i: int, value: float) -> bool:
     )
 
 
-def _make_whole(
+def make_whole(
     *,
     problem: Problem,
-    rows: list[Row],
+    fits: Callable[[int, float], bool],
     held: list[float],
     waiting: list[int],
     bounds: dict[int, tuple[float, float]],
     filled: dict[int, float],
 ) -> None:
+    """Round down, then hand out what was lost; changes `held`."""
     lost = {}
     for i in bounds:
         down = Grid(problem.evses[i]).at_most(filled[i])
@@ -114,7 +121,7 @@ def _make_whole(
             if held[i] >= bounds[i][1] - SAME:
                 continue
             more = Grid(problem.evses[i]).above(held[i])
-            if _fits(rows, held, i, more):
+            if fits(i, more):
                 held[i] = more
                 handed = True
 

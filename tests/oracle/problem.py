@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,11 @@ class Node:
     base_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
     base_va: float = 0.0
     voltage_v: tuple[float, float, float] = (230.0, 230.0, 230.0)
+    turns_ratio: float | None = None
+    primary_ceiling_a: tuple[float | None, float | None, float | None] = (None, None, None)
+    unbalance_a: float | None = None
+    export_ceiling_a: tuple[float | None, float | None, float | None] = (None, None, None)
+    export_ceiling_va: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Evse:
     step_a: float = 0.0
     pause_a: float = 0.0
     allowed: tuple[float, ...] = ()
+    line_to_line: bool = False
+    min_discharge_a: float = 0.0
+    max_discharge_a: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,100 @@ def random_problem(seed: int, *, size_max: int = 24, continuous: bool = False) -
     queue = list(range(count))
     rng.shuffle(queue)
     return Problem(nodes, evses, tuple(queue))
+
+
+def random_phasor_problem(seed: int, *, continuous: bool = False, size_max: int = 9) -> Problem:
+    """A small site with line-to-line EVSEs and delta-wye transformers that is tight somewhere."""
+    rng = random.Random(seed)
+    ties = rng.random() < 0.4
+    parents = _random_tree(rng)[:5]
+    parents = [up if up is not None and up < len(parents) else None for up in parents]
+    parents = _without_cycles(parents)
+    ratios = [rng.choice([4.0, 2.0, 0.5]) if rng.random() < 0.35 else None for _ in parents]
+    between = rng.uniform(0.2, 1.0)
+    evses = []
+    for _ in range(rng.randint(1, size_max)):
+        evse = _random_evse(rng, rng.randrange(len(parents)), ties=ties, continuous=continuous)
+        if rng.random() < between:
+            pair = frozenset(rng.choice([(1, 2), (2, 3), (1, 3)]))
+            evse = replace(evse, phases=pair, line_to_line=True)
+        evses.append(evse)
+    bare = Problem(tuple(Node(up) for up in parents), tuple(evses), ())
+    nodes = []
+    for n, up in enumerate(parents):
+        demand = sum(e.max_a for e in evses if n in _path(bare, e.node))
+        scale = demand * rng.uniform(0.1, 1.2)
+        feeds = rng.random() < 0.2
+        base = [rng.choice([0.0, rng.uniform(-20.0 if feeds else 0.0, 20.0)]) for _ in "abc"]
+        if ties:
+            scale, base = float(round(scale)), [float(round(b)) for b in base]
+        volts = [rng.uniform(115.0, 125.0) if rng.random() < 0.3 else 120.0 for _ in "abc"]
+        base_va = sum(v * b for v, b in zip(volts, base, strict=True))
+        ceilings = [
+            None if rng.random() < 0.3 else max(0.0, scale + max(b, -b / 3.0) - 1.0) for b in base
+        ]
+        largest = max(abs(b) for b in base)
+        primary = [
+            None if rng.random() < 0.3 else (scale + largest) * rng.uniform(0.2, 0.9) for _ in "abc"
+        ]
+        nodes.append(
+            Node(
+                parent=up,
+                ceiling_a=(ceilings[0], ceilings[1], ceilings[2]),
+                ceiling_va=None if rng.random() < 0.7 else 250.0 * scale + base_va,
+                base_a=(base[0], base[1], base[2]),
+                base_va=base_va,
+                voltage_v=(volts[0], volts[1], volts[2]),
+                turns_ratio=ratios[n],
+                primary_ceiling_a=(primary[0], primary[1], primary[2]),
+            )
+        )
+    queue = list(range(len(evses)))
+    rng.shuffle(queue)
+    return Problem(tuple(nodes), tuple(evses), tuple(queue))
+
+
+def random_discharge_problem(seed: int, *, phasors: bool) -> Problem:
+    """A site where about half of the EVSEs discharge."""
+    rng = random.Random(seed)
+    problem = random_phasor_problem(seed) if phasors else random_problem(seed, size_max=12)
+    evses = tuple(
+        replace(
+            evse,
+            pause_a=0.0,
+            min_discharge_a=rng.choice([0.0, 6.0, evse.min_a]),
+            max_discharge_a=rng.uniform(1.0, 40.0),
+        )
+        if rng.random() < 0.5
+        else evse
+        for evse in problem.evses
+    )
+    nodes = []
+    for node in problem.nodes:
+        most = [
+            None if rng.random() < 0.4 else max(0.0, rng.uniform(-5.0, 50.0) - base)
+            for base in node.base_a
+        ]
+        nodes.append(
+            replace(
+                node,
+                export_ceiling_a=(most[0], most[1], most[2]),
+                export_ceiling_va=None if rng.random() < 0.6 else rng.uniform(0.0, 25_000.0),
+            )
+        )
+    return Problem(tuple(nodes), evses, problem.queue)
+
+
+def _without_cycles(parents: list[int | None]) -> list[int | None]:
+    """Cut off: what led out of the first few nodes is a root now, and a way back to it is cut."""
+    made: list[int | None] = []
+    for n, parent in enumerate(parents):
+        seen, at = {n}, parent
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = parents[at]
+        made.append(parent if at is None else None)
+    return made
 
 
 def _path(problem: Problem, node: int | None) -> list[int]:
