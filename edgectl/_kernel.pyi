@@ -35,6 +35,7 @@ class Kernel:
         self,
         parent: array[int],
         turns_ratio: array[float],
+        unbalance: array[float],
         evse_node: array[int],
         evse_phases: array[int],
         evse_delta: array[int],

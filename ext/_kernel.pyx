@@ -30,6 +30,9 @@ Line-to-line EVSEs and transformers make some rows curved: their load is the mag
 sum, for the worst of all draws. Those rows are kept apart, in the nodes on the way from such an
 EVSE or transformer to the root, and left out of the straight ones; everything else is the same.
 
+An unbalance ceiling is no row that only fills; where the plain filling breaks one, a parametric
+simplex method fills that tier instead (`unbalance.pxi`).
+
 Discharge is a second run in the mirror, with export ceilings and the base load's sign turned.
 
 Complexity: O(N d + (N + M) log M) for N EVSEs, M nodes and depth d, for each tier.
@@ -79,7 +82,8 @@ cdef class Kernel:
     node. `evse_phases[N]`: bit p is set if the EVSE loads phase p + 1. `evse_delta[N]`: not 0 if it
     is between its two phases rather than to neutral. `turns_ratio[M]`: that of the delta-wye
     transformer whose secondary side the node is, primary volts line to line over secondary volts
-    line to neutral; 0 for a plain node.
+    line to neutral; 0 for a plain node. `unbalance[M]`: by how much the currents of two phases may
+    differ, in A, infinity for none; not beside line-to-line EVSEs or transformers.
     `allowed[allowed_start[n]:allowed_start[n + 1]]`: the currents in A that an EVSE can be told,
     ascending; they stand in place of its step where there are any. Raises ValueError for a topology
     that is no forest, an index that does not exist, an empty set of phases or a list out of order.
@@ -175,6 +179,26 @@ cdef class Kernel:
     cdef Curved[::1] curves
     cdef Reach[::1] entries
     cdef double scale_max
+
+    # Unbalance ceilings, by the caller's nodes and as compiled, and the simplex method's memory.
+    cdef double[::1] unbalance
+    cdef int unbalance_count
+    cdef Unbalance[::1] unbalances
+    cdef Simplex simplex
+    cdef int[::1] standing
+    cdef double[::1] drawn
+    cdef double[::1] rising
+    cdef double[::1] sums
+    cdef double[::1] rates
+    cdef int[::1] row_standing
+    cdef int[::1] tight
+    cdef int[::1] locked
+    cdef int[::1] basics
+    cdef double[::1] left
+    cdef double[::1] falling
+    cdef double[::1] weights_of
+    cdef double[::1] matrix
+    cdef double[::1] inverse
     cdef bint discharging
 
     cdef int[::1] candidates
@@ -185,6 +209,7 @@ cdef class Kernel:
         self,
         const int[::1] parent not None,
         const double[::1] turns_ratio not None,
+        const double[::1] unbalance not None,
         const int[::1] evse_node not None,
         const int[::1] evse_phases not None,
         const int[::1] evse_delta not None,
@@ -197,7 +222,10 @@ cdef class Kernel:
             or allowed_start.shape[0] != evse_node.shape[0] + 1
         ):
             raise ValueError("the arrays of the EVSEs differ in length")
-        if turns_ratio.shape[0] != parent.shape[0]:
+        if (
+            turns_ratio.shape[0] != parent.shape[0]
+            or unbalance.shape[0] != parent.shape[0]
+        ):
             raise ValueError("the arrays of the nodes differ in length")
         self.node_count = <int>parent.shape[0]
         self.evse_count = <int>evse_node.shape[0]
@@ -211,6 +239,8 @@ cdef class Kernel:
         _part_transformers(self)
         _number(self)
         _find_curved(self)
+        self.unbalance_count = 0
+        _find_unbalance(self, unbalance)
 
     def bind(
         self,
@@ -249,7 +279,8 @@ cdef class Kernel:
         holds every EVSE once.
 
         Out: `setpoint[N]` in A, negative for discharge; `admitted[N]`; `code[N]`; `stop_node[N]`
-        and `stop_row[N]` (-1: none; row 3 is VA, 4 to 6 the primary lines of a transformer);
+        and `stop_row[N]` (-1: none; row 3 is VA, 4 to 6 the primary lines of a transformer,
+        7 to 9 the greater phase of an unbalance);
         `deficit[4M]`, `primary_deficit[3M]`, `export_deficit[4M]`: by how much base load alone is
         above a ceiling.
         """
@@ -355,6 +386,8 @@ include "filling.pxi"
 include "phasors.pxi"
 include "curved.pxi"
 include "curved_filling.pxi"
+include "unbalance.pxi"
+include "simplex.pxi"
 include "increments.pxi"
 include "giving.pxi"
 include "check.pxi"

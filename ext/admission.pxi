@@ -48,6 +48,8 @@ cdef int _all_fit(Kernel site, int begin, int end) except -1 nogil:
         fit = fit and not _refusing_rows(&site.nodes[i], 7, 0.0)
     if site.curved_count:
         fit = fit and _curved_fit(site)
+    if site.unbalance_count:
+        fit = fit and _balanced(site)
     if not fit:
         for k in range(begin, end):
             i = site.roster[k]

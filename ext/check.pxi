@@ -108,6 +108,8 @@ cdef int _verify_sums(Kernel site, bint discharge) except -1 nogil:
     cdef int i, k, p, m = site.node_count, node, up
     cdef double room, va, loading, sign = -1.0 if discharge else 1.0
     cdef const double[::1] ceiling = site.export_ceiling if discharge else site.ceiling
+    if site.unbalance_count and not _verify_unbalance(site):
+        return S_ROW_EXCEEDED
     for i in range(6 * m):
         site.work[i] = 0.0
     for i in range(site.evse_count):
@@ -136,6 +138,44 @@ cdef int _verify_sums(Kernel site, bint discharge) except -1 nogil:
         if loading > 0.0 and _exceeds(va, room):
             return S_ROW_EXCEEDED
     return S_DONE
+
+
+cdef bint _verify_unbalance(Kernel site) except -1 nogil:
+    """Whether no two phases are farther apart than they may be, or than they were without anybody.
+
+    In both directions together, and for those that charge alone.
+    """
+    cdef int i, k, p, q, node, up, alone
+    cdef double before, after, x
+    for alone in range(2):
+        for i in range(6 * site.node_count):
+            site.work[i] = 0.0
+        for i in range(site.evse_count):
+            x = max(0.0, site.setpoint[i]) if alone else site.setpoint[i]
+            node = site.outer_evse_node[i]
+            for p in range(3):
+                if site.outer_evse_phases[i] >> p & 1:
+                    site.work[6 * node + p] += x
+                    if not site.admitted[i]:
+                        site.work[6 * node + 3 + p] += x
+        for k in range(site.node_count):
+            node = site.leaves_first[k]
+            up = site.outer_parent[node]
+            site.bad_index = node
+            for p in range(3):
+                if up >= 0:
+                    site.work[6 * up + p] += site.work[6 * node + p]
+                    site.work[6 * up + 3 + p] += site.work[6 * node + 3 + p]
+            if site.unbalance[node] == INFINITY:
+                continue
+            for p in range(3):
+                for q in range(3):
+                    before = site.base[4 * node + p] - site.base[4 * node + q]
+                    after = before + site.work[6 * node + p] - site.work[6 * node + q]
+                    before += max(0.0, site.work[6 * node + 3 + p] - site.work[6 * node + 3 + q])
+                    if _exceeds(after, max(site.unbalance[node], before)):
+                        return False
+    return True
 
 
 cdef int _gather(Kernel site, bint discharge) except -1 nogil:

@@ -45,15 +45,21 @@ cdef int _allocate(Kernel site, const double[::1] allowed) except -1 nogil:
         end = site.tier_start[tier + 1]
         if begin < end and _admit(site, begin, end):
             _fill(site, begin, end)
+            if site.unbalance_count:
+                _fill_balanced(site, begin, end)
             _round_down(site, begin, end, allowed)
             _sum_loads(site)
+            if site.unbalance_count:
+                _round_further(site, begin, end, allowed)
             _hand_out(site, begin, end, allowed)
             _name_stops(site, begin, end)
     return 0
 
 
 cdef inline int _told_row(Place* place, int row) noexcept nogil:
-    """A row as it is told: lines, the sum in VA, and the lines of the primary side."""
+    """A row as it is told: lines, the sum in VA, primary lines, greater phases of unbalance."""
+    if row >= UNBALANCE_ROW:
+        return 7 + (row - UNBALANCE_ROW) // 2
     if row == CURVED_VA:
         return STRAIGHT_VA
     if row >= CURVED_LINE and not place.primary:

@@ -50,7 +50,8 @@ cdef int _stand_on_list(
 
 cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) except -1 nogil:
     """Give one increment a sweep, largest remainder first, to all whom it fits, until none."""
-    cdef int k, i, count = 0, left
+    cdef int k, i, count = 0, left, handed
+    cdef bint patient = site.unbalance_count > 0
     cdef double rise
     cdef Evse* evse
     cdef Increments* own
@@ -61,8 +62,9 @@ cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) e
         own = &site.increments[i]
         if not evse.admitted or own.kind == CONTINUOUS or own.count == own.greatest:
             continue
-        # Nothing gets lighter while increments are handed out: who is refused stays refused.
-        if not _is_refused_at_stop(site, evse, own):
+        # Nothing gets lighter while increments are handed out: who is refused stays refused. Only
+        # the difference of two phases does.
+        if site.unbalance_count or not _is_refused_at_stop(site, evse, own):
             # In whole nA, so that noise does not part what is equal.
             site.caps[count].level = <double><long long>(own.lost * 1e9 + 0.5)
             site.caps[count].index = i
@@ -71,17 +73,21 @@ cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) e
     for k in range(count):
         site.candidates[k] = site.caps[count - 1 - k].index
     while count:
-        left = 0
+        left = handed = 0
         for k in range(count):
             i = site.candidates[k]
             evse = &site.evses[i]
             own = &site.increments[i]
-            if _is_refused_at_stop(site, evse, own):
+            if not patient and _is_refused_at_stop(site, evse, own):
                 continue
             rise = own.rise
             own.refuser = _refusal(site, evse, rise)
             if own.refuser >= 0:
+                if patient:
+                    site.candidates[left] = i
+                    left += 1
                 continue
+            handed += 1
             _add(site, evse, rise)
             own.count += 1
             if own.kind == STEPPED:
@@ -91,7 +97,7 @@ cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) e
             if own.count < own.greatest:
                 site.candidates[left] = i
                 left += 1
-        count = left
+        count = left if handed else 0
     return 0
 
 

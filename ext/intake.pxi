@@ -79,6 +79,8 @@ cdef int _take_nodes(
         for i in range(site.live_count):
             if site.places[i].curved >= 0:
                 _take_curved(site, i, ceiling, base, site.primary_ceiling, sign)
+    if site.unbalance_count:
+        _take_unbalance(site, sign)
     return 0
 
 

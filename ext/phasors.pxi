@@ -164,7 +164,7 @@ cdef bint _raises(Reach* reach, int p, Full* full) noexcept nogil:
 
 
 cdef inline bint _is_along(Full* full, double re, double im) noexcept nogil:
-    """Where the bound is round, what is at a right angle leaves it too; where it is flat it stays."""
+    """Where the bound is round, what is at a right angle leaves it too; on its flat part not."""
     cdef double along = full.re * re + full.im * im
     return along > 1e-12 if full.flat else along > -1e-12
 

@@ -37,6 +37,7 @@ cdef enum:
     STRAIGHT_VA = 3
     CURVED_LINE = 4
     CURVED_VA = 7
+    UNBALANCE_ROW = 8
     ROWS_PER_NODE = 16
 
 # How a load is seen from a line; `curved.pxi` says what they mean.
@@ -89,6 +90,8 @@ cdef struct Place:
     int zone
     int primary
     int curved
+    # Index of its unbalance ceiling or -1.
+    int unbalance
     double turns
 
 # EVSEs first to last - 1 are under a node. `up` is its parent on the same side of transformers:
@@ -138,6 +141,22 @@ cdef struct Curved:
     # Bits of the corners that can decide where nothing is fed back.
     int importing
     int feeding
+
+# The unbalance ceiling of node `at`: for each pair of phases how much more the first may have.
+cdef struct Unbalance:
+    int at
+    double[6] room
+    double[6] bound
+
+# The state of the simplex method: how many rows are tight, the level, and what happens next, to the
+# EVSE or row `index`.
+cdef struct Simplex:
+    int size
+    int event
+    int index
+    double level
+    double at_level
+    double heaviest
 
 cdef struct Evse:
     double weight

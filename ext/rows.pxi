@@ -65,7 +65,9 @@ cdef int _refusal(Kernel site, Evse* evse, double more) except -2 nogil:
         at = node.up
     if evse.entry >= 0:
         # Nodes nearer to the EVSE have higher numbers.
-        return max(straight, _curved_refusal(site, evse, more))
+        straight = max(straight, _curved_refusal(site, evse, more))
+    if site.unbalance_count:
+        straight = max(straight, _unbalance_refusal(site, evse, more))
     return straight
 
 

@@ -206,7 +206,7 @@ cdef int _number(Kernel site) except -1:
         place.parent = inner[up] if up >= 0 else -1
         place.zone = site.places[place.parent].zone if up >= 0 else 0
         place.zone += place.turns > 0.0
-        place.curved = -1
+        place.curved = place.unbalance = -1
         site.nodes[number].up = -1 if place.turns > 0.0 else place.parent
         site.nodes[number].first = placed
         i = first_evse[node]
@@ -308,3 +308,49 @@ cdef Reach _first_reach(Kernel site, int i) except *:
         # A pair is named after its first line: 1 and 2, 2 and 3, 3 and 1.
         reach.bits = 1 if phases == 3 else 2 if phases == 6 else 4
     return reach
+
+
+cdef int _find_unbalance(Kernel site, const double[::1] unbalance) except -1:
+    """Give unbalance ceilings to their nodes, and memory to the simplex method if there are any."""
+    cdef Py_ssize_t m = max(1, site.live_count), n = max(1, site.evse_count)
+    cdef int i, k = 0
+    cdef double ceiling
+    cdef array.array memory
+    site.unbalance = _doubles(site.node_count)
+    for i in range(site.node_count):
+        ceiling = unbalance[i]
+        if not (0.0 <= ceiling <= C_MAGNITUDE_MAX or ceiling == INFINITY):
+            raise ValueError(f"node {i} has unbalance ceiling {ceiling}, which cannot be")
+        site.unbalance[i] = ceiling
+        site.unbalance_count += ceiling < INFINITY
+    if not site.unbalance_count:
+        return 0
+    if site.curved_count:
+        raise ValueError(
+            "unbalance ceilings beside line-to-line EVSEs or transformers are not supported"
+        )
+    memory = _bytes(site.unbalance_count * sizeof(Unbalance))
+    site.memory += (memory,)
+    site.unbalances = <Unbalance[:site.unbalance_count]><Unbalance*>memory.data.as_chars
+    for i in range(site.live_count):
+        if site.unbalance[site.places[i].outer] < INFINITY:
+            site.places[i].unbalance = k
+            site.unbalances[k].at = i
+            k += 1
+    # Those without EVSEs below them have nothing to hold.
+    site.unbalance_count = k
+    site.standing = _ints(n)
+    site.drawn = _doubles(n)
+    site.rising = _doubles(n)
+    site.sums = _doubles(4 * m)
+    site.rates = _doubles(4 * m)
+    site.row_standing = _ints(ROWS_PER_NODE * m)
+    site.tight = _ints(BASIS_MAX)
+    site.locked = _ints(BASIS_MAX)
+    site.basics = _ints(BASIS_MAX)
+    site.left = _doubles(BASIS_MAX)
+    site.falling = _doubles(BASIS_MAX)
+    site.weights_of = _doubles(BASIS_MAX)
+    site.matrix = _doubles(BASIS_MAX * BASIS_MAX)
+    site.inverse = _doubles(BASIS_MAX * BASIS_MAX)
+    return 0

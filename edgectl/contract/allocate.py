@@ -77,7 +77,7 @@ class ProblemNode(_Strict):
     ceiling_va: Power | None = None
     base_a: Annotated[list[BaseAmperes], Field(min_length=3, max_length=3)] = [0.0, 0.0, 0.0]
     base_va: Annotated[float, Field(ge=-MAGNITUDE_MAX, le=MAGNITUDE_MAX)] | None = None
-    unbalance_a: object = None
+    unbalance_a: Amperes | None = None
     export_ceiling_a: Ceilings | None = None
     export_ceiling_va: Power | None = None
     transformer: Transformer | None = None
@@ -127,7 +127,8 @@ class Problem(_Strict):
 class AnswerReason(_Strict):
     """What stopped an EVSE; `node` and `phase` where a row of a node did.
 
-    `side`: the phase is one of the transformer's primary side.
+    `side`: the phase is one of the transformer's primary side. For an unbalance the phase is the
+    greater one.
     """
 
     code: str
@@ -201,6 +202,7 @@ def _read(text: str | bytes) -> Problem:
         raise _first_fault(raw, fault) from None
     _check_nodes(problem)
     _check_evses(problem)
+    _check_unbalance(problem)
     return problem
 
 
@@ -253,8 +255,6 @@ def _check_nodes(problem: Problem) -> None:
         if node.id in parents:
             raise _WrongProblem(ErrorCode.DUPLICATE_ID, node.id, f"two nodes are called {node.id}")
         parents[node.id] = node.parent
-        if node.unbalance_a is not None:
-            raise _not_supported(node.id, "`unbalance_a` of a node")
         if node.primary_ceiling_a is not None and node.transformer is None:
             raise _WrongProblem(
                 ErrorCode.BAD_VALUE, node.id, "primary_ceiling_a: it has no transformer"
@@ -312,8 +312,19 @@ def _check_evses(problem: Problem) -> None:
             )
 
 
-def _not_supported(element: str, what: str) -> _WrongProblem:
-    return _WrongProblem(ErrorCode.NOT_SUPPORTED, element, f"{what} is not supported yet")
+def _check_unbalance(problem: Problem) -> None:
+    bounded = next((node for node in problem.nodes if node.unbalance_a is not None), None)
+    if bounded is None:
+        return
+    phasors = any(node.transformer is not None for node in problem.nodes) or any(
+        evse.connection == "line_to_line" for evse in problem.evses
+    )
+    if phasors:
+        raise _WrongProblem(
+            ErrorCode.NOT_SUPPORTED,
+            bounded.id,
+            "unbalance_a beside line-to-line EVSEs or transformers is not supported",
+        )
 
 
 def _answer(problem: Problem) -> dict[str, Any]:
@@ -324,6 +335,7 @@ def _answer(problem: Problem) -> dict[str, Any]:
         evse_nodes=[number[evse.node] for evse in evses],
         evse_phases=[evse.phases for evse in evses],
         turns_ratios=[_turns_ratio(node) for node in problem.nodes],
+        unbalance_a=[node.unbalance_a for node in problem.nodes],
         line_to_line=[evse.connection == "line_to_line" for evse in evses],
     )
     volts = _volts(problem, number)

@@ -60,7 +60,9 @@ class FlatAllocator:
     currents that it can be told, ascending; an empty tuple where its step says that.
     `turns_ratios`: per node that of the delta-wye transformer whose secondary side it is (primary
     volts line to line over secondary volts line to neutral), None for a plain node.
-    `line_to_line`: per EVSE whether its two phases are wired to each other.
+    `unbalance_a`: per node by how much the currents of two of its phases may differ, None for any;
+    not beside line-to-line EVSEs or transformers. `line_to_line`: per EVSE whether its two phases
+    are wired to each other.
 
     In, per node: `ceiling` and `base`, four places each (L1, L2, L3 in A, their sum in VA), a
     ceiling of infinity is none, `base` is cumulative (the node with everything below it) and may be
@@ -88,6 +90,7 @@ class FlatAllocator:
         evse_phases: Sequence[Collection[int]],
         allowed: Sequence[tuple[float, ...]],
         turns_ratios: Sequence[float | None] | None = None,
+        unbalance_a: Sequence[float | None] | None = None,
         line_to_line: Sequence[bool] | None = None,
     ) -> None:
         m, n = len(parents), len(evse_nodes)
@@ -95,6 +98,7 @@ class FlatAllocator:
             self._kernel = _kernel.Kernel(
                 array("i", [-1 if parent is None else parent for parent in parents]),
                 array("d", [ratio or 0.0 for ratio in turns_ratios or [None] * m]),
+                array("d", _unlimited(unbalance_a or [None] * m)),
                 array("i", evse_nodes),
                 array("i", [_phase_bits(phases) for phases in evse_phases]),
                 array("i", line_to_line or [False] * n),
@@ -201,10 +205,12 @@ class Allocator:
         evse_nodes: Sequence[int],
         evse_phases: Sequence[Collection[int]],
         turns_ratios: Sequence[float | None] | None = None,
+        unbalance_a: Sequence[float | None] | None = None,
         line_to_line: Sequence[bool] | None = None,
     ) -> None:
         self._parents, self._evse_nodes, self._evse_phases = parents, evse_nodes, evse_phases
         self._turns_ratios, self._line_to_line = turns_ratios, line_to_line
+        self._unbalance_a = unbalance_a
         self._allowed: Sequence[tuple[float, ...]] = [()] * len(evse_nodes)
         self._flat = self._compiled()
 
@@ -271,6 +277,7 @@ class Allocator:
             evse_phases=self._evse_phases,
             allowed=self._allowed,
             turns_ratios=self._turns_ratios,
+            unbalance_a=self._unbalance_a,
             line_to_line=self._line_to_line,
         )
 
@@ -278,8 +285,9 @@ class Allocator:
 def _stop(code: int, node: int, row: int) -> Stop:
     if node < 0:
         return Stop(_CODES[code])
-    primary = row >= len(ROWS)
-    return Stop(_CODES[code], node, ROWS[row - len(ROWS) if primary else row], primary)
+    if row < len(ROWS):
+        return Stop(_CODES[code], node, ROWS[row])
+    return Stop(_CODES[code], node, ROWS[(row - len(ROWS)) % 3], primary=row < len(ROWS) + 3)
 
 
 def _doubles(count: int, value: float = 0.0) -> "array[float]":

@@ -11,6 +11,7 @@ def compile_site(problem: Problem) -> Allocator:
         evse_nodes=[evse.node for evse in problem.evses],
         evse_phases=[evse.phases for evse in problem.evses],
         turns_ratios=[node.turns_ratio for node in problem.nodes],
+        unbalance_a=[node.unbalance_a for node in problem.nodes],
         line_to_line=[evse.line_to_line for evse in problem.evses],
     )
 

@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -5,7 +6,7 @@ import pytest
 
 from edgectl.model.decision import ReasonCode
 from tests.kernel.bridge import solve
-from tests.oracle import allocation, judge
+from tests.oracle import allocation, exact, judge
 from tests.oracle.problem import Problem, random_problem
 
 EVERY_CHANGE = 200
@@ -23,6 +24,27 @@ def test_random_sites_agree_with_successive_linear_programs(
         ours, wanted = solve(problem), allocation.allocate(problem)
         assert list(ours.admitted) == wanted.admitted, seed
         assert ours.setpoint_a == pytest.approx(wanted.setpoint_a, rel=0.0, abs=1e-9), seed
+
+
+def test_weights_a_million_million_apart_are_exact() -> None:
+    for seed in range(EVERY_CHANGE):
+        rng = random.Random(seed)
+        drawn = random_problem(seed, continuous=True)
+        apart = rng.choice([3.0, 6.0, 12.0])
+        evses = tuple(
+            replace(
+                evse,
+                tier=0,
+                min_a=0.0,
+                pause_a=0.0,
+                weight=min(max(1e-6, 10.0 ** rng.uniform(6.0 - apart, 6.0)), 1e6),
+            )
+            for evse in drawn.evses
+        )
+        problem = replace(drawn, evses=evses)
+        assert solve(problem).setpoint_a == pytest.approx(
+            exact.allocate(problem), rel=0.0, abs=1e-9
+        ), seed
 
 
 def test_the_random_sites_exercise_what_they_are_for() -> None:

@@ -149,6 +149,15 @@ def test_the_voltage_above_a_transformer_follows_from_its_ratio() -> None:
     assert "138.6 V, 277.1 V" in error["message"]
 
 
+def test_unbalance_names_the_greater_phase() -> None:
+    made = problem(phases=[2])
+    made["nodes"][0] |= {"unbalance_a": 20, "base_a": [8, 0, 8]}
+    answer, good = answer_to(json.dumps(made))
+    assert good
+    assert answer["setpoints_a"] == {"e1": 28.0}
+    assert answer["reasons"] == {"e1": {"code": "unbalance", "node": "grid", "phase": 2}}
+
+
 def test_discharge_is_a_negative_setpoint() -> None:
     made = problem(max_discharge_a=20, min_discharge_a=6)
     made["nodes"][0] |= {"base_a": [-5, 0, 0], "export_ceiling_a": [15, 30, 30]}
@@ -204,7 +213,13 @@ def test_nothing_at_all_is_a_problem_too() -> None:
         (node_of(base_a=[1, 2, float("nan")]), "not_finite", "grid"),
         (node_of(base_a=[1, 2, None]), "bad_value", "grid"),
         (node_of(base_a=[1e9, 1e9, 1e9]) | {"voltage_v": 1e6}, "out_of_range", "grid"),
-        (node_of(unbalance_a=10), "not_supported", "grid"),
+        (node_of(unbalance_a=-1), "out_of_range", "grid"),
+        (node_of(unbalance_a=[10]), "bad_value", "grid"),
+        (
+            node_of(unbalance_a=10, transformer={"winding": "delta-wye", "turns_ratio": 4.0}),
+            "not_supported",
+            "grid",
+        ),
         (node_of(export_ceiling_a=[1, 1]), "bad_value", "grid"),
         (node_of(export_ceiling_va=-1), "out_of_range", "grid"),
         (node_of(transformer={"winding": "delta-wye"}), "missing_field", "grid"),

@@ -7,7 +7,7 @@ single thing against every single row, summed afresh.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,12 +37,11 @@ def allocate(problem: Problem) -> Answer:
         for i in waiting:
             grid = Grid(problem.evses[i])
             low, high = grid.at_least(problem.evses[i].min_a), grid.at_most(problem.evses[i].max_a)
-            if low is None or high is None or high < low:
-                continue
-            if _fits(rows, held, i, low):
-                held[i] = low
-                admitted[i] = True
+            if low is not None and high is not None and high >= low:
                 bounds[i] = (low, high)
+        bounds = _admitted(rows, held, bounds)
+        for i, (low, _) in bounds.items():
+            held[i], admitted[i] = low, True
         weight = {i: problem.evses[i].weight for i in bounds}
         filled = max_min(rows, held, bounds, weight)
         continuous |= filled
@@ -55,6 +54,28 @@ def allocate(problem: Problem) -> Answer:
             filled=filled,
         )
     return Answer(held, admitted, continuous)
+
+
+def _admitted(
+    rows: list[Row], held: list[float], bounds: dict[int, tuple[float, float]]
+) -> dict[int, tuple[float, float]]:
+    """All, if all fit at their minima together; else who fits when its turn comes."""
+    together = [bounds[i][0] if i in bounds else x for i, x in enumerate(held)]
+    if all(bounds[i][0] >= held[i] for i in bounds) and all(
+        _load(row, together) <= row.room + SAME for row in rows
+    ):
+        return bounds
+    taken = {}
+    now = list(held)
+    for i, (low, high) in bounds.items():
+        if _fits(rows, now, i, low):
+            now[i] = low
+            taken[i] = (low, high)
+    return taken
+
+
+def _load(row: Row, current_a: Sequence[float]) -> float:
+    return math.fsum(c * current_a[i] for i, c in row.loads.items())
 
 
 class Grid:
@@ -180,10 +201,10 @@ class _Program:
             self._add_row(row, held)
 
     def _add_row(self, row: Row, held: list[float]) -> None:
-        taking = {i: c for i, c in row.loads.items() if i in self.column and c > 0.0}
+        taking = {i: c for i, c in row.loads.items() if i in self.column and c != 0.0}
         if not taking:
             return
-        largest = max(taking.values())
+        largest = max(abs(c) for c in taking.values())
         left = row.room - math.fsum(c * held[i] for i, c in row.loads.items() if i not in taking)
         # Exact ties at the minimum may leave a row short by rounding.
         left = max(left, math.fsum(c * self.bounds[i][0] for i, c in taking.items()))

@@ -67,6 +67,22 @@ def rows_of(problem: Problem) -> list[Row]:
         if node.ceiling_va is not None:
             loads = {i: sum(node.voltage_v[p - 1] for p in problem.evses[i].phases) for i in below}
             rows.append(Row(n, "va", loads, max(0.0, node.ceiling_va - node.base_va)))
+        rows += _unbalance_rows(problem, n, below)
+    return rows
+
+
+def _unbalance_rows(problem: Problem, n: int, below: Sequence[int]) -> list[Row]:
+    node, rows = problem.nodes[n], []
+    if node.unbalance_a is None:
+        return []
+    for p in (1, 2, 3):
+        for q in {1, 2, 3} - {p}:
+            loads = {
+                i: float((p in problem.evses[i].phases) - (q in problem.evses[i].phases))
+                for i in below
+            }
+            apart = node.base_a[p - 1] - node.base_a[q - 1]
+            rows.append(Row(n, f"{p} over {q}", loads, max(0.0, node.unbalance_a - apart)))
     return rows
 
 
@@ -167,6 +183,24 @@ def random_discharge_problem(seed: int, *, phasors: bool) -> Problem:
             )
         )
     return Problem(tuple(nodes), evses, problem.queue)
+
+
+def random_unbalance_problem(seed: int, *, continuous: bool = True) -> Problem:
+    """A site with one or two unbalance ceilings that bind, mostly single-phase EVSEs."""
+    rng = random.Random(seed)
+    problem = random_problem(seed, size_max=rng.choice([6, 12, 20]), continuous=continuous)
+    single = rng.random()
+    evses = []
+    for evse in problem.evses:
+        phases = frozenset({rng.choice([1, 1, 2, 3])}) if rng.random() < single else evse.phases
+        low = min(evse.min_a, rng.choice([0.0, 0.0, 6.0]))
+        pause = min(evse.pause_a, low)
+        evses.append(replace(evse, phases=phases, min_a=low, pause_a=pause))
+    nodes = list(problem.nodes)
+    for n in {problem.evses[0].node, rng.randrange(len(nodes))}:
+        bound = rng.choice([0.0, rng.uniform(0.0, 40.0), rng.uniform(0.0, 40.0)])
+        nodes[n] = replace(nodes[n], unbalance_a=bound)
+    return Problem(tuple(nodes), tuple(evses), problem.queue)
 
 
 def _without_cycles(parents: list[int | None]) -> list[int | None]:
