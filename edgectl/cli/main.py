@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "target": ("edgectl.cli.overrides", "say what a vehicle needs by when"),
     "isolate": ("edgectl.cli.overrides", "count a silent EVSE that is locked off as nothing"),
     "release": ("edgectl.cli.overrides", "take back a limit or a pause by its id"),
+    "doctor": ("edgectl.cli.doctor", "look at everything that usually goes wrong"),
+    "bundle": ("edgectl.cli.bundle", "one archive for whoever helps from afar"),
     "schema": ("edgectl.cli.schema", "JSON Schemas of the site file and of all messages"),
     "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
     "simulate": ("edgectl.cli.simulate", "what a depot delivers with a file of sessions"),
