@@ -67,6 +67,13 @@ exit codes: 0 done, 1 the answer is no, 2 bad input, 3 daemon not reachable,
 """
 
 
+class _WideFormatter(argparse.RawDescriptionHelpFormatter):
+    """Room for the longest verb beside its meaning."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16)
+
+
 class Command(Protocol):
     """What every command's module offers."""
 
@@ -159,7 +166,7 @@ def _parser() -> tuple[Parser, Any]:
             "its limits."
         ),
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_WideFormatter,
     )
     parser.add_argument("--version", action="version", version=f"edgectl {__version__}")
     return parser, parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)

@@ -36,8 +36,8 @@ class CliError(EdgectlError):
 
 def fail(*, code: str, message: str, remedy: str, as_json: bool) -> None:
     """Say what is wrong and what to do: on stderr for people, on stdout for programs."""
-    print(_one_line(message), file=sys.stderr)
-    print(_one_line(remedy), file=sys.stderr)
+    _complain(message)
+    _complain(remedy)
     if as_json:
         show_json({"error": {"code": code, "message": message, "remedy": remedy}})
 
@@ -45,10 +45,10 @@ def fail(*, code: str, message: str, remedy: str, as_json: bool) -> None:
 def fail_with_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Say everything that is wrong with an input, each with its place and what to do."""
     for finding in findings:
-        print(_one_line(str(finding)), file=sys.stderr)
+        _complain(str(finding))
     first = findings[0]
     remedy = first.remedy if len(findings) == 1 else "correct each of them as said with it"
-    print(_one_line(remedy), file=sys.stderr)
+    _complain(remedy)
     if as_json:
         error = {"code": first.code, "message": first.message, "remedy": remedy}
         places = [
@@ -71,8 +71,8 @@ def show_json(value: object, *, lines: bool = False) -> None:
 
 
 def say(text: str) -> None:
-    """Print one sentence."""
-    print(printable(text))
+    """Print one sentence, broken where the terminal ends."""
+    show_lines([text], wrap=True)
 
 
 def confirm(question: str, *, doing: str) -> None:
@@ -197,6 +197,16 @@ def short_time(text: str | None) -> str:
 
 def _time(text: str | None, form: str) -> str:
     return "-" if text is None else datetime.fromisoformat(text).astimezone(UTC).strftime(form)
+
+
+def _complain(text: str) -> None:
+    """One line on stderr; where that is a terminal, broken between words at its end."""
+    line = _one_line(text)
+    if not sys.stderr.isatty():
+        print(line, file=sys.stderr)
+        return
+    width = shutil.get_terminal_size(_WIDTH_FALLBACK).columns
+    print("\n".join(broken(line, width, indent="  ")), file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

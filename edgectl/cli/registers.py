@@ -19,7 +19,6 @@ from edgectl.cli.output import (
     prose,
     show_json,
     show_lines,
-    table,
 )
 from edgectl.errors import Refused, Unreachable
 
@@ -118,19 +117,27 @@ def _read(args: argparse.Namespace, bench: Bench) -> int:
         else:
             show_lines(_answer_lines(answer), wrap=True)
         return NO if "bad" in answer else DONE
+    return _read_all(args, bench)
+
+
+def _read_all(args: argparse.Namespace, bench: Bench) -> int:
+    """Everything that the profile knows, each as it comes: some devices want half a second each."""
+    names = bench.quantities(args.device)
+    width = max((len(name) for name in names), default=0)
     answers: list[dict[str, Any]] = []
-    for name in bench.quantities(args.device):
+    for name in names:
         try:
             answers.append(bench.read(args.device, name))
         except CliError as fault:
             if fault.code != "no_answer":
                 raise
             answers.append({"name": name, "bad": fault.message})
+        if not args.json:
+            one = answers[-1]
+            show_lines([f"{name.ljust(width)}  {_value(one).ljust(20)}  {_register(one)}"])
+            sys.stdout.flush()
     if args.json:
         show_json({"device": args.device, "values": answers})
-    else:
-        rows = [[one["name"], _value(one), _register(one)] for one in answers]
-        show_lines(table(("QUANTITY", "VALUE", "REGISTER"), rows))
     return DONE if any("bad" not in one for one in answers) else NO
 
 

@@ -165,7 +165,7 @@ def alarm_lines(answer: dict[str, Any], width: int | None) -> list[str]:
     lines: list[str] = []
     for (severity, code), alarms in kinds.items():
         names = ", ".join(dict.fromkeys(alarm["id"] for alarm in alarms))
-        first = alarms[0]["text"] if len(alarms) == 1 else f"such as: {alarms[0]['text']}"
-        text = f"{severity.upper()} {code} {names}: {first}"
+        more = "" if len(alarms) == 1 else f" (and {len(alarms) - 1} more like it)"
+        text = f"{severity.upper()} {code} {names}: {alarms[0]['text']}{more}"
         lines += [text] if width is None else broken(printable(text), width)
     return lines

@@ -107,6 +107,9 @@ class CommandDesk:
             known = tuple(e for e in kept.elements if e in find(self._site, str(e)))
             held = replace(kept, elements=known).after_restart(now)
             self._held[key] = held
+            if held.verb is Verb.ISOLATE:
+                age_s = max(0.0, now.utc_s - held.from_utc_s)
+                self._isolated_mono_s[key] = now.mono_s - age_s
             if held != kept:
                 self._unsaved.add(key)
         self.advance(now)

@@ -52,7 +52,22 @@ def test_an_isolation_survives_a_restart_and_any_answer_after_it_ends_it() -> No
         await d.local("isolate", evse="bay01")
         again = await d.restart()
         assert again.desk.isolated(answered(None)) == (BAY,)
-        assert again.desk.isolated(answered(again.mono_s - 4.0)) == ()
+        assert again.desk.isolated(answered(again.mono_s + 1.0)) == ()
+
+    run(scenario)
+
+
+def test_an_answer_before_the_isolation_does_not_end_it_when_the_site_file_is_read_anew() -> None:
+    """The next daemon in the process knows when the charger was heard last."""
+
+    async def scenario(d: Desk) -> None:
+        heard_s = d.mono_s - 20.0
+        await d.local("isolate", evse="bay01")
+        await d.later(60.0)
+        again = Desk(store=d.store, mono_s=d.mono_s, utc_s=d.utc_s)
+        await again.desk.load(again.now())
+        assert again.desk.isolated(answered(heard_s)) == (BAY,)
+        assert again.desk.isolated(answered(d.mono_s - 30.0)) == ()
 
     run(scenario)
 
