@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TextIO
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 from edgectl.cli.output import BAD_INPUT, DONE, CliError, prose, show_json, show_lines, table
 from edgectl.control.step import step
 from edgectl.model.ceiling import TimedCeiling
-from edgectl.model.settings import Policy
+from edgectl.model.policy import Policy
 from edgectl.model.site import Site
 from edgectl.planning.caps import cap_ceilings
 from edgectl.simulator.sizing.report import NodeReport, Report
@@ -97,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         )
     scale = dict(_scale(text) for text in args.scale_limit)
     loaded = load_site(args.site)
-    policy = loaded.settings.policy if args.policy is None else Policy(args.policy)
+    sharing = loaded.site.sharing
+    policy = sharing.policy if args.policy is None else Policy(args.policy)
+    site = replace(loaded.site, sharing=replace(sharing, policy=policy))
     options = Options(
         sessions=args.sessions,
         policy=policy.value,
@@ -110,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         scale=scale,
     )
     controller = Controller(decide=step, ceilings=_caps)
-    finished = size(loaded.site, options, controller, progress=_Progress(sys.stderr))
+    finished = size(site, options, controller, progress=_Progress(sys.stderr))
     report = write(finished, args.out)
     if args.json:
         show_json(report)

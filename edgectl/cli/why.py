@@ -60,11 +60,25 @@ def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     if queue:
         since = f" since {time_text(queue['since'])}" if queue.get("since") else ""
         end += ["", f"It waits as number {queue['position']} of its tier{since}."]
+    target = answer.get("target")
+    if target:
+        end += ["", _target(target)]
     relaxation = answer.get("next_relaxation")
     if relaxation:
         at = f", at {time_text(relaxation['at'])}" if relaxation.get("at") else ""
         end += ["", f"More: {relaxation['text']}{at}."]
     return [*_broken(head, width), "", *_chain(answer["chain"]), *_broken(end, width)]
+
+
+def _target(target: dict[str, Any]) -> str:
+    if target["need_wh"] <= 0:
+        return "Its vehicle has what it was promised."
+    laxity_s = target.get("laxity_s")
+    need = f"Its vehicle needs {target['need_wh'] / 1000:.1f} kWh more by "
+    need += f"{time_text(target['departure'])}; "
+    if laxity_s is None or laxity_s < 0:
+        return need + "it cannot make that any more and gets what others can spare."
+    return need + f"it could wait {laxity_s / 3600:.1f} h and still be ready."
 
 
 def _broken(lines: list[str], width: int | None) -> list[str]:

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Final
 
 from pydantic import Field
@@ -33,15 +34,6 @@ _BOUND_BY_A_CEILING: Final = frozenset(
         ReasonCode.INCREMENT,
         ReasonCode.EVSE_CEILING,
         ReasonCode.PAUSED,
-    }
-)
-
-_WAITING: Final = frozenset(
-    {
-        ReasonCode.NOT_ADMITTED,
-        ReasonCode.BASE_OVER_CEILING,
-        ReasonCode.FIXED_OVER_CEILING,
-        ReasonCode.WAITS_FOR_ROOM,
     }
 )
 
@@ -87,6 +79,17 @@ class QueuePlace(Message):
     since: Timestamp | None = None
 
 
+class VehicleTarget(Message):
+    """What its vehicle still needs by when, where the policy looks at it.
+
+    `laxity_s`: how long it could wait and still be ready; below 0 it cannot make it any more.
+    """
+
+    need_wh: float
+    departure: Timestamp
+    laxity_s: float | None = None
+
+
 class Why(Message):
     """The answer of `why`. `also`: what would hold it back if its reason did not."""
 
@@ -99,6 +102,7 @@ class Why(Message):
     chain: list[ChainRow] = Field(min_length=1)
     next_relaxation: NextRelaxation | None = None
     queue: QueuePlace | None = None
+    target: VehicleTarget | None = None
 
 
 def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
@@ -124,6 +128,7 @@ def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
         ],
         next_relaxation=_next_relaxation(record, evse, decision.reason, now),
         queue=_queue_place(record, evse, now),
+        target=_target(decision),
     )
 
 
@@ -301,22 +306,24 @@ def _stops(ceiling: TimedCeiling) -> bool:
 
 
 def _queue_place(record: TickRecord, evse: Evse, now: Instant) -> QueuePlace | None:
-    waiting: list[tuple[float, EvseId]] = []
-    for one in record.snapshot.site.evses:
-        decision = record.decision.evses[one.id]
-        if one.tier != evse.tier or decision.reason.code not in _WAITING:
-            continue
-        known = record.state.evses.get(one.id)
-        if known is None or known.admitted_s is None:
-            asked_s = float("inf") if known is None or known.asked_s is None else known.asked_s
-            waiting.append((asked_s, one.id))
-    waiting.sort(key=lambda entry: entry[0])
-    for position, (asked_s, waiting_id) in enumerate(waiting, start=1):
-        if waiting_id == evse.id:
-            since_s = now.utc_s - (now.mono_s - asked_s)
-            known_since = asked_s != float("inf")
-            return QueuePlace(position=position, since=rfc3339(since_s) if known_since else None)
-    return None
+    place = record.decision.evses[evse.id].place
+    if place is None:
+        return None
+    known = record.state.evses.get(evse.id)
+    asked_s = None if known is None else known.asked_s
+    since = None if asked_s is None else rfc3339(now.utc_s - (now.mono_s - asked_s))
+    return QueuePlace(position=place, since=since)
+
+
+def _target(decision: EvseDecision) -> VehicleTarget | None:
+    urgency = decision.urgency
+    if urgency is None:
+        return None
+    return VehicleTarget(
+        need_wh=urgency.need_wh,
+        departure=rfc3339(urgency.departure_utc_s),
+        laxity_s=urgency.laxity_s if isfinite(urgency.laxity_s) else None,
+    )
 
 
 def _some(names: list[EvseId]) -> str:

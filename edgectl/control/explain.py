@@ -39,11 +39,34 @@ def explain(
         if meter is not None:
             wake[meter.id] = _wake_above_a(judged[n], decision, meter)
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
-    reasons = _Reasons(situation, shared)
+    reasons = _evse_reasons(situation, shared, shaped)
+    place = _places(situation, shared, shaped, reasons)
+    urgency = shared.ranks.urgency
     evses: dict[EvseId, EvseDecision] = {}
-    for evse_id, commitment, allocation_a, one, part, stop, ceiling in zip(
-        layout.evse_ids,
-        commitments,
+    for i, (evse_id, commitment, allocation_a, one, reason) in enumerate(
+        zip(layout.evse_ids, commitments, shared.outcome.setpoint_a, shaped, reasons, strict=True)
+    ):
+        evses[evse_id] = EvseDecision(
+            allocation_a,
+            one.setpoint_a,
+            commitment.committed_a,
+            commitment.silent,
+            reason,
+            place.get(i),
+            None if urgency is None else urgency[i],
+        )
+        if is_alarming(commitment):
+            alarms.extend(evse_alarms(evse_id, commitment))
+    return Decision(evses=evses, nodes=nodes, alarms=tuple(alarms), wake_above_a=wake)
+
+
+def _evse_reasons(
+    situation: Situation, shared: Shared, shaped: tuple[Shaped, ...]
+) -> tuple[Reason, ...]:
+    """Why each setpoint is what it is."""
+    made = _Reasons(situation, shared)
+    reasons = []
+    for allocation_a, one, part, stop, ceiling in zip(
         shared.outcome.setpoint_a,
         shaped,
         shared.parts,
@@ -53,17 +76,45 @@ def explain(
     ):
         back = one.held_back_by
         if part.why is not None:
-            reason = reasons.of_part(part, ceiling)
+            reason = made.of_part(part, ceiling)
         elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
-            reason = reasons.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
+            reason = made.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
         else:
-            reason = reasons.of_stop(stop, ceiling)
-        evses[evse_id] = EvseDecision(
-            allocation_a, one.setpoint_a, commitment.committed_a, commitment.silent, reason
-        )
-        if is_alarming(commitment):
-            alarms.extend(evse_alarms(evse_id, commitment))
-    return Decision(evses=evses, nodes=nodes, alarms=tuple(alarms), wake_above_a=wake)
+            reason = made.of_stop(stop, ceiling)
+        reasons.append(reason)
+    return tuple(reasons)
+
+
+_WAITS = frozenset(
+    {
+        ReasonCode.NOT_ADMITTED,
+        ReasonCode.BASE_OVER_CEILING,
+        ReasonCode.FIXED_OVER_CEILING,
+        ReasonCode.WAITS_FOR_ROOM,
+    }
+)
+
+
+def _places(
+    situation: Situation,
+    shared: Shared,
+    shaped: tuple[Shaped, ...],
+    reasons: tuple[Reason, ...],
+) -> dict[int, int]:
+    """Where each EVSE that waits stands among those of its tier; 1 is next."""
+    waits = {
+        i
+        for i, reason in enumerate(reasons)
+        if reason.code in _WAITS and shaped[i].setpoint_a < situation.layout.min_a[i]
+    }
+    places: dict[int, int] = {}
+    if waits:
+        count: dict[int, int] = {}
+        for i in shared.ranks.queue:
+            if i in waits:
+                tier = shared.ranks.tier[i]
+                count[tier] = places[i] = count.get(tier, 0) + 1
+    return places
 
 
 def _node(judged: NodeJudgement, ceilings: NodeCeilings, load: Row, promised: Row) -> NodeDecision:

@@ -5,13 +5,15 @@ are numbered in the site's order, parents before children, so that one backward 
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from edgectl.control.kernel import Allocator
 from edgectl.control.limits import EvseCeiling, NodeCeilings, evse_limit, node_limit
-from edgectl.model.site import Meter, Site
+from edgectl.model.site import ChargerTraits, Meter, Site
 from edgectl.units import EvseId, Triple
 
 VA_ROW = 3
+ROUNDING = 1e-9
 ALL_WIRED: Triple = (1.0, 1.0, 1.0)
 
 
@@ -23,7 +25,7 @@ class Layout:
     of its phases any of them loads. `up[n]`: the nodes from n up to the root; `path[i]` the same
     from an EVSE's own node. `phases[i]`: the site phases (0-based) that EVSE i is wired to;
     `wired[i]`: the same as factors 1 and 0. `base_worst_a[n]`: worst base load of the whole subtree
-    of node n.
+    of node n. `least_a[i]`: the least that EVSE i can be told from its minimum on.
     """
 
     site: Site
@@ -45,6 +47,7 @@ class Layout:
     weight: tuple[float, ...]
     tier: tuple[int, ...]
     min_a: tuple[float, ...]
+    least_a: tuple[float, ...]
     step_a: tuple[float, ...]
     pause_a: tuple[float, ...]
     allowed_a: tuple[tuple[float, ...], ...]
@@ -107,6 +110,7 @@ def _make(site: Site) -> Layout:
         weight=tuple(evse.weight for evse in site.evses),
         tier=tuple(evse.tier for evse in site.evses),
         min_a=tuple(evse.traits.min_a for evse in site.evses),
+        least_a=tuple(_least_a(evse.traits) for evse in site.evses),
         step_a=tuple(evse.traits.step_a for evse in site.evses),
         pause_a=tuple(evse.traits.pause_a for evse in site.evses),
         allowed_a=tuple(evse.traits.allowed_a for evse in site.evses),
@@ -130,3 +134,11 @@ def _wired(phases: tuple[int, ...]) -> Triple:
 def _loaded(below: list[int], phases: tuple[tuple[int, ...], ...]) -> tuple[bool, bool, bool]:
     used = {p for i in below for p in phases[i]}
     return (0 in used, 1 in used, 2 in used)
+
+
+def _least_a(traits: ChargerTraits) -> float:
+    if traits.allowed_a:
+        return next((a for a in traits.allowed_a if a >= traits.min_a), traits.min_a)
+    if traits.step_a <= 0:
+        return traits.min_a
+    return ceil(traits.min_a / traits.step_a - ROUNDING) * traits.step_a

@@ -15,6 +15,11 @@ RAISE_HOLD_S = 5.0
 """A raise by less than `RAISE_NOW_A` waits until it was wanted for so long: the pilot may change
 every 5 s only (IEC 61851-1), and the noise of the base load is no reason to write."""
 
+START_HOLD_S = 30.0
+MOST_DOUBLINGS = 10
+"""Who was stopped for want of room starts again once its minimum fitted for so long at a stretch,
+twice as long after every further stop, up to a turn: noise starts and stops nobody for ever."""
+
 
 class Shaped(NamedTuple):
     """What an EVSE may be told now; a tuple, since one is made for each at every tick.
@@ -32,7 +37,7 @@ def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> t
     """The setpoint of every EVSE, in the site's order."""
     room = _room(situation)
     shaped: list[Shaped | None] = [None] * len(situation.commitments)
-    for i in shared.queue:
+    for i in shared.ranks.queue:
         commitment = situation.commitments[i]
         allocation_a = shared.outcome.setpoint_a[i]
         if commitment.silent:
@@ -80,20 +85,28 @@ def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Sha
         target_a = allocation_a if allocation_a <= most_a else _round_down(traits, most_a)
     if target_a < traits.min_a or target_a <= commitment.in_force_a + TOLERANCE_A:
         return waits
-    if _is_too_small_yet(situation, i, target_a):
-        return Shaped(commitment.in_force_a, wants_raise=True)
+    if _is_too_soon(situation, i, target_a):
+        starts = commitment.in_force_a < traits.min_a
+        return Shaped(commitment.in_force_a, held_back_by if starts else None, wants_raise=True)
     _take(situation, room, i, max(0.0, target_a - commitment.committed_a))
     return Shaped(target_a, held_back_by if target_a < allocation_a else None, wants_raise=True)
 
 
-def _is_too_small_yet(situation: Situation, i: int, target_a: float) -> bool:
-    """Whether a raise of a running EVSE is small and was not wanted long enough."""
-    evse, in_force_a = situation.snapshot.site.evses[i], situation.commitments[i].in_force_a
-    if in_force_a < evse.traits.min_a or target_a - in_force_a >= RAISE_NOW_A:
+def _is_too_soon(situation: Situation, i: int, target_a: float) -> bool:
+    """Whether a raise was not wanted long enough: a small one, or a start after a stop."""
+    evse_id, in_force_a = situation.layout.evse_ids[i], situation.commitments[i].in_force_a
+    known = situation.state.evses.get(evse_id)
+    if in_force_a < situation.layout.min_a[i]:
+        if known is None or not known.displaced or not situation.rules.turns:
+            return False
+        turn_s = situation.snapshot.site.sharing.turn_s
+        hold_s = min(turn_s, START_HOLD_S * 2.0 ** min(known.displaced - 1, MOST_DOUBLINGS))
+    elif target_a - in_force_a < RAISE_NOW_A:
+        hold_s = RAISE_HOLD_S
+    else:
         return False
-    known = situation.state.evses.get(evse.id)
     wanted_s = None if known is None else known.raise_s
-    return wanted_s is None or situation.now.mono_s - wanted_s < RAISE_HOLD_S
+    return wanted_s is None or situation.now.mono_s - wanted_s < hold_s
 
 
 def _take(situation: Situation, room: Room, i: int, extra_a: float) -> None:

@@ -2,31 +2,29 @@
 
 1. An EVSE that cannot use power (no vehicle, a fault, paused, dwelling) is not asked for and holds
    its pause value.
-2. An admitted EVSE keeps its place; the others wait in the order in which they asked.
+2. The policy says who comes first (`control/policy.py`).
 3. A meter above its ceiling cuts at once, by what it proves itself, whatever the base has settled
    to (S15).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
 
 from edgectl.control.account import Commitment
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import NodeCeilings
+from edgectl.control.policy import Ranks, rank
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.situation import Situation
 from edgectl.model.allocation import Outcome
 from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
-from edgectl.model.snapshot import EvseView, Snapshot
-from edgectl.model.state import EvseState, State
-from edgectl.units import Triple
-
-MIN_OFF_S = 180.0
+from edgectl.model.snapshot import EvseView
+from edgectl.model.state import EvseState
+from edgectl.units import OptionalTriple, Triple
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Shared:
 
     outcome: Outcome
     parts: tuple[Part, ...]
-    queue: tuple[int, ...]
+    ranks: Ranks
     base: tuple[tuple[float, float, float, float], ...]
     fixed: tuple[tuple[float, float, float, float], ...]
     limit: tuple[tuple[float | None, float | None, float | None, float | None], ...]
@@ -67,18 +65,18 @@ def share(situation: Situation) -> Shared:
     snapshot, state, layout = situation.snapshot, situation.state, situation.layout
     judged, commitments = situation.judged, situation.commitments
     node_ceilings, evse_ceilings = situation.node_ceilings, situation.evse_ceilings
-    evses = snapshot.site.evses
     parts = tuple(
         _part(
-            snapshot.evses.get(evse.id),
-            state.evses.get(evse.id),
+            snapshot.evses.get(evse_id),
+            state.evses.get(evse_id),
             commitments[i],
             allowed=evse_ceilings[i].max_a >= layout.min_a[i],
+            min_off_s=snapshot.site.sharing.min_off_s,
             now_s=situation.now.mono_s,
         )
-        for i, evse in enumerate(evses)
+        for i, evse_id in enumerate(layout.evse_ids)
     )
-    queue = _queue(snapshot, state)
+    ranks = rank(situation)
     base = tuple(
         _base_rows(judged[n], node_ceilings[n], situation.rules) for n in range(len(layout.parent))
     )
@@ -92,37 +90,94 @@ def share(situation: Situation) -> Shared:
         )
         for one in node_ceilings
     )
-    outcome = layout.allocator.solve(
+    problem = _Problem(
+        situation=situation,
+        ranks=ranks,
         ceiling_a=[(row[0], row[1], row[2]) for row in limit],
         ceiling_va=[row[VA_ROW] for row in limit],
         base_a=[
             (b[0] + f[0], b[1] + f[1], b[2] + f[2]) for b, f in zip(base, fixed_rows, strict=True)
         ],
         base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(base, fixed_rows, strict=True)],
-        voltage_v=[node.voltage_v for node in judged],
-        weight=layout.weight,
-        tier=layout.tier,
-        min_a=layout.min_a,
-        max_a=[
-            ceiling.max_a if part.takes_part else 0.0
-            for ceiling, part in zip(evse_ceilings, parts, strict=True)
-        ],
-        step_a=layout.step_a,
-        pause_a=[
-            0.0 if one.silent else pause_a
-            for one, pause_a in zip(commitments, layout.pause_a, strict=True)
-        ],
-        allowed=layout.allowed_a,
-        queue=queue,
     )
+    most_a = [
+        ceiling.max_a if part.takes_part else 0.0
+        for ceiling, part in zip(evse_ceilings, parts, strict=True)
+    ]
     return Shared(
-        outcome=outcome,
+        outcome=problem.solve_by_band(most_a),
         parts=parts,
-        queue=queue,
+        ranks=ranks,
         base=base,
         fixed=tuple((f[0], f[1], f[2], f[3]) for f in fixed_rows),
         limit=tuple((row[0], row[1], row[2], row[3]) for row in limit),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What the kernel is given, but for what changes between the two passes of a policy."""
+
+    situation: Situation
+    ranks: Ranks
+    ceiling_a: Sequence[OptionalTriple]
+    ceiling_va: Sequence[float | None]
+    base_a: Sequence[Triple]
+    base_va: Sequence[float]
+
+    def solve_by_band(self, most_a: Sequence[float]) -> Outcome:
+        """Minima to as many as possible first; then the room above them, band after band.
+
+        Without bands one pass does both. With them, who has its minimum counts it while the bands
+        before its own are filled.
+        """
+        layout, commitments = self.situation.layout, self.situation.commitments
+        pause_a = [
+            0.0 if one.silent else a for one, a in zip(commitments, layout.pause_a, strict=True)
+        ]
+        if self.ranks.band is None:
+            return self._solve(most_a, pause_a, self.ranks.tier)
+        least = self._solve(
+            [min(a, b) for a, b in zip(most_a, layout.least_a, strict=True)],
+            pause_a,
+            self.ranks.tier,
+        )
+        more = self._solve(
+            [a if has else 0.0 for a, has in zip(most_a, least.admitted, strict=True)],
+            [
+                low_a if has else a
+                for low_a, a, has in zip(least.setpoint_a, pause_a, least.admitted, strict=True)
+            ],
+            self.ranks.band,
+        )
+        return replace(
+            more,
+            admitted=least.admitted,
+            stops=tuple(
+                stop if has else why
+                for stop, why, has in zip(more.stops, least.stops, least.admitted, strict=True)
+            ),
+        )
+
+    def _solve(
+        self, max_a: Sequence[float], pause_a: Sequence[float], tier: Sequence[int]
+    ) -> Outcome:
+        layout = self.situation.layout
+        return layout.allocator.solve(
+            ceiling_a=self.ceiling_a,
+            ceiling_va=self.ceiling_va,
+            base_a=self.base_a,
+            base_va=self.base_va,
+            voltage_v=[node.voltage_v for node in self.situation.judged],
+            weight=self.ranks.weight,
+            tier=tier,
+            min_a=layout.min_a,
+            max_a=max_a,
+            step_a=layout.step_a,
+            pause_a=pause_a,
+            allowed=layout.allowed_a,
+            queue=self.ranks.queue,
+        )
 
 
 def call_values_a(situation: Situation) -> tuple[float, ...]:
@@ -161,6 +216,7 @@ def _part(
     commitment: Commitment,
     *,
     allowed: bool,
+    min_off_s: float,
     now_s: float,
 ) -> Part:
     if commitment.silent:
@@ -172,24 +228,9 @@ def _part(
         return _FAULT
     if not allowed:
         return _PAUSED
-    if state is not None and state.stopped_s is not None and now_s < state.stopped_s + MIN_OFF_S:
-        return Part(takes_part=False, why=ReasonCode.MIN_OFF, until_s=state.stopped_s + MIN_OFF_S)
+    if state is not None and state.stopped_s is not None and now_s < state.stopped_s + min_off_s:
+        return Part(takes_part=False, why=ReasonCode.MIN_OFF, until_s=state.stopped_s + min_off_s)
     return TAKES_PART
-
-
-def _queue(snapshot: Snapshot, state: State) -> tuple[int, ...]:
-    """Admitted EVSEs first, in order of admission; then those that wait, in order of asking."""
-    places: list[tuple[bool, float, int]] = []
-    for i, evse in enumerate(snapshot.site.evses):
-        known = state.evses.get(evse.id)
-        if known is None:
-            places.append((True, inf, i))
-        elif known.admitted_s is not None:
-            places.append((False, known.admitted_s, i))
-        else:
-            places.append((True, inf if known.asked_s is None else known.asked_s, i))
-    places.sort()
-    return tuple([i for _, _, i in places])
 
 
 def _base_rows(

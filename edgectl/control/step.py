@@ -53,5 +53,5 @@ def step(
     return decision, State(
         started_s=now.mono_s if state.started_s is None else state.started_s,
         meters=meters,
-        evses=remember(situation, shaped),
+        evses=remember(situation, shared, shaped),
     )

@@ -162,6 +162,7 @@ def assemble(
         image=image,
         ceilings=ceilings,
         isolated=ceilings.isolated,
+        targets=commands.targets,
         actuator=Actuation(owners),
         lease=lease,
         clock=ports.clock,

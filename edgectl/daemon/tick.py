@@ -29,6 +29,7 @@ from edgectl.model.record import TickRecord
 from edgectl.model.site import Site
 from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import State
+from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId
 
 PERIOD_S: Final = 1.0
@@ -54,6 +55,7 @@ class Tick:
         image: Image,
         ceilings: Callable[[Instant], tuple[TimedCeiling, ...]],
         isolated: Callable[[Mapping[EvseId, EvseView]], tuple[EvseId, ...]] = lambda _: (),
+        targets: Callable[[], tuple[ChargeTarget, ...]] = lambda: (),
         actuator: Actuator,
         lease: Lease,
         clock: Clock,
@@ -70,6 +72,7 @@ class Tick:
         self._image = image
         self._ceilings = ceilings
         self._isolated = isolated
+        self._targets = targets
         self._actuator = actuator
         self._lease = lease
         self._clock = clock
@@ -128,6 +131,7 @@ class Tick:
                 snapshot,
                 ceilings=self._ceilings(now),
                 isolated=self._isolated(snapshot.evses),
+                targets=self._targets(),
             )
             decision, state = step(snapshot, self._state, now)
         except Exception as broken:

@@ -77,11 +77,25 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Urgency:
+    """How pressing a vehicle's target is.
+
+    `laxity_s`: how long it could wait and still be ready, charging at its fastest; below 0 it
+    cannot make it.
+    """
+
+    need_wh: float
+    departure_utc_s: float
+    laxity_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class EvseDecision:
     """What one EVSE gets. A silent one is only called, with `setpoint_a` (S10).
 
     `allocation_a`: its share; `setpoint_a`: what it may be told now; `committed_a`: the most it may
-    draw now.
+    draw now. `place`: where it stands among those of its tier that wait, 1 is next. `urgency`: of
+    its vehicle's target, where the policy looks at it.
     """
 
     allocation_a: float
@@ -89,6 +103,8 @@ class EvseDecision:
     committed_a: float
     silent: bool
     reason: Reason
+    place: int | None = None
+    urgency: Urgency | None = None
 
 
 @dataclass(frozen=True, slots=True)

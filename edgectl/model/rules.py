@@ -21,3 +21,4 @@ class Rules:
     s13_no_raise_into_debt: bool = True
     s15_over_ceiling: bool = True
     s17_ladder: bool = True
+    turns: bool = True

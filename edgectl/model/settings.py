@@ -1,4 +1,4 @@
-"""What the site file says beside the site itself: broker, commands, policy, accepted risks."""
+"""What the site file says beside the site itself: broker, commands, accepted risks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,12 +17,6 @@ class Unsigned(StrEnum):
     NEVER = "never"
     MTLS = "mtls"
     LOOPBACK = "loopback"
-
-
-class Policy(StrEnum):
-    """Who comes first among EVSEs of one tier."""
-
-    FAIR = "fair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +63,4 @@ class Settings:
 
     mqtt: MqttSettings | None = None
     commands: CommandSettings = CommandSettings()
-    policy: Policy = Policy.FAIR
     accept_risks: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from edgectl.model.policy import Sharing
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, ProgramId, Triple
 
 SILENT_AFTER_POLLS: Final = 3
@@ -206,3 +207,4 @@ class Site:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     caps: tuple[Cap, ...] = ()
     programs: tuple[Program, ...] = ()
+    sharing: Sharing = field(default_factory=Sharing)

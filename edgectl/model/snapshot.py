@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Site
+from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId, MeterId
 
 
@@ -62,6 +63,7 @@ class Snapshot:
     """Everything one step may look at, beside its own state and the time.
 
     `isolated`: EVSEs that somebody has locked off and that have not answered since (S11).
+    `targets`: what vehicles need by when, one for an EVSE.
     """
 
     site: Site
@@ -69,3 +71,4 @@ class Snapshot:
     evses: dict[EvseId, EvseView]
     ceilings: tuple[TimedCeiling, ...] = ()
     isolated: tuple[EvseId, ...] = ()
+    targets: tuple[ChargeTarget, ...] = ()

@@ -18,15 +18,22 @@ class EvseState:
     """One EVSE. Instants are monotonic.
 
     `held_a`: the highest setpoint that still counts (S8); `excess_a`: what is drawn beyond it.
+    `admitted_s`: since when it charges; `stopped_s`: when it was stopped last, until it charges
+    again; `displaced`: how often room was wanting in its turn since it last had a whole one;
+    `asked_s`: since when it waits or asks; `raise_s`: since when it is meant to get more.
+    `band`: how pressing its target is; `energy_from_wh`: its energy register when it was plugged.
     """
 
     held_a: float
     setpoint_a: float
     admitted_s: float | None = None
     stopped_s: float | None = None
+    displaced: int = 0
     asked_s: float | None = None
     excess_a: float = 0.0
     raise_s: float | None = None
+    band: int | None = None
+    energy_from_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from typing import Final
 
 from edgectl.devices.profile import Profile
 from edgectl.errors import InvariantBroken
+from edgectl.model.policy import Policy, Sharing
 from edgectl.model.settings import (
     BrokerAddress,
     CommandSettings,
     MqttProtocol,
     MqttSettings,
-    Policy,
     Settings,
     Unsigned,
 )
@@ -65,6 +65,11 @@ def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
         groups={name: tuple(members) for name, members in file.groups.items()},
         caps=tuple(_cap(entry) for entry in file.caps),
         programs=tuple(_program(entry) for entry in file.programs),
+        sharing=Sharing(
+            policy=Policy(file.policy.name),
+            turn_s=file.policy.turn_s,
+            min_off_s=file.policy.min_off_s,
+        ),
     )
 
 
@@ -73,7 +78,6 @@ def build_settings(file: SiteFile, *, folder: Path) -> Settings:
     return Settings(
         mqtt=None if file.mqtt is None else _mqtt(file.mqtt, folder),
         commands=CommandSettings(unsigned=Unsigned(file.commands.unsigned)),
-        policy=Policy(file.policy.name),
         accept_risks=frozenset(file.accept_risks),
     )
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from edgectl.model.policy import MIN_OFF_S, TURN_S
+
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
 TIME_PATTERN: Final = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
 PERCENT_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
@@ -337,7 +339,21 @@ class PolicyEntry(_Entry):
     """Who comes first."""
 
     name: Literal["fair", "priority", "deadline"] = Field(
-        description="fair: equal shares by weight within a tier; this version needs fair."
+        description="fair: all alike. priority: strictly by `tier` (or by the `priority` of a "
+        "vehicle's target), in a tier by `weight`. deadline: least time to spare first."
+    )
+    turn_s: float = Field(
+        default=TURN_S,
+        ge=60,
+        le=86400,
+        description="Seconds for which an EVSE that charges keeps its place before those that "
+        "wait for room.",
+    )
+    min_off_s: float = Field(
+        default=MIN_OFF_S,
+        ge=0,
+        le=3600,
+        description="Seconds for which an EVSE rests after every stop.",
     )
 
 

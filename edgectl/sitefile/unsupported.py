@@ -111,9 +111,3 @@ def _commands(draft: Draft) -> Iterator[tuple[Where, str, str]]:
             "signed commands",
             "remove the issuers; `unsigned: mtls` takes commands over TLS with our certificate",
         )
-    if draft.policy is not None and draft.policy.name != "fair":
-        yield (
-            ("policy", "name"),
-            f"the policy {draft.policy.name}",
-            "use fair, with weight and tier",
-        )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from edgectl.control.static import StaticProof
 from edgectl.errors import Finding
+from edgectl.model.policy import Policy
 from edgectl.model.settings import Settings, Unsigned
 from edgectl.model.site import Site
 from edgectl.sitefile.draft import Draft
@@ -17,6 +18,7 @@ def warnings_of(
     """Everything that a careful colleague would ask about."""
     yield from _commands(draft, settings)
     yield from _tree(draft)
+    yield from _policy(draft, site)
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
     yield from _stale_acceptances(draft, proof)
@@ -76,6 +78,20 @@ def _tree(draft: Draft) -> Iterator[Finding]:
             message="the site has no meter: base_max_a counts all the time",
             remedy="add a meter at the grid connection, so that the room that is free can be used",
         )
+
+
+def _policy(draft: Draft, site: Site) -> Iterator[Finding]:
+    if site.sharing.policy is Policy.PRIORITY:
+        return
+    for placed in draft.evses:
+        if placed.entry.weight != 1 or placed.entry.tier != 0:
+            yield draft.source.finding(
+                placed.where,
+                code="no_effect",
+                message=f"weight and tier of {placed.entry.id} have no effect under the policy "
+                f"{site.sharing.policy.value}",
+                remedy="write policy: {name: priority}, or remove them",
+            )
 
 
 def _watchdogs(draft: Draft, site: Site, proof: StaticProof) -> Iterator[Finding]:

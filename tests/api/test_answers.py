@@ -10,7 +10,7 @@ from edgectl.contract.explain import Why, why
 from edgectl.contract.local import MqttStatus, Status, status
 from edgectl.contract.schemas import schemas
 from edgectl.errors import Refused
-from edgectl.model.decision import Reason, ReasonCode
+from edgectl.model.decision import Reason, ReasonCode, Urgency
 from edgectl.model.reading import VehicleState
 from edgectl.model.record import TickRecord
 from edgectl.model.snapshot import EvseView
@@ -170,17 +170,25 @@ def test_nothing_relaxes_an_evse_at_its_own_maximum() -> None:
     assert Why.model_validate(_why(record(evses={BAY: full}))).next_relaxation is None
 
 
-def test_the_queue_place_counts_those_that_asked_before() -> None:
-    waits = evse_decision(reason=Reason(ReasonCode.NOT_ADMITTED, node=NodeId("tx1"), limit=6.0))
-    states = {
-        BAYS[0]: EvseState(held_a=0.0, setpoint_a=0.0, asked_s=NOW.mono_s - 30.0),
-        BAYS[1]: EvseState(held_a=0.0, setpoint_a=0.0, asked_s=NOW.mono_s - 60.0),
-        BAYS[2]: EvseState(held_a=9.0, setpoint_a=9.0, asked_s=1.0, admitted_s=2.0),
-    }
-    queue = why(record(evses=dict.fromkeys(BAYS[:3], waits), states=states), BAY, now=NOW).queue
+def test_the_queue_place_is_said_with_the_time_since_it_waits() -> None:
+    waits = replace(
+        evse_decision(reason=Reason(ReasonCode.NOT_ADMITTED, node=NodeId("tx1"), limit=6.0)),
+        place=2,
+    )
+    states = {BAYS[0]: EvseState(held_a=0.0, setpoint_a=0.0, asked_s=NOW.mono_s - 30.0)}
+    queue = why(record(evses={BAY: waits}, states=states), BAY, now=NOW).queue
     assert queue is not None
     assert (queue.position, queue.since) == (2, "2027-01-15T07:59:30.000Z")
     assert why(record(), BAY, now=NOW).queue is None
+
+
+def test_the_target_of_a_vehicle_is_said_with_its_laxity() -> None:
+    urgency = Urgency(need_wh=12_000.0, departure_utc_s=NOW.utc_s + 7200.0, laxity_s=1800.0)
+    decision = replace(evse_decision(reason=Reason(ReasonCode.OWN_MAXIMUM)), urgency=urgency)
+    target = why(record(evses={BAY: decision}), BAY, now=NOW).target
+    assert target is not None
+    assert (target.need_wh, target.laxity_s) == (12_000.0, 1800.0)
+    assert why(record(), BAY, now=NOW).target is None
 
 
 def test_an_unknown_evse_is_refused_with_the_known_ones() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from edgectl.contract.explain import Why
 from edgectl.contract.local import Status
 from edgectl.daemon.api import error_response
 from edgectl.errors import Refused
-from edgectl.model.decision import Reason, ReasonCode
+from edgectl.model.decision import Reason, ReasonCode, Urgency
 from edgectl.model.local_api import HttpRequest, HttpResponse
 from edgectl.units import NodeId
-from tests.api.world import ALARM, BAYS, FakeDesk, FixedFacts, evse_decision, record
+from tests.api.world import ALARM, BAYS, NOW, FakeDesk, FixedFacts, evse_decision, record
 from tests.cli.depot import answering, api, tool
 
 Captured = pytest.CaptureFixture[str]
@@ -97,11 +98,29 @@ def test_why_says_what_is_meant_and_where_it_waits(tmp_path: Path, capsys: Captu
         setpoint_a=6.0,
         reason=Reason(ReasonCode.WAITS_FOR_ROOM, node=NodeId("tx1"), row="1"),
     )
+    urgency = Urgency(need_wh=12_000.0, departure_utc_s=NOW.utc_s + 7200.0, laxity_s=5400.0)
+    waits = replace(waits, place=1, urgency=urgency)
     facts = FixedFacts(record(evses={BAYS[0]: waits}))
     assert tool(tmp_path, "why", "bay01", handler=api(facts=facts).handle) == 0
     out = capsys.readouterr().out
     assert out.startswith("bay01 may draw 6.0 A per phase (meant for it: 10.0 A):")
     assert "It waits as number 1 of its tier." in out
+    assert "Its vehicle needs 12.0 kWh more by " in out
+    assert "it could wait 1.5 h and still be ready." in out
+
+
+@pytest.mark.parametrize(
+    ("need_wh", "laxity_s", "said"),
+    [(0.0, 60.0, "has what it was promised"), (500.0, -60.0, "cannot make that any more")],
+)
+def test_why_says_how_a_target_stands(
+    tmp_path: Path, capsys: Captured, need_wh: float, laxity_s: float, said: str
+) -> None:
+    urgency = Urgency(need_wh=need_wh, departure_utc_s=NOW.utc_s + 60.0, laxity_s=laxity_s)
+    decision = replace(evse_decision(reason=Reason(ReasonCode.OWN_MAXIMUM)), urgency=urgency)
+    facts = FixedFacts(record(evses={BAYS[0]: decision}))
+    assert tool(tmp_path, "why", "bay01", handler=api(facts=facts).handle) == 0
+    assert said in capsys.readouterr().out
 
 
 def test_why_json_is_the_contract(tmp_path: Path, capsys: Captured) -> None:

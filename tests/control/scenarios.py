@@ -145,6 +145,16 @@ def s17_nothing_remote_widens(rules: Rules) -> bool:
     return world.step().nodes[GRID].ceiling_a == (100.0, 100.0, 100.0)
 
 
+def turns_who_waits_gets_the_place_of_who_had_its_turn(rules: Rules) -> bool:
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(10.0, None, None)), rules=rules)
+    world.settle(0.0, {"e1": 6.0, "e2": 0.0})
+    world.live(800.0)
+    within = setpoints(world.live(5.0))
+    world.live(300.0)
+    after = setpoints(world.live(5.0))
+    return within["e1"] >= 6.0 > within["e2"] and after["e2"] >= 6.0 > after["e1"]
+
+
 SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
     {
         "s1_age": s1_republishing_does_not_make_a_reading_younger,
@@ -157,5 +167,6 @@ SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
         "s13_no_raise_into_debt": s13_no_raise_into_debt,
         "s15_over_ceiling": s15_a_meter_above_its_ceiling_cuts_at_once,
         "s17_ladder": s17_nothing_remote_widens,
+        "turns": turns_who_waits_gets_the_place_of_who_had_its_turn,
     }
 )

@@ -22,6 +22,7 @@ from edgectl.model.site import (
 )
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent, Snapshot
 from edgectl.model.state import State
+from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, Triple
 
 GRID = NodeId("grid")
@@ -106,6 +107,7 @@ class World:
     meters: dict[MeterId, MeterView] = field(default_factory=dict)
     evses: dict[EvseId, EvseView] = field(default_factory=dict)
     ceilings: tuple[TimedCeiling, ...] = ()
+    targets: tuple[ChargeTarget, ...] = ()
 
     def meter(
         self,
@@ -204,6 +206,21 @@ class World:
                 self.sends(name, one.setpoint_a)
                 self.confirms(name)
 
+    def live(self, seconds: float, base_a: float = 0.0, *, pace_s: float = 5.0) -> Decision:
+        """Some time passes in which every vehicle draws what its charger was told last."""
+        decision = None
+        for _ in range(max(1, round(seconds / pace_s))):
+            self.wait(pace_s)
+            drawn_a = {
+                str(one.id): view.confirmed.value_a if view.confirmed else 0.0
+                for one in self.site.evses
+                if (view := self._view(one.id)).vehicle is not VehicleState.ABSENT
+            }
+            decision = self.everything(base_a, drawn_a)
+            self.obey(decision)
+        assert decision is not None
+        return decision
+
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
 
@@ -216,6 +233,7 @@ class World:
             meters=dict(self.meters),
             evses=dict(self.evses),
             ceilings=self.ceilings,
+            targets=self.targets,
         )
 
     def step(self) -> Decision:

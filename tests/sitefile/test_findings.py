@@ -305,7 +305,6 @@ NOT_SUPPORTED = {
         11,
         "meters[1]",
     ),
-    "policy": ("commands:", "policy: {name: deadline}\ncommands:", 24, "policy.name"),
     "signed program": (
         "kind: mandatory",
         "kind: mandatory, signed: true",

@@ -274,6 +274,7 @@ def test_skeleton_of_the_contract_without_those() -> None:
         (", base_max_a: [20, 20, 20]", "", 3, "no_base_max"),
         ("caps:", "accept_risks: [power-returns/gird]\ncaps:", 19, "no_such_risk"),
         ("  - {id: lan3,", "  - {id: lan4, kind: tcp, host: h}\n  - {id: lan3,", 8, "unused_link"),
+        ("max_a: 16", "weight: 2, max_a: 16", 16, "no_effect"),
     ],
 )
 def test_warnings(old: str, new: str, line: int, code: str) -> None:

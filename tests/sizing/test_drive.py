@@ -115,3 +115,14 @@ def test_time_goes_on_to_the_next_arrival_while_nobody_is_there() -> None:
     assert 86_460.0 in controller.times()
     assert yard.done[0].stay == late
     assert yard.flowed.duration_s == pytest.approx(86_760.0)
+
+
+def test_the_controller_is_told_what_was_announced_until_the_announced_departure() -> None:
+    one = stay(SITE, 0, row(to_s=600.0))
+    controller = Controller({"a": 16.0, "b": 0.0})
+    driven(controller, yard_with(one), until_s=900.0)
+    told = [(at_s, snapshot.targets) for at_s, snapshot in controller.seen]
+    assert {len(targets) for at_s, targets in told if 61.0 < at_s < 599.0} == {1}
+    assert not any(targets for at_s, targets in told if at_s >= 600.0)
+    target = next(targets[0] for _, targets in told if targets)
+    assert (target.evse, target.energy_wh) == ("a", one.announced.energy_wh)

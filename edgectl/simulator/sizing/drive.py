@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from edgectl.clock import Instant
-from edgectl.model.ceiling import TimedCeiling
+from edgectl.model.ceiling import Holder, Rank, TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter, Site
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Snapshot
 from edgectl.model.state import State
+from edgectl.model.target import ChargeTarget
 from edgectl.simulator.sizing.phasors import Phasors
 from edgectl.simulator.sizing.yard import Visit, Yard
 from edgectl.units import EvseId, OptionalTriple
@@ -123,6 +124,11 @@ class _Eyes:
             meters={meter.id: self._meter(meter, phasors, now_s) for meter in self._site.meters},
             evses={evse.id: self._evse(i, evse, now_s) for i, evse in enumerate(self._site.evses)},
             ceilings=tuple(ceilings),
+            targets=tuple(
+                _target(evse, visit)
+                for evse, visit in zip(self._site.evses, self._seen, strict=True)
+                if visit is not None and visit.stay.announced.departure_utc_s > self._yard.now_s
+            ),
         )
 
     def obey(self, decision: Decision) -> bool:
@@ -169,6 +175,16 @@ class _Eyes:
         kept = (*self._meters.get(meter.id, ()), sample)[-_METER_SAMPLES_KEPT:]
         self._meters[meter.id] = kept
         return MeterView(samples=kept)
+
+
+def _target(evse: Evse, visit: Visit) -> ChargeTarget:
+    """What was announced, as a command says it; after the announced departure nothing holds."""
+    return ChargeTarget(
+        evse=evse.id,
+        energy_wh=visit.stay.announced.energy_wh,
+        departure_utc_s=visit.stay.announced.departure_utc_s,
+        holder=Holder(Rank.OPERATOR, "command", visit.stay.row.session_id),
+    )
 
 
 def _on_lines(evse: Evse, visit: Visit | None, drawn_a: float) -> OptionalTriple:
