@@ -264,6 +264,7 @@ _DEPENDS_ON: Final = {
     ReasonCode.FAULT: "when the charger's fault is cleared",
     ReasonCode.SILENT: "when the charger answers again; see its supply, link and unit id",
     ReasonCode.WAITS_FOR_ROOM: "when lower setpoints of others are confirmed, usually in seconds",
+    ReasonCode.DRAWS_LESS: "when the vehicle draws nearly all that it may, or at the next trial",
     ReasonCode.SAFE_DECISION: "when the daemon decides again; see its journal",
     ReasonCode.PAUSED: "when it is resumed",
     ReasonCode.EVSE_CEILING: "when the limit of this EVSE is changed",

@@ -161,6 +161,13 @@ def _waits_for_room(reason: Reason, _now: Instant) -> str:
     return f"more is meant for it, but the room{where} is not proved free yet"
 
 
+def _draws_less(reason: Reason, _now: Instant) -> str:
+    return (
+        f"its vehicle did not use what it was given; it has room{_of_a(reason)} now and is tried "
+        "with more every five minutes"
+    )
+
+
 def _safe_decision(_reason: Reason, _now: Instant) -> str:
     return "the safe decision is in force: the present value or the failsafe current, if lower"
 
@@ -184,6 +191,7 @@ _SENTENCES: Final[Mapping[ReasonCode, Callable[[Reason, Instant], str]]] = Mappi
         ReasonCode.SILENT: _silent,
         ReasonCode.MIN_OFF: _min_off,
         ReasonCode.WAITS_FOR_ROOM: _waits_for_room,
+        ReasonCode.DRAWS_LESS: _draws_less,
         ReasonCode.SAFE_DECISION: _safe_decision,
     }
 )

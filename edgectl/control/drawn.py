@@ -12,7 +12,7 @@ flat lists, for all the meters above it, and sums are kept in plain variables. T
 the site's order of EVSEs, so that a replay gives the same bits.
 """
 
-# ruff: noqa: PLR1730 - calls of min and max cost three times what they stand for here
+# ruff: noqa: FURB136, PLR1730 - calls of min and max cost three times what they stand for here
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class Drawn:
         """The sums of all EVSEs below node n for a window that begins at `before_s`."""
         low1 = low2 = low3 = high1 = high2 = high3 = 0.0
         closed = True
-        all_readings, most_a = self._readings, self._most_a
+        all_readings, most_a, s4_base = self._readings, self._most_a, self._s4_base
         for i in self._layout.below[n]:
             readings = all_readings[i]
             if readings is None:
@@ -132,14 +132,19 @@ class Drawn:
             first = 0
             while read_s[first] > before_s:
                 first += 1
-            if not self._s4_base:
-                extremes = readings.extremes[0]
-            elif read_s[1] >= after_s or read_s[first] == -inf:
-                extremes = readings.around(before_s, after_s)
-            elif read_s[0] >= after_s:
+            after = read_s[0] >= after_s
+            if read_s[1] >= after_s or read_s[first] == -inf or not s4_base:
+                extremes = readings.around(before_s, after_s) if s4_base else readings.extremes[0]
+            elif after:
                 extremes = readings.extremes[first]
             else:
-                extremes = readings.open_yet(readings.extremes[first])
+                closed = False
+                _, _, _, four, five, six = readings.extremes[first]
+                one, two, three = most_a[i]
+                high1 += four if four >= one else one
+                high2 += five if five >= two else two
+                high3 += six if six >= three else three
+                continue
             one, two, three, four, five, six = extremes
             low1 += one
             low2 += two
@@ -147,7 +152,8 @@ class Drawn:
             high1 += four
             high2 += five
             high3 += six
-            closed = closed and read_s[0] >= after_s
+            if not after:
+                closed = False
         return Bounds((low1, low2, low3), (high1, high2, high3), closed)
 
     def newest(self, n: int, before_s: float, taken_s: float) -> tuple[Triple, Triple]:
@@ -187,7 +193,7 @@ class _Readings:
     it is wired to there is no least, and its commitment (`most_a`) is the greatest.
     """
 
-    __slots__ = ("_most_a", "_seen", "extremes", "latest", "refresh_s", "taken_s")
+    __slots__ = ("_known", "_most_a", "_seen", "extremes", "latest", "refresh_s", "taken_s")
 
     def __init__(
         self,
@@ -206,6 +212,7 @@ class _Readings:
         self.extremes = extremes
         self._most_a = most_a
         self._seen = seen
+        self._known: dict[tuple[int, int], Extremes] | None = None
         low1 = low2 = low3 = inf
         high1 = high2 = high3 = -inf
         gap = False
@@ -269,7 +276,15 @@ class _Readings:
         return first, last
 
     def between(self, first: int, last: int) -> Extremes:
-        """The extremes in the span from `first` to a younger reading, `last`."""
+        """The extremes in the span from `first` to a younger reading, `last`; kept once found."""
+        if self._known is None:
+            self._known = {}
+        known = self._known.get((first, last))
+        if known is None:
+            known = self._known[first, last] = self._between(first, last)
+        return known
+
+    def _between(self, first: int, last: int) -> Extremes:
         low1, low2, low3, high1, high2, high3 = 0.0, 0.0, 0.0, *self._most_a
         one, two, three = zip(*self._seen[last : first + 1], strict=True)
         if None not in one:

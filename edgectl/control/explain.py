@@ -66,12 +66,13 @@ def _evse_reasons(
     """Why each setpoint is what it is."""
     made = _Reasons(situation, shared)
     reasons = []
-    for allocation_a, one, part, stop, ceiling in zip(
+    for allocation_a, one, part, stop, ceiling, draw in zip(
         shared.outcome.setpoint_a,
         shaped,
         shared.parts,
         shared.outcome.stops,
         situation.evse_ceilings,
+        situation.draws,
         strict=True,
     ):
         back = one.held_back_by
@@ -80,7 +81,7 @@ def _evse_reasons(
         elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
             reason = made.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
         else:
-            reason = made.of_stop(stop, ceiling)
+            reason = made.of_stop(stop, ceiling, None if draw is None else draw.most_a)
         reasons.append(reason)
     return tuple(reasons)
 
@@ -164,10 +165,12 @@ class _Reasons:
             )
         return Reason(code=part.why or ReasonCode.NO_DEMAND, until_s=part.until_s)
 
-    def of_stop(self, stop: Stop, ceiling: EvseCeiling) -> Reason:
-        """What stopped an EVSE in the allocation."""
+    def of_stop(self, stop: Stop, ceiling: EvseCeiling, most_a: float | None) -> Reason:
+        """What stopped an EVSE in the allocation; `most_a`: what its vehicle was seen to need."""
         code = stop.code
         if code is ReasonCode.OWN_MAXIMUM:
+            if most_a is not None and most_a < ceiling.max_a:
+                return Reason(code=ReasonCode.DRAWS_LESS, limit=most_a)
             if ceiling.holder.rank is not Rank.SAFETY:
                 code = ReasonCode.EVSE_CEILING
             return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)

@@ -4,6 +4,7 @@ A row is what a ceiling applies to: three phases (0, 1, 2) and the sum in VA (3)
 are numbered in the site's order, parents before children, so that one backward pass sums a tree.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -53,23 +54,45 @@ class Layout:
     allowed_a: tuple[tuple[float, ...], ...]
 
 
-def layout_of(site: Site) -> Layout:
-    """The layout of `site`; the last one is kept, since a site does not change between ticks."""
-    if _memo and _memo[0].site is site:
-        return _memo[0]
-    made = _make(site)
-    _memo[:] = [made]
-    return made
+def layout_of(site: Site, phases: Sequence[tuple[int, ...]] | None = None) -> Layout:
+    """The layout of `site`, with every EVSE on the phases that it is wired to, or on fewer.
+
+    The last ones are kept: a site does not change between ticks, and vehicles come slowly.
+    """
+    wired = _memo[0] if _memo and _memo[0].site is site else None
+    if wired is None:
+        wired = _make(site, _wired_phases(site))
+        _memo[:] = [wired]
+    if phases is None or phases == wired.phases:
+        return wired
+    if len(_memo) == 1 or _memo[1].phases != phases:
+        _memo[1:] = [_make(site, tuple(phases))]
+    return _memo[1]
 
 
 _memo: list[Layout] = []
+"""The wired one, and the last one with fewer phases. Made of the site alone: purity is kept."""
 
 
-def _make(site: Site) -> Layout:
+def round_up(traits: ChargerTraits, current_a: float) -> float:
+    """The least that the charger can be told from a current on; its greatest, if there is none."""
+    if traits.allowed_a:
+        return next(
+            (a for a in traits.allowed_a if a >= current_a - ROUNDING), traits.allowed_a[-1]
+        )
+    if traits.step_a <= 0:
+        return current_a
+    return ceil(current_a / traits.step_a - ROUNDING) * traits.step_a
+
+
+def _wired_phases(site: Site) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(sorted({p - 1 for p in evse.phases})) for evse in site.evses)
+
+
+def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
     number = {node.id: n for n, node in enumerate(site.nodes)}
     parent = tuple(-1 if node.parent is None else number[node.parent] for node in site.nodes)
     meter_at = {meter.node: meter for meter in site.meters}
-    phases = tuple(tuple(sorted({p - 1 for p in evse.phases})) for evse in site.evses)
     up = tuple(_up(n, parent) for n in range(len(parent)))
     own_node = tuple(number[evse.node] for evse in site.evses)
     path = tuple(up[n] for n in own_node)
@@ -110,7 +133,7 @@ def _make(site: Site) -> Layout:
         weight=tuple(evse.weight for evse in site.evses),
         tier=tuple(evse.tier for evse in site.evses),
         min_a=tuple(evse.traits.min_a for evse in site.evses),
-        least_a=tuple(_least_a(evse.traits) for evse in site.evses),
+        least_a=tuple(round_up(evse.traits, evse.traits.min_a) for evse in site.evses),
         step_a=tuple(evse.traits.step_a for evse in site.evses),
         pause_a=tuple(evse.traits.pause_a for evse in site.evses),
         allowed_a=tuple(evse.traits.allowed_a for evse in site.evses),
@@ -134,11 +157,3 @@ def _wired(phases: tuple[int, ...]) -> Triple:
 def _loaded(below: list[int], phases: tuple[tuple[int, ...], ...]) -> tuple[bool, bool, bool]:
     used = {p for i in below for p in phases[i]}
     return (0 in used, 1 in used, 2 in used)
-
-
-def _least_a(traits: ChargerTraits) -> float:
-    if traits.allowed_a:
-        return next((a for a in traits.allowed_a if a >= traits.min_a), traits.min_a)
-    if traits.step_a <= 0:
-        return traits.min_a
-    return ceil(traits.min_a / traits.step_a - ROUNDING) * traits.step_a

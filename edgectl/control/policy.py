@@ -127,7 +127,9 @@ def _urgency(
 ) -> Urgency:
     """What it still needs, and how long it could wait before charging at its fastest."""
     need_wh = max(0.0, target.energy_wh - _session_wh(view, state))
-    fastest_a = situation.evse_ceilings[i].max_a
+    fastest_a, draw = situation.evse_ceilings[i].max_a, situation.draws[i]
+    if draw is not None and draw.most_a is not None:
+        fastest_a = min(fastest_a, draw.most_a)
     layout, nominal_v = situation.layout, situation.snapshot.site.voltage_v
     fastest_w = fastest_a * nominal_v * len(layout.phases[i])
     left_s = target.departure_utc_s - situation.now.utc_s

@@ -44,7 +44,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     band: int | None,
 ) -> EvseState:
     """The timers of one EVSE and what else it knows of itself."""
-    commitment = situation.commitments[i]
+    commitment, draw = situation.commitments[i], situation.draws[i]
     admitted_s, stopped_s, asked_s = _timers(situation, i, view.vehicle, before, shaped)
     displaced = before.displaced
     if takes_part and before.admitted_s is not None and admitted_s is None:
@@ -68,6 +68,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         and before.displaced == displaced
         and before.band == band
         and before.energy_from_wh == energy_from_wh
+        and before.draw is draw
         and before is not _NEW
     ):
         return before
@@ -82,6 +83,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         raise_s=raise_s,
         band=band,
         energy_from_wh=energy_from_wh,
+        draw=draw,
     )
 
 

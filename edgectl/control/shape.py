@@ -17,8 +17,10 @@ every 5 s only (IEC 61851-1), and the noise of the base load is no reason to wri
 
 START_HOLD_S = 30.0
 MOST_DOUBLINGS = 10
-"""Who was stopped for want of room starts again once its minimum fitted for so long at a stretch,
-twice as long after every further stop, up to a turn: noise starts and stops nobody for ever."""
+ONCE_MORE = 2
+"""Who was stopped for want of room a second time starts again once its minimum fitted for so long
+at a stretch, twice as long after every further stop, up to a turn: noise starts and stops nobody
+for ever."""
 
 
 class Shaped(NamedTuple):
@@ -97,10 +99,10 @@ def _is_too_soon(situation: Situation, i: int, target_a: float) -> bool:
     evse_id, in_force_a = situation.layout.evse_ids[i], situation.commitments[i].in_force_a
     known = situation.state.evses.get(evse_id)
     if in_force_a < situation.layout.min_a[i]:
-        if known is None or not known.displaced or not situation.rules.turns:
+        if known is None or known.displaced < ONCE_MORE or not situation.rules.turns:
             return False
         turn_s = situation.snapshot.site.sharing.turn_s
-        hold_s = min(turn_s, START_HOLD_S * 2.0 ** min(known.displaced - 1, MOST_DOUBLINGS))
+        hold_s = min(turn_s, START_HOLD_S * 2.0 ** min(known.displaced - ONCE_MORE, MOST_DOUBLINGS))
     elif target_a - in_force_a < RAISE_NOW_A:
         hold_s = RAISE_HOLD_S
     else:

@@ -101,8 +101,12 @@ def share(situation: Situation) -> Shared:
         base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(base, fixed_rows, strict=True)],
     )
     most_a = [
-        ceiling.max_a if part.takes_part else 0.0
-        for ceiling, part in zip(evse_ceilings, parts, strict=True)
+        0.0
+        if not part.takes_part
+        else ceiling.max_a
+        if draw is None or draw.most_a is None
+        else min(ceiling.max_a, draw.most_a)
+        for ceiling, part, draw in zip(evse_ceilings, parts, situation.draws, strict=True)
     ]
     return Shared(
         outcome=problem.solve_by_band(most_a),

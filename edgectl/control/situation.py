@@ -9,7 +9,7 @@ from edgectl.control.layout import Layout
 from edgectl.control.limits import EvseCeiling, NodeCeilings
 from edgectl.model.rules import Rules
 from edgectl.model.snapshot import Snapshot
-from edgectl.model.state import State
+from edgectl.model.state import DrawState, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Situation:
     rules: Rules
     layout: Layout
     commitments: tuple[Commitment, ...]
+    draws: tuple[DrawState | None, ...]
     judged: tuple[NodeJudgement, ...]
     node_ceilings: tuple[NodeCeilings, ...]
     evse_ceilings: tuple[EvseCeiling, ...]

@@ -10,6 +10,7 @@ from edgectl.control.remember import remember
 from edgectl.control.shape import shape
 from edgectl.control.share import call_values_a, share
 from edgectl.control.situation import Situation
+from edgectl.control.unused import used_phases, watch_draws
 from edgectl.control.verify import promise_rows, verify
 from edgectl.model.decision import Decision
 from edgectl.model.rules import Rules
@@ -23,9 +24,9 @@ def step(
     snapshot: Snapshot, state: State, now: Instant, rules: Rules = ALL_RULES
 ) -> tuple[Decision, State]:
     """Decide for all EVSEs at once; `InvariantBroken` when the promise would not hold (S12)."""
-    layout = layout_of(snapshot.site)
-
     commitments = commit(snapshot, state, now, rules)
+    draws = watch_draws(snapshot, state, commitments, now, rules)
+    layout = layout_of(snapshot.site, used_phases(layout_of(snapshot.site), draws, now))
     judged, meters = judge(snapshot, layout, commitments, state, now, rules)
 
     situation = Situation(
@@ -35,6 +36,7 @@ def step(
         rules=rules,
         layout=layout,
         commitments=commitments,
+        draws=draws,
         judged=judged,
         node_ceilings=cap_nodes(snapshot, layout, now, rules),
         evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),

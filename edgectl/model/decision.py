@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     SILENT = "silent"
     MIN_OFF = "min_off"
     WAITS_FOR_ROOM = "waits_for_room"
+    DRAWS_LESS = "draws_less"
     SAFE_DECISION = "safe_decision"
 
 

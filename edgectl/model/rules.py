@@ -22,3 +22,4 @@ class Rules:
     s15_over_ceiling: bool = True
     s17_ladder: bool = True
     turns: bool = True
+    unused_room: bool = True

@@ -14,6 +14,25 @@ class BaseState:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawState:
+    """What a vehicle was seen to draw since it was admitted. Instants are monotonic.
+
+    `highs`: the highest draw of the last blocks of time, each with its start, oldest first.
+    `below_s`: since when it draws clearly less than its setpoint. `most_a`: the maximum that it
+    has for that, since `tried_s`; `trying`: with more than it drew. `idle`: the phases (0-based)
+    that show no current although it draws; `idle_s`: since when just those.
+    """
+
+    highs: tuple[tuple[float, float], ...] = ()
+    below_s: float | None = None
+    most_a: float | None = None
+    tried_s: float | None = None
+    trying: bool = False
+    idle: tuple[int, ...] = ()
+    idle_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvseState:
     """One EVSE. Instants are monotonic.
 
@@ -34,6 +53,7 @@ class EvseState:
     raise_s: float | None = None
     band: int | None = None
     energy_from_wh: float | None = None
+    draw: DrawState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,13 @@ def turns_who_waits_gets_the_place_of_who_had_its_turn(rules: Rules) -> bool:
     return within["e1"] >= 6.0 > within["e2"] and after["e2"] >= 6.0 > after["e1"]
 
 
+def unused_room_goes_to_those_that_use_it(rules: Rules) -> bool:
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(40.0, None, None)), rules=rules)
+    world.settle(0.0, {"e1": 10.0, "e2": 10.0})
+    told = setpoints(world.live(400.0, most_a={"e1": 8.0}))
+    return told["e1"] == 10.0 and told["e2"] >= 28.0
+
+
 SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
     {
         "s1_age": s1_republishing_does_not_make_a_reading_younger,
@@ -167,6 +174,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
         "s13_no_raise_into_debt": s13_no_raise_into_debt,
         "s15_over_ceiling": s15_a_meter_above_its_ceiling_cuts_at_once,
         "s17_ladder": s17_nothing_remote_widens,
+        "unused_room": unused_room_goes_to_those_that_use_it,
         "turns": turns_who_waits_gets_the_place_of_who_had_its_turn,
     }
 )

@@ -191,6 +191,7 @@ class TestS12Promise:
             rules=rules,
             layout=layout,
             commitments=commitments,
+            draws=(None,) * len(commitments),
             judged=judged,
             node_ceilings=cap_nodes(snapshot, layout, now, rules),
             evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),

@@ -1,7 +1,8 @@
 """A tiny depot for scenario tables: one grid node, equal EVSEs, readings put in by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from edgectl.clock import Instant
 from edgectl.control.step import step
@@ -206,13 +207,26 @@ class World:
                 self.sends(name, one.setpoint_a)
                 self.confirms(name)
 
-    def live(self, seconds: float, base_a: float = 0.0, *, pace_s: float = 5.0) -> Decision:
-        """Some time passes in which every vehicle draws what its charger was told last."""
+    def live(
+        self,
+        seconds: float,
+        base_a: float = 0.0,
+        *,
+        pace_s: float = 5.0,
+        most_a: Mapping[str, float] | None = None,
+    ) -> Decision:
+        """Some time passes in which every vehicle draws what its charger was told last.
+
+        `most_a`: those that draw no more than so much.
+        """
+        most = {} if most_a is None else most_a
         decision = None
         for _ in range(max(1, round(seconds / pace_s))):
             self.wait(pace_s)
             drawn_a = {
-                str(one.id): view.confirmed.value_a if view.confirmed else 0.0
+                str(one.id): min(
+                    view.confirmed.value_a if view.confirmed else 0.0, most.get(one.id, inf)
+                )
                 for one in self.site.evses
                 if (view := self._view(one.id)).vehicle is not VehicleState.ABSENT
             }

@@ -1,0 +1,202 @@
+"""Room that is not used: when it is taken, when it is given back, and what is forgotten."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgectl.model.decision import ReasonCode
+from edgectl.model.reading import EvseSample, VehicleState
+from edgectl.model.site import Connection
+from edgectl.units import EvseId, OptionalTriple
+from tests.control.world import GRID, TRAITS, World, evse, setpoints, site
+
+E1, E2 = EvseId("e1"), EvseId("e2")
+
+
+def two() -> World:
+    """e1 and e2 may draw 20 A each; both began a moment ago."""
+    world = World(
+        site(
+            evses=[evse(1), evse(2)], limit_a=(40.0, None, None), base_max_a=(0.0,) * 3, margin_a=0
+        )
+    )
+    world.settle(0.0, {"e1": 10.0, "e2": 10.0})
+    return world
+
+
+def test_it_is_not_judged_before_three_minutes_are_over() -> None:
+    world = two()
+    decision = world.live(140.0, most_a={"e1": 8.0})
+    assert setpoints(decision) == {"e1": 20.0, "e2": 20.0}
+    decision = world.live(60.0, most_a={"e1": 8.0})
+    assert decision.evses[E1].setpoint_a == 10.0
+    assert decision.evses[E1].reason.code is ReasonCode.DRAWS_LESS
+    assert decision.evses[E1].reason.limit == 10.0
+
+
+def test_the_highest_draw_of_the_last_minute_counts() -> None:
+    world = two()
+    world.live(120.0, most_a={"e1": 8.0})
+    world.live(30.0, most_a={"e1": 13.0})
+    decision = world.live(50.0, most_a={"e1": 8.0})
+    assert decision.evses[E1].setpoint_a == 15.0
+
+
+def test_the_room_is_free_only_once_the_lower_setpoint_is_confirmed() -> None:
+    world = two()
+    world.live(150.0, most_a={"e1": 8.0})
+    told = []
+    for _ in range(12):  # e1's charger does not confirm
+        world.wait(5.0)
+        decision = world.everything(0.0, {"e1": 8.0, "e2": 20.0})
+        told.append(decision.evses[E2].setpoint_a)
+    assert decision.evses[E1].setpoint_a == 10.0
+    assert told == [20.0] * 12
+    world.live(60.0, most_a={"e1": 8.0})
+    assert setpoints(world.live(5.0, most_a={"e1": 8.0})) == {"e1": 10.0, "e2": 30.0}
+
+
+def test_it_never_gets_less_than_its_minimum() -> None:
+    world = two()
+    decision = world.live(300.0, most_a={"e1": 0.0})
+    assert decision.evses[E1].setpoint_a == 6.0
+
+
+def test_it_is_tried_with_more_every_five_minutes() -> None:
+    world = two()
+    told = [world.live(20.0, most_a={"e1": 8.0}).evses[E1].setpoint_a for _ in range(40)]
+    first = told.index(10.0)
+    assert told[first : first + 15] == [10.0] * 15
+    assert 14.0 in told[first + 15 : first + 18]
+    assert told[first + 20] == 10.0
+
+
+def test_one_that_draws_nearly_all_that_it_may_gets_its_share_again_at_once() -> None:
+    world = two()
+    world.live(300.0, most_a={"e1": 8.0})
+    assert world.live(60.0, most_a={"e1": 20.0}).evses[E1].setpoint_a == 20.0
+
+
+def test_a_trial_finds_a_vehicle_that_can_take_more() -> None:
+    """Its steps are too coarse to come near the lower maximum."""
+    world = two()
+    assert world.live(300.0, most_a={"e1": 8.0}).evses[E1].setpoint_a == 10.0
+    for _ in range(80):
+        world.wait(5.0)
+        told = {one.id: world.silent(one.id).confirmed for one in world.site.evses}
+        drawn = {str(name): c.value_a if c else 0.0 for name, c in told.items()}
+        drawn["e1"] = 8.0 if drawn["e1"] < 14.0 else 14.0
+        decision = world.everything(0.0, drawn)
+        world.obey(decision)
+        if decision.evses[E1].setpoint_a == 20.0:
+            return
+    pytest.fail("it was never found out")
+
+
+@pytest.mark.parametrize("away", [VehicleState.ABSENT, VehicleState.FAULT])
+def test_unplugging_forgets_it(away: VehicleState) -> None:
+    world = two()
+    world.live(300.0, most_a={"e1": 8.0})
+    world.vehicle("e1", away)
+    world.wait(1.0)
+    world.obey(world.everything(0.0, {"e1": 0.0, "e2": 20.0}))
+    world.vehicle("e1", VehicleState.CHARGING)
+    state = world.state.evses[E1]
+    world.live(10.0)
+    draw = world.state.evses[E1].draw
+    assert draw is None or draw.most_a is None
+    assert state.admitted_s is None
+
+
+def test_a_list_of_currents_is_never_made_too_small_by_it() -> None:
+    traits = replace(TRAITS, allowed_a=(0.0, 8.0, 16.0, 32.0), step_a=0.0)
+    world = World(site(evses=[evse(1, traits=traits)], limit_a=(40.0, None, None)))
+    world.settle(0.0, {"e1": 32.0})
+    assert world.live(300.0, most_a={"e1": 9.0}).evses[E1].setpoint_a == 16.0
+
+
+def three_phase(**changes: object) -> World:
+    """e1 is wired to three phases, its vehicle may use one; e2 hangs on L2 alone."""
+    depot = site(
+        evses=[evse(1, phases=(1, 2, 3), **changes), evse(2, phases=(2,))],
+        limit_a=(40.0, 40.0, 40.0),
+        base_max_a=(0.0, 0.0, 0.0),
+        margin_a=0.0,
+    )
+    world = World(depot)
+    for name in ("e1", "e2"):
+        world.sends(name, 16.0)
+        world.confirms(name)
+    return world
+
+
+def flows(world: World, e1_a: OptionalTriple, seconds: int) -> None:
+    """e1 draws these currents and e2 what it was told; both obey."""
+    for _ in range(seconds):
+        world.wait(1.0)
+        e2 = world.silent("e2").confirmed
+        e2_a = e2.value_a if e2 else 0.0
+        view = world.silent("e1")
+        sample = EvseSample(world.now_s, e1_a)
+        world.evses[E1] = replace(
+            view,
+            samples=(*view.samples, sample)[-32:],
+            last_answer_s=world.now_s,
+            vehicle=VehicleState.CHARGING,
+        )
+        world.reads("e2", e2_a)
+        one, two_a, three = (value or 0.0 for value in e1_a)
+        world.meter(one, two_a + e2_a, three)
+        world.obey(world.step())
+
+
+def idle_phases(world: World) -> tuple[int, ...]:
+    draw = world.state.evses[E1].draw
+    assert draw is not None
+    return draw.idle
+
+
+def test_phases_without_current_are_free_after_half_a_minute() -> None:
+    world = three_phase()
+    flows(world, (16.0, 0.0, 0.0), 25)
+    assert world.step().nodes[GRID].account_a[1] >= 32.0
+    flows(world, (16.0, 0.0, 0.0), 20)
+    decision = world.step()
+    assert decision.evses[E2].setpoint_a == 32.0
+    assert decision.evses[E1].setpoint_a == 32.0
+    assert decision.nodes[GRID].account_a == pytest.approx((32.0, 32.0, 0.0))
+
+
+def test_a_current_on_a_phase_that_showed_none_counts_at_once() -> None:
+    world = three_phase()
+    flows(world, (16.0, 0.0, 0.0), 60)
+    flows(world, (16.0, 16.0, 16.0), 1)
+    decision = world.step()
+    assert decision.evses[E1].setpoint_a + decision.evses[E2].setpoint_a <= 40.0
+    assert decision.nodes[GRID].account_a[1] >= 48.0
+
+
+def test_a_vehicle_that_pauses_says_nothing_of_its_phases() -> None:
+    world = three_phase()
+    flows(world, (16.0, 0.0, 0.0), 60)
+    flows(world, (0.0, 0.0, 0.0), 60)
+    assert idle_phases(world) == (1, 2)
+    world = three_phase()
+    flows(world, (0.0, 0.0, 0.0), 60)
+    assert idle_phases(world) == ()
+
+
+def test_silence_makes_all_wired_phases_count_again() -> None:
+    world = three_phase()
+    flows(world, (16.0, 0.0, 0.0), 60)
+    world.wait(20.0)
+    world.reads("e2", 32.0)
+    decision = world.step()
+    assert decision.evses[E1].silent
+    assert decision.nodes[GRID].account_a[2] >= 16.0
+
+
+def test_between_lines_no_phase_can_be_unused() -> None:
+    world = three_phase(connection=Connection.LINE_TO_LINE)
+    flows(world, (16.0, 0.0, 0.0), 60)
+    assert idle_phases(world) == ()
