@@ -19,6 +19,7 @@ from edgectl.adapters import log
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.crash_record import CrashRecordFiles
 from edgectl.adapters.folder_lock import FolderLock
+from edgectl.adapters.journal import JournalFiles
 from edgectl.adapters.local_socket import LocalSocket, group_id_of
 from edgectl.adapters.modbus import TcpLine
 from edgectl.adapters.mqtt import MqttBroker
@@ -129,6 +130,9 @@ async def real_ports(
     for alarm in store.alarms():
         structlog.get_logger("edgectl").critical(alarm.code, text=alarm.text)
 
+    journal = JournalFiles(state / "journal", version=__version__)
+    closing.push_async_callback(journal.close)
+
     def line(link: Link) -> TcpLine:
         return TcpLine(host=link.host, port=link.port, clock=clock)
 
@@ -137,6 +141,7 @@ async def real_ports(
         rng=random.Random(),  # noqa: S311 - jitter and fairness, no secret
         watchdog=watchdog,
         crash_record=CrashRecordFiles(state),
+        journal=journal,
         store=store,
         alarms=store.alarms,
         line=line,

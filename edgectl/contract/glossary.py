@@ -53,6 +53,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.STATE_REPLACED: "what was kept could not be read; the daemon began without it",
         AlarmCode.STATE_NOT_KEPT: "the disk takes nothing; what was kept holds, nothing new does",
         AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
+        AlarmCode.JOURNAL_FAILED: "the flight recorder cannot write; control goes on",
     }
 )
 

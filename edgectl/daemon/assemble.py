@@ -31,6 +31,7 @@ from edgectl.daemon.lease import Lease
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
@@ -38,7 +39,7 @@ from edgectl.daemon.workbench import Workbench
 from edgectl.model.decision import Alarm
 from edgectl.model.local_api import LocalServer
 from edgectl.model.modbus import Line
-from edgectl.model.ports import Clock, CrashRecord, Watchdog
+from edgectl.model.ports import Clock, CrashRecord, Journal, Watchdog
 from edgectl.model.settings import MqttSettings
 from edgectl.model.site import Link
 from edgectl.model.store import Store
@@ -54,8 +55,9 @@ SAFE_STOP_S: Final = 3.0
 class Ports:
     """Everything outside. `broker` and `outbox` are None where the site publishes nothing.
 
-    `alarms`: what is wrong with the ports themselves. `line` makes the line of a link. `rng` gives
-    jitter and random draws. `rights` and `local_server` are None where nobody asks locally.
+    `alarms`: what is wrong with the ports themselves. `journal` is None where nothing is recorded.
+    `line` makes the line of a link. `rng` gives jitter and random draws. `rights` and
+    `local_server` are None where nobody asks locally.
     """
 
     clock: Clock
@@ -64,6 +66,7 @@ class Ports:
     crash_record: CrashRecord
     store: Store
     line: Callable[[Link], Line]
+    journal: Journal | None = None
     outbox: Outbox | None = None
     broker: Broker | None = None
     local_server: LocalServer | None = None
@@ -133,9 +136,13 @@ def assemble(
         audit=correspondence.audit,
     )
     correspondence.serve(events=events, commands=commands)
+    recorder = None
+    if ports.journal is not None:
+        recorder = Recorder(journal=ports.journal, clock=ports.clock, log=log)
 
     def other_alarms() -> tuple[Alarm, ...]:
         found = [alarm for owner in owners for alarm in owner.alarms()]
+        found += [] if recorder is None else recorder.alarms()
         return (*found, *ports.alarms(), *(() if reloader is None else reloader.alarms()))
 
     chronicle = Chronicle(ports.clock) if before is None else before.chronicle
@@ -169,7 +176,7 @@ def assemble(
         watchdog=ports.watchdog,
         wake=wake,
         crash_record=ports.crash_record,
-        observers=(chronicle.observe, *(() if telemetry is None else (telemetry.observe,))),
+        observers=[part.observe for part in (chronicle, telemetry, recorder) if part is not None],
         log=log,
         state=None if before is None else before.known_state(loaded),
         started_utc_s=None if before is None else before.started_utc_s,
@@ -210,6 +217,7 @@ def assemble(
         desks=(events, commands),
         telemetry=telemetry,
         publisher=publisher,
+        recorder=recorder,
         api=api,
         local_server=ports.local_server,
         clock=ports.clock,

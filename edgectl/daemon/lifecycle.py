@@ -2,8 +2,8 @@
 
 1. One task group owns every task. Whatever ends one of them unexpectedly ends the daemon, by the
    same way down.
-2. On the way down: stop deciding, tell the safe decision and read it back, stop polling, flush,
-   close (S18).
+2. On the way down: stop deciding, tell the safe decision and read it back while the disk takes what
+   was decided, stop polling, send what can be sent, close (S18).
 3. Handing over to the next daemon in the process: the last rows go out and EVSEs that leave get
    their safe value while control goes on; then everything ends at once, without a safe decision,
    and the next daemon ticks.
@@ -21,6 +21,7 @@ from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.handover import Handover, leaving
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
@@ -30,6 +31,7 @@ from edgectl.model.ports import Clock, Watchdog
 from edgectl.units import EvseId
 
 FLUSH_S: Final = 4.0
+HANDOVER_FLUSH_S: Final = 0.5
 DESK_PERIOD_S: Final = 1.0
 
 
@@ -54,6 +56,7 @@ class Daemon:
         desks: Sequence[Desk],
         telemetry: Telemetry | None,
         publisher: Publisher | None,
+        recorder: Recorder | None,
         api: LocalApi | None,
         local_server: LocalServer | None,
         clock: Clock,
@@ -68,6 +71,7 @@ class Daemon:
         self._desks = desks
         self._telemetry = telemetry
         self._publisher = publisher
+        self._recorder = recorder
         self._api = api
         self._local_server = local_server
         self._clock = clock
@@ -114,6 +118,7 @@ class Daemon:
             keeping = self._start(group, "desks", self._keep_desks)
             serving = self._start_serving(group)
             telling = self._start_telling(group)
+            recording = self._start_recording(group)
             asking = [] if self._reloader is None else [self._start_reloader(group, self._reloader)]
             self._watchdog.ready()
             self._log.info("started")
@@ -121,13 +126,18 @@ class Daemon:
                 await self._prepare_handover(telling)
             if not self._stop.is_set():
                 await _cancel(*asking, deciding, *polling, keeping, *serving)
+                await self._end_recording(recording, within_s=HANDOVER_FLUSH_S)
                 return True
 
             self._log.info("stopping")
             self._watchdog.stopping()
             await _cancel(deciding)
+            for part in (self._telemetry, self._recorder):
+                if part is not None:
+                    part.stop()
             await self._tell_safe_decision()
             await _cancel(*asking, *polling, keeping, *serving)
+            await self._end_recording(recording, within_s=FLUSH_S)
             await self._flush(telling)
         if self._failure is not None:
             raise self._failure
@@ -185,6 +195,20 @@ class Daemon:
         if self._publisher is not None:
             tasks.append(self._start(group, "publisher", self._publisher.run))
         return tasks
+
+    def _start_recording(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        if self._recorder is None:
+            return []
+        return [self._start(group, "recorder", self._recorder.run)]
+
+    async def _end_recording(
+        self, recording: Sequence[asyncio.Task[None]], *, within_s: float
+    ) -> None:
+        """The last ticks to the disk, as far as the time goes."""
+        if self._recorder is not None:
+            self._recorder.stop()
+            _, late = await asyncio.wait(recording, timeout=within_s)
+            await _cancel(*late)
 
     def _start_serving(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         api, server = self._api, self._local_server

@@ -137,13 +137,13 @@ class Tick:
         except Exception as broken:
             self._break(snapshot, now, broken)
             raise
-        self._state = state
+        before, self._state = self._state, state
         self._lease.renew(now.mono_s)
         self._actuator.apply(decision)
         self._image.set_wake_above(decision.wake_above_a)
         self._watchdog.feed()
         self._timings_s.append(self._clock.monotonic_s() - now.mono_s)
-        self._latest = self._tell(now, snapshot, decision)
+        self._latest = self._tell(now, snapshot, before, decision)
         return self._latest
 
     def safe(self) -> Decision:
@@ -160,7 +160,7 @@ class Tick:
         self._log.critical("step_broken", error=repr(broken))
         safe = safe_decision(snapshot, self._state, now)
         self._actuator.apply(safe)
-        self._tell(now, snapshot, safe)
+        self._tell(now, snapshot, self._state, safe)
         try:
             self._crash_record.keep(
                 snapshot=snapshot, state=self._state, now=now, error=repr(broken)
@@ -168,12 +168,15 @@ class Tick:
         except StorageFailed as failed:
             self._log.error("crash_record_failed", error=str(failed))
 
-    def _tell(self, now: Instant, snapshot: Snapshot, decision: Decision) -> TickRecord:
+    def _tell(
+        self, now: Instant, snapshot: Snapshot, before: State, decision: Decision
+    ) -> TickRecord:
         self._number += 1
         record = TickRecord(
             number=self._number,
             now=now,
             snapshot=snapshot,
+            before=before,
             state=self._state,
             decision=decision,
             started_utc_s=self.started_utc_s,

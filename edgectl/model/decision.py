@@ -54,6 +54,7 @@ class AlarmCode(StrEnum):
     STATE_REPLACED = "state_replaced"
     STATE_NOT_KEPT = "state_not_kept"
     SITE_FILE_REFUSED = "site_file_refused"
+    JOURNAL_FAILED = "journal_failed"
 
 
 class Severity(StrEnum):

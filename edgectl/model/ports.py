@@ -1,8 +1,10 @@
 """The ports that the daemon runs on: adapters in production, memory in a simulation."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from edgectl.clock import Instant
+from edgectl.model.record import TickRecord
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
 
@@ -37,6 +39,20 @@ class Watchdog(Protocol):
 
     def stopping(self) -> None:
         """The daemon is on its way down."""
+
+
+class Journal(Protocol):
+    """The flight recorder: every step as it was, for `edgectl replay`."""
+
+    async def append(self, records: Sequence[TickRecord]) -> None:
+        """Keep these ticks; a killed process loses none of them once it returns.
+
+        `StorageFailed`: none is kept, and what comes next stands by itself. At the bound the oldest
+        go (S23).
+        """
+
+    async def close(self) -> None:
+        """Let go of what is open."""
 
 
 class CrashRecord(Protocol):

@@ -12,14 +12,15 @@ from edgectl.model.state import State
 class TickRecord:
     """One finished tick: what it saw, what it decided and when.
 
-    `number` counts from 1 since the start; `state` is the one after the step. `tick_p99_ms` is over
-    the last ticks; `late_ticks` counts those that began later than due by more than a tenth of the
-    period.
+    `number` counts from 1 since the start; `before` is the state that the step was given, `state`
+    the one after it. `tick_p99_ms` is over the last ticks; `late_ticks` counts those that began
+    later than due by more than a tenth of the period.
     """
 
     number: int
     now: Instant
     snapshot: Snapshot
+    before: State
     state: State
     decision: Decision
     started_utc_s: float

@@ -143,6 +143,7 @@ def record(
         number=900,
         now=NOW,
         snapshot=Snapshot(site=SITE, meters={}, evses=dict.fromkeys(BAYS, view), ceilings=ceilings),
+        before=State(started_s=100.0),
         state=State(started_s=100.0, evses=states or {}),
         decision=Decision(
             evses=decisions,

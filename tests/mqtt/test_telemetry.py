@@ -109,6 +109,7 @@ class Depot:
                 meters={METER: self._meter},
                 evses={evse: self._view(now) for evse in (BAY, OTHER)},
             ),
+            before=State(),
             state=State(started_s=0.0),
             decision=Decision(
                 evses=dict(self.evses),

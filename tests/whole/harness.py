@@ -11,6 +11,7 @@ from edgectl.contract.messages import thin
 from edgectl.daemon.assemble import Ports, assemble
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.model.modbus import Line
+from edgectl.model.ports import Journal
 from edgectl.model.record import TickRecord
 from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
@@ -99,12 +100,14 @@ def build(
     scenario: Callable[[LoadedSite], Scenario] | None = None,
     store: MemoryStore | None = None,
     wrap: Callable[[Line], Line] = lambda line: line,
+    clock: VirtualClock | None = None,
+    journal: Journal | None = None,
 ) -> Whole:
     """Everything wired, nothing started; call it on the virtual-time loop.
 
     `wrap` goes around every line.
     """
-    clock = VirtualClock()
+    clock = clock or VirtualClock()
     depot = build_depot(loaded.site, seed=seed, clock=clock.monotonic_s, record=True)
     depot.begin(Scenario() if scenario is None else scenario(loaded))
     return _assembled(
@@ -116,6 +119,7 @@ def build(
         store=store or MemoryStore(),
         outbox=MemoryOutbox("stream-1", thin=thin),
         wrap=wrap,
+        journal=journal,
     )
 
 
@@ -143,6 +147,7 @@ def _assembled(
     store: MemoryStore,
     outbox: MemoryOutbox,
     wrap: Callable[[Line], Line],
+    journal: Journal | None = None,
 ) -> Whole:
     watchdog, crashes = StillWatchdog(), KeptCrashes()
     lines: dict[LinkId, MemoryLine] = {}
@@ -160,6 +165,7 @@ def _assembled(
             crash_record=crashes,
             store=store,
             line=line,
+            journal=journal,
             outbox=outbox,
             broker=broker,
         ),
