@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "allocate": ("edgectl.cli.allocate", "solve an allocation problem from a file"),
     "simulate": ("edgectl.cli.simulate", "what a depot delivers with a file of sessions"),
     "completion": ("edgectl.cli.completion", "what the shell needs to complete commands"),
+    "replay": ("edgectl.cli.replay", "run recorded steps again, and see what differs"),
     "demo": ("edgectl.cli.demo", "a simulated depot on this machine, with faults"),
 }
 

@@ -70,8 +70,9 @@ class Stalled:
 
 
 def test_a_disk_that_does_not_answer_costs_the_oldest_and_they_are_counted() -> None:
+    _, records = run()
+
     async def main() -> None:
-        _, records = run()
         journal = Stalled()
         recorder = Recorder(journal=journal, clock=VirtualClock(), log=Log().log())
         async with asyncio.TaskGroup() as group:
@@ -89,8 +90,9 @@ def test_a_disk_that_does_not_answer_costs_the_oldest_and_they_are_counted() -> 
 
 
 def test_a_fault_of_the_recorder_itself_stops_nothing_else() -> None:
+    _, records = run()
+
     async def main() -> None:
-        _, records = run()
         journal = Stalled(fault=KeyError("a bug"))
         journal.go_on.set()
         recorder = Recorder(journal=journal, clock=VirtualClock(), log=Log().log())
