@@ -137,6 +137,7 @@ class Reloader:
                 ]
             )
         self._refused = None
+        self._watchdog.status("")
         for warning in new.warnings:
             self._log.warning("site_file", text=str(warning))
         if new.config_hash == self.loaded.config_hash:

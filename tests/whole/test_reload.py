@@ -193,7 +193,7 @@ def test_chargers_that_are_the_same_go_on_without_a_dip() -> None:
         silent_before = {evse for evse, one in before.decision.evses.items() if one.silent}
         assert silent <= silent_before
         assert all(record.decision.evses[evse].setpoint_a > 0.0 for evse in charging)
-    assert run.watchdog.said[:3] == ["ready", "reloading", "ready"]
+    assert [word for word in run.watchdog.said if word][:3] == ["ready", "reloading", "ready"]
     events = [one for one in run.broker.published if b"site_file_taken" in one.payload]
     assert len(events) == 1
 
