@@ -40,6 +40,15 @@ def follow(draw: Draw, *, every_s: float = EVERY_S) -> None:
         return
 
 
+def repeat(show: Callable[[], None], *, every_s: float = EVERY_S) -> None:
+    """Show it again and again, for programs, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            show()
+            sys.stdout.flush()
+            select.select((), (), (), every_s)
+
+
 def _on_paper(draw: Draw, every_s: float) -> None:
     while True:
         print("\n".join(printable(line).rstrip() for line in draw(80, 0)), flush=True)

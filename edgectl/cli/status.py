@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
-from edgectl.cli.live import follow
+from edgectl.cli.live import follow, repeat
 from edgectl.cli.output import (
     DONE,
     amps,
@@ -44,6 +44,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     client = Client(socket_path(args))
+    if args.follow and args.json:
+        repeat(lambda: show_json(client.get("status"), lines=True))
+        return DONE
     if args.follow:
         follow(lambda columns, _rows: _lines(client.get("status"), columns))
         return DONE

@@ -257,6 +257,10 @@ class LocalApi:
         except StorageFailed as fault:
             audit.error("local_write_failed", message=str(fault))
             raise
+        except BaseException:
+            # Cut off, or a fault of ours: what it set off may have happened all the same.
+            audit.error("local_write_unfinished", at=words)
+            raise
         said = answer.model_dump(mode="json", exclude_none=True)
         audit.info("local_write", answer=said)
         return _rejected(answer) if answer.result is CommandResult.REJECTED else _ok(said)

@@ -153,6 +153,7 @@ def assemble(
             outbox=ports.outbox,
             clock=ports.clock,
             alarms=other_alarms,
+            happenings=None if before is None else before.happenings,
         )
         if ports.broker is not None:
             publisher = Publisher(

@@ -5,11 +5,13 @@
 2. What the judgement remembers of EVSEs that are known again goes on; base loads are worked out
    anew where the tree or what hangs on it changed, for an EVSE that leaves is base load from then.
 3. The time since the start begins anew, so that no charger that was never heard counts less for it.
+   So does whatever else a judgement remembers: forgetting is cautious.
 """
 
 from dataclasses import dataclass, replace
 
 from edgectl.daemon.chronicle import Chronicle
+from edgectl.daemon.happenings import Happenings
 from edgectl.model.site import Evse, Link, Meter, Mode, Site
 from edgectl.model.snapshot import EvseView, MeterView
 from edgectl.model.state import State
@@ -19,7 +21,10 @@ from edgectl.units import EvseId, LinkId, MeterId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """The daemon before: its site, what it knew of every device, its judgement and its events."""
+    """The daemon before: its site, what it knew of every device, its judgement and its events.
+
+    `happenings`: what the region was told last, so that it is told changes and not a new start.
+    """
 
     loaded: LoadedSite
     meters: dict[MeterId, MeterView]
@@ -27,6 +32,7 @@ class Handover:
     state: State
     started_utc_s: float
     chronicle: Chronicle
+    happenings: Happenings | None = None
 
     def known_meters(self, new: LoadedSite) -> dict[MeterId, MeterView]:
         """What is known of the meters that the new site has too."""
@@ -46,7 +52,7 @@ class Handover:
             kept = same_meters(self.loaded, new)
             meters = {id_: base for id_, base in self.state.meters.items() if id_ in kept}
         evses = {id_: one for id_, one in self.state.evses.items() if id_ in same}
-        return replace(self.state, started_s=None, meters=meters, evses=evses)
+        return State(meters=meters, evses=evses)
 
 
 def leaving(old: LoadedSite, new: LoadedSite) -> frozenset[EvseId]:

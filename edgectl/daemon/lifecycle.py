@@ -95,6 +95,7 @@ class Daemon:
             state=self.tick.state,
             started_utc_s=self.tick.started_utc_s,
             chronicle=self._chronicle,
+            happenings=None if self._telemetry is None else self._telemetry.happenings,
         )
 
     def stop(self) -> None:

@@ -254,8 +254,9 @@ class LinkOwner:
     def _guest(self, errand: Errand, now_s: float, *, leased: bool) -> Next:
         """The technician's request, or when it may go out."""
         unit = errand.request.unit
-        if not leased and any(charger.needs_lease() for charger in self._hearers(unit)):
-            return now_s + LEASE_LOOK_S
+        for charger in self._hearers(unit):
+            if (charger.needs_lease() and not leased) or charger.must_be_called(now_s):
+                return now_s + LEASE_LOOK_S
         return self._by_number[unit].guest(errand, now_s)
 
     def _hearers(self, unit: int) -> Sequence[Charger]:

@@ -41,6 +41,7 @@ class Telemetry:
         clock: Clock,
         alarms: Callable[[], tuple[Alarm, ...]] = tuple,
         batch_s: float = BATCH_S,
+        happenings: Happenings | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
@@ -50,7 +51,7 @@ class Telemetry:
         self._arrived = asyncio.Event()
         self._stopping = False
         self._measured = Measured()
-        self._happenings = Happenings()
+        self.happenings = Happenings() if happenings is None else happenings
         self._newest: TickRecord | None = None
         self._batch_due_s: float | None = None
         self._pending: deque[OutRow] = deque()
@@ -93,7 +94,7 @@ class Telemetry:
             record = self._newest = self._records.popleft()
             self._measured.take(record)
             alarms = (*record.decision.alarms, *self._alarms())
-            events = self._happenings.take(record, alarms)
+            events = self.happenings.take(record, alarms)
             self._queue([event_row(event, made_utc_s=record.now.utc_s) for event in events])
             if self._batch_due_s is None:
                 self._batch_due_s = record.now.mono_s + self._batch_s

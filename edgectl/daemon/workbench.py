@@ -7,7 +7,8 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from edgectl.contract.local_tool import (
@@ -41,7 +42,7 @@ from edgectl.model.store import Document
 from edgectl.units import EvseId
 
 WAIT_S: Final = 8.0
-"""For a turn on the link and the answer: less than the local API waits for us."""
+"""For all of a request's turns on the link: less than the local API waits for us."""
 
 
 class Workbench:
@@ -72,7 +73,9 @@ class Workbench:
             raise refused(
                 RefusalCode.MALFORMED, "read needs a device and a quantity", "GET /v1/read/ID/WHAT"
             )
-        return (await self._read(question(self._device(words[0]), words[1]))).to_json()
+        asked = question(self._device(words[0]), words[1])
+        async with self._in_time(asked.device):
+            return (await self._read(asked)).to_json()
 
     async def write(self, words: Sequence[str], body: Document) -> object:
         """Answer `POST /v1/write/DEVICE/WHAT` with `value`, `reason` and, if need be, `force`."""
@@ -94,9 +97,10 @@ class Workbench:
                 remedy="use `edgectl limit` or `edgectl pause`; what must be, must be forced"
                 " (--force)",
             )
-        before = await self._seen(asked)
-        await self._ask(asked.device, request, before=self._entry(asked, request, touched))
-        after = await self._seen(asked)
+        async with self._in_time(asked.device):
+            before = await self._seen(asked)
+            await self._ask(asked.device, request, before=self._entry(asked, request, touched))
+            after = await self._seen(asked)
         note = None
         if touched is not None:
             note = f"edgectl will set {touched} again as it wants it"
@@ -109,6 +113,18 @@ class Workbench:
             after=after,
             note=note,
         ).to_json()
+
+    @asynccontextmanager
+    async def _in_time(self, device: Device) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                yield
+        except TimeoutError:
+            raise Refused(
+                code="busy",
+                message=f"link {device.link} had not the time for all of it within {WAIT_S:g} s",
+                remedy="see with `edgectl read` what holds now, and `edgectl devices` how it does",
+            ) from None
 
     async def _read(self, asked: Question) -> RegisterAnswer:
         batch = asked.batch()
@@ -133,18 +149,9 @@ class Workbench:
         *,
         before: Callable[[float], None] | None = None,
     ) -> tuple[int, ...]:
-        owner = self._owners[device.link]
-        try:
-            async with asyncio.timeout(WAIT_S):
-                outcome = await owner.ask(
-                    request, timeout_s=device.profile.transport.timeout_s, before=before
-                )
-        except TimeoutError:
-            raise Refused(
-                code="busy",
-                message=f"link {device.link} had no time for it within {WAIT_S:g} s",
-                remedy="try again; `edgectl devices` shows how the link does",
-            ) from None
+        outcome = await self._owners[device.link].ask(
+            request, timeout_s=device.profile.transport.timeout_s, before=before
+        )
         if isinstance(outcome, Miss):
             raise Refused(
                 code="no_answer",

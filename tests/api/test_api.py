@@ -271,7 +271,9 @@ def test_bad_input_names_its_field() -> None:
 def test_a_fault_of_ours_is_answered_without_details_and_logged() -> None:
     desk, journal = FakeDesk(fault=RuntimeError("secret path /x")), Journal()
     response = _ask(_api(desk=desk, journal=journal), "POST", "/v1/limit", body=LIMIT_BODY)
-    assert journal.lines[0]["event"] == "local_api_failed"
+    unfinished, failed = journal.lines
+    assert (unfinished["event"], unfinished["uid"]) == ("local_write_unfinished", 0)
+    assert failed["event"] == "local_api_failed"
     assert response.status == 500
     assert "secret" not in json.dumps(response.json)
 
@@ -397,3 +399,27 @@ def test_why_of_a_silent_evse_says_also_what_pauses_it() -> None:
     ]
     other: Any = _ask(_api(facts=facts), "GET", "/v1/why/bay02").json
     assert other["also"] == []
+
+
+def test_an_act_that_is_cut_off_is_audited_all_the_same() -> None:
+    journal = Journal()
+
+    async def act(words: Sequence[str], body: object) -> object:
+        assert words
+        assert body
+        await asyncio.sleep(60.0)
+        return {}
+
+    api = _api(acts={"write": act}, journal=journal)
+    request = HttpRequest(
+        method="POST", path="/v1/write/bay01/x", peer=WRITER, body=b'{"value": 1, "reason": "r"}'
+    )
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await api.handle(request)
+
+    asyncio.run(main())
+    (cut,) = journal.lines
+    assert (cut["event"], cut["uid"], cut["reason"]) == ("local_write_unfinished", 1002, "r")

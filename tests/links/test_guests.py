@@ -126,6 +126,23 @@ def test_s10_a_silent_charger_is_not_asked() -> None:
     play(script, chargers=[1], meters=[2])
 
 
+def test_s10_a_charger_that_falls_silent_while_a_request_waits_does_not_get_it() -> None:
+    async def script(depot: Depot) -> None:
+        await depot.until(20.0)
+        depot.leased = False
+        await depot.until(24.0)
+        asked = asyncio.ensure_future(depot.owner.ask(ask(1, CURRENT + 2), timeout_s=1.0))
+        depot.station.dead.add(1)
+        await depot.until(33.0)
+        depot.leased = True
+        await depot.until(45.0)
+        assert depot.station.reads(1, CURRENT + 2, since_s=24.0) == []
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+    play(script, chargers=[1], profile=charger_profile(KeepAlive.ANY_ACCESS))
+
+
 def test_s9_a_read_that_feeds_a_watchdog_is_entered_before_it_is_sent() -> None:
     async def script(depot: Depot) -> None:
         await depot.until(20.0)

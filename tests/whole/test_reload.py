@@ -1,6 +1,7 @@
 """The site file read anew while a simulated depot charges: what goes on, what is met anew."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import thin
 from edgectl.daemon.assemble import Ports, assemble
 from edgectl.daemon.handover import leaving, same_evses, same_meters
@@ -194,8 +196,13 @@ def test_chargers_that_are_the_same_go_on_without_a_dip() -> None:
         assert silent <= silent_before
         assert all(record.decision.evses[evse].setpoint_a > 0.0 for evse in charging)
     assert [word for word in run.watchdog.said if word][:3] == ["ready", "reloading", "ready"]
-    events = [one for one in run.broker.published if b"site_file_taken" in one.payload]
-    assert len(events) == 1
+    published = [one.payload for one in run.broker.published]
+    assert len([one for one in published if b"site_file_taken" in one]) == 1
+    # The region is told changes, not a new start: sessions and alarms go on.
+    told = {one["seq"]: one for one in map(json.loads, published) if "code" in one}
+    raised = [one for one in told.values() if one["code"] == "alarm_raised"]
+    assert raised
+    assert not [one for one in raised if one["t"] > rfc3339(after[0].now.utc_s)]
 
 
 def test_nothing_is_overloaded_and_nobody_raised_into_debt_by_it() -> None:
