@@ -8,13 +8,14 @@ export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: help demo test lint types bench prove clean prerequisites install uninstall
+.PHONY: help demo test lint types sanitize bench prove clean prerequisites install uninstall
 
 help:
 	@echo "make demo    run a simulated depot for about 90 s, with faults; the report is in demo-report/"
 	@echo "make test    build and run all tests"
 	@echo "make lint    ruff, cython-lint"
 	@echo "make types   mypy"
+	@echo "make sanitize the kernel's tests on a build with overflow checks and sanitizers"
 	@echo "make bench   print figures: name, value, unit, ratio to a reference in the same run"
 	@echo "make prove   the long proofs that are too slow for every change"
 	@echo "make install [PREFIX=/usr/local] [DESTDIR=]    the tool, the service, manual and completions"
@@ -48,6 +49,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	@$(BIN)/mypy
+
+sanitize: $(STAMP)
+	@.ci/sanitize -n 2 tests/kernel $(ARGS)
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.bench $(ARGS)

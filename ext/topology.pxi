@@ -10,12 +10,13 @@ cdef array.array _bytes(Py_ssize_t count):
     return array.clone(BYTES, count, zero=True)
 
 
+# An array of nothing has no memory that a view or memset could be given.
 cdef int[::1] _ints(Py_ssize_t count):
-    return array.clone(INTS, count, zero=True)
+    return array.clone(INTS, max(1, count), zero=True)
 
 
 cdef double[::1] _doubles(Py_ssize_t count):
-    return array.clone(DOUBLES, count, zero=True)
+    return array.clone(DOUBLES, max(1, count), zero=True)
 
 
 cdef int _reserve(Kernel site) except -1:
