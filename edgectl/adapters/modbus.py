@@ -20,16 +20,10 @@ from typing import Final
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerSocket
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
+from pymodbus.pdu import DecodePDU, ModbusPDU
 
-from edgectl.errors import invariant
-from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
+from edgectl.adapters.modbus_pdu import judged, pdu_of
+from edgectl.model.modbus import Answer, Miss, MissCause, Request
 from edgectl.model.ports import Clock
 
 # The waits of this module end first, always.
@@ -38,13 +32,6 @@ _NEVER_COUNT: Final = 1_000_000_000
 
 # Room for a late answer and the one after it, which may come in one piece.
 _BUFFER_BYTES: Final = 4096
-
-_REQUESTS: Final[dict[Function, type[ModbusPDU]]] = {
-    Function.READ_HOLDING: ReadHoldingRegistersRequest,
-    Function.READ_INPUT: ReadInputRegistersRequest,
-    Function.WRITE_SINGLE: WriteSingleRegisterRequest,
-    Function.WRITE_MULTIPLE: WriteMultipleRegistersRequest,
-}
 
 
 class TcpLine:
@@ -104,7 +91,7 @@ class TcpLine:
             await self.close()
             detail = self._doubt or "bytes that belong to no request"
             return self._miss(MissCause.DISCONNECTED, sent_s, f"dropped the connection: {detail}")
-        pdu = _pdu(request)
+        pdu = pdu_of(request)
         self._asking = True
         try:
             async with asyncio.timeout(timeout_s):
@@ -141,26 +128,7 @@ class TcpLine:
                 f" asked were unit {request.unit} and transaction {pdu.transaction_id}"
             )
             return self._miss(MissCause.GARBLED, sent_s, detail)
-        if isinstance(response, ExceptionResponse):
-            if response.function_code & 0x7F != request.function:
-                detail = f"an exception of function {response.function_code & 0x7F}"
-                return self._miss(MissCause.GARBLED, sent_s, detail)
-            return Miss(
-                cause=MissCause.EXCEPTION,
-                sent_s=sent_s,
-                received_s=self._clock.monotonic_s(),
-                detail=f"the device answered with exception {response.exception_code}",
-                exception_code=response.exception_code,
-            )
-        wrong = _wrong(request, response)
-        if wrong:
-            return self._miss(MissCause.GARBLED, sent_s, wrong)
-        reads = request.function in {Function.READ_HOLDING, Function.READ_INPUT}
-        return Answer(
-            words=tuple(response.registers) if reads else (),
-            sent_s=sent_s,
-            received_s=self._clock.monotonic_s(),
-        )
+        return judged(request, response, sent_s=sent_s, received_s=self._clock.monotonic_s())
 
     def _on_connection(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
         # pymodbus leaves a waiting request to its timeout when the peer hangs up.
@@ -202,35 +170,3 @@ class _Framer(FramerSocket):
 
 def _leftover(client: AsyncModbusTcpClient) -> int:
     return len(client.ctx.recv_buffer)
-
-
-def _pdu(request: Request) -> ModbusPDU:
-    reads = request.function in {Function.READ_HOLDING, Function.READ_INPUT}
-    most = 125 if reads else 123
-    size = request.count if reads else len(request.words)
-    invariant(1 <= size <= most, f"{request} asks for no valid number of registers")
-    return _REQUESTS[request.function](
-        dev_id=request.unit,
-        address=request.address,
-        count=size,
-        registers=list(request.words),
-    )
-
-
-def _wrong(request: Request, response: ModbusPDU) -> str:
-    """Say what is wrong with a readable answer to its request; empty when nothing is."""
-    if response.function_code != request.function:
-        return f"an answer of function {response.function_code} to function {request.function}"
-    match request.function:
-        case Function.READ_HOLDING | Function.READ_INPUT:
-            echo: object = len(response.registers)
-            asked: object = request.count
-        case Function.WRITE_SINGLE:
-            echo = (response.address, tuple(response.registers))
-            asked = (request.address, request.words)
-        case Function.WRITE_MULTIPLE:
-            echo = (response.address, response.count)
-            asked = (request.address, len(request.words))
-    if echo == asked:
-        return ""
-    return f"an answer for {echo} where {asked} was asked for"

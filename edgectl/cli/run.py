@@ -21,7 +21,7 @@ from edgectl.adapters.crash_record import CrashRecordFiles
 from edgectl.adapters.folder_lock import FolderLock
 from edgectl.adapters.journal import JournalFiles
 from edgectl.adapters.local_socket import LocalSocket, group_id_of
-from edgectl.adapters.modbus import TcpLine
+from edgectl.adapters.modbus_lines import line_of
 from edgectl.adapters.mqtt import MqttBroker
 from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.adapters.store import SqliteStore
@@ -36,7 +36,6 @@ from edgectl.daemon.handover import Handover
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.reload import Reloader
 from edgectl.errors import StorageFailed
-from edgectl.model.site import Link
 from edgectl.sitefile.load import LoadedSite, load_site
 
 SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
@@ -133,9 +132,6 @@ async def real_ports(
     journal = JournalFiles(state / "journal", version=__version__)
     closing.push_async_callback(journal.close)
 
-    def line(link: Link) -> TcpLine:
-        return TcpLine(host=link.host, port=link.port, clock=clock)
-
     ports = Ports(
         clock=clock,
         rng=random.Random(),  # noqa: S311 - jitter and fairness, no secret
@@ -144,7 +140,7 @@ async def real_ports(
         journal=journal,
         store=store,
         alarms=store.alarms,
-        line=line,
+        line=lambda link: line_of(link, clock),
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
     )

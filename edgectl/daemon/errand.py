@@ -26,6 +26,7 @@ class Rank(IntEnum):
     INCREASE = 2
     KEEPALIVE = 3
     POLL = 4
+    RETRY = 5
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from edgectl.model.modbus import Answer, Miss, MissCause
 DEAD_MOST_S: Final = 30.0
 BUSY_AGAIN_S: Final = 0.25
 BUSY_TRIES: Final = 3
+BROKEN_TRIES: Final = 2
+"""A device that answers, and not readably, is alive: noise on the line costs it no interval."""
 _SMOOTHING: Final = 0.1
 
 
@@ -39,6 +41,8 @@ class Health:
         self._gap_s = gap_s
         self._backoff = Backoff(first_s=max(1.0, poll_s), most_s=DEAD_MOST_S, rng=rng)
         self._busy = 0
+        self._broken = 0
+        self._in_a_row = 0
         self._requests = 0
         self._answers = 0
         self._misses = 0
@@ -70,9 +74,18 @@ class Health:
             self._alive()
             return False
         self._misses += 1
+        self._in_a_row += 1
+        self._broken += outcome.cause is MissCause.GARBLED
+        if outcome.cause is MissCause.GARBLED and self._broken <= BROKEN_TRIES:
+            return False
         if outcome.cause is not MissCause.DISCONNECTED:
             self.quiet_until_s = outcome.received_s + self._backoff.next_s()
         return False
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it kept silent when it was asked last."""
+        return self._backoff.count > 0
 
     def reconnected(self) -> None:
         """Begin afresh on a new connection."""
@@ -87,7 +100,7 @@ class Health:
             answers=self._answers,
             misses=self._misses,
             exceptions=self._exceptions,
-            misses_in_a_row=self._backoff.count,
+            misses_in_a_row=self._in_a_row,
             round_trip_s=self._round_trip_s,
             last_error=self._last_error,
             last_error_s=self._last_error_s,
@@ -95,5 +108,7 @@ class Health:
 
     def _alive(self) -> None:
         self._busy = 0
+        self._broken = 0
+        self._in_a_row = 0
         self._backoff.reset()
         self.quiet_until_s = 0.0

@@ -2,7 +2,8 @@
 
 1. Decreases go before read-backs, these before increases, these before keep-alives, these before
    reads and calls by their deadlines.
-2. A device that keeps silent costs one timeout per wait; the others keep their poll interval.
+2. A device that keeps silent costs one timeout per wait, and goes after all others: these keep
+   their poll interval.
 3. Setpoints wait in no queue: of every EVSE the newest value counts.
 4. Without the lease nothing goes to a device whose watchdog it could feed, and nothing is raised.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.daemon.charger import Charger
-from edgectl.daemon.errand import BUSY, Errand, Log, Next, Troubles
+from edgectl.daemon.errand import BUSY, Errand, Log, Next, Rank, Troubles
 from edgectl.daemon.guests import Guests
 from edgectl.daemon.health import UnitStatus
 from edgectl.daemon.image import Image
@@ -24,12 +25,13 @@ from edgectl.daemon.meter import MeterDesk
 from edgectl.daemon.schedule import Backoff
 from edgectl.daemon.unit import Unit, most_urgent
 from edgectl.daemon.waiting import first_of
+from edgectl.devices.bus_time import unanswered_s
 from edgectl.devices.profile import Profile
 from edgectl.errors import Refused
 from edgectl.model.decision import Alarm, AlarmCode, EvseDecision, Severity
 from edgectl.model.modbus import Answer, Line, Miss, MissCause, Request
 from edgectl.model.ports import Clock
-from edgectl.model.site import Evse, Link, Meter, Mode
+from edgectl.model.site import Evse, Link, LinkKind, Meter, Mode
 from edgectl.model.snapshot import EvseView
 from edgectl.units import EvseId, LinkId
 
@@ -37,7 +39,10 @@ CONNECT_S: Final = 10.0
 RECONNECT_FIRST_S: Final = 0.5
 RECONNECT_MOST_S: Final = 10.0
 HALF_OPEN_AFTER: Final = 3
-"""So many timeouts in a row, with no answer from anybody, and the connection is given up."""
+"""So many timeouts in a row, with no answer from anybody, and the connection is given up.
+
+More where there are more units.
+"""
 LEASE_LOOK_S: Final = 0.25
 
 
@@ -118,6 +123,8 @@ class LinkOwner:
         self._connects = 0
         self._failed_connects = 0
         self._unanswered = 0
+        # Each unit has had its turn before all of them are blamed on the line.
+        self._half_open_after = max(HALF_OPEN_AFTER, len(self._units) + 1)
         self._last_error = ""
         self._given_up = False
         self._leased = False
@@ -246,6 +253,8 @@ class LinkOwner:
                 found.append(unit.next(now_s, leased=leased))
         found.extend(self._guest(errand, now_s, leased=leased) for errand in self._guests.errands())
         wanted = most_urgent(found)
+        if isinstance(wanted, Errand) and wanted.rank is Rank.RETRY:
+            wanted = self._in_peace(wanted, found, now_s)
         if isinstance(wanted, Errand):
             await self._carry_out(wanted)
         else:
@@ -263,6 +272,14 @@ class LinkOwner:
         """The EVSEs that may take a request to this unit for theirs."""
         known = next((one for one in self._units if one.health.number == unit), None)
         return tuple(self._chargers.values()) if known is None else known.chargers
+
+    def _in_peace(self, retry: Errand, found: Sequence[Next], now_s: float) -> Next:
+        """Hold a retry back until it takes no interval from the others, for a while at most."""
+        cost_s = unanswered_s(self._link.serial, retry.timeout_s, retry.request)
+        next_due_s = min((one for one in found if not isinstance(one, Errand)), default=math.inf)
+        patience = self._by_number[retry.request.unit].patience
+        until_s = patience.wait_until_s(now_s, cost_s=cost_s, next_due_s=next_due_s)
+        return retry if until_s is None else until_s
 
     async def _connect(self, *, timeout_s: float) -> None:
         miss = await self._line.open(timeout_s=timeout_s)
@@ -289,11 +306,10 @@ class LinkOwner:
         for unit in self._units:
             unit.break_off(now_s)
         self._guests.lost(why, now_s)
-        where = f"{self._link.host} port {self._link.port}"
         self._troubles.begin(
             AlarmCode.LINK_DOWN,
             self._link.id,
-            f"{why}; check power, network and whether another client holds {where}",
+            f"{why}; {_look_at(self._link)}",
             severity=Severity.ALARM,
         )
 
@@ -327,7 +343,7 @@ class LinkOwner:
             return
         self._last_error = outcome.detail
         self._unanswered += 1
-        if self._unanswered >= HALF_OPEN_AFTER:
+        if self._unanswered >= self._half_open_after:
             await self._line.close()
             self._given_up = True
             self._lose(f"{outcome.detail}, {self._unanswered} times in a row", now_s)
@@ -389,3 +405,13 @@ class LinkOwner:
             if outcome.exception_code not in BUSY:
                 return False
         return False
+
+
+def _look_at(link: Link) -> str:
+    """Say what to check where a link does not work."""
+    if link.kind is LinkKind.RTU:
+        return (
+            "check adapter, cable, speed and parity, and whether another program holds"
+            f" {link.where}"
+        )
+    return f"check power, network and whether another client holds {link.where}"

@@ -14,6 +14,8 @@ from edgectl.model.modbus import Request
 REFUSED_AGAIN_S: Final = 60.0
 """A block that the device refuses is a fault of the configuration: it is asked for this often."""
 
+RETRY_WITHIN_S: Final = 2.0
+
 
 class Backoff:
     """Waits that double from `first_s` to `most_s`, each shortened by up to a fifth at random."""
@@ -34,6 +36,28 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the shortest wait."""
         self.count = 0
+
+
+class Patience:
+    """When to ask a device again that has kept silent, on a line that others share.
+
+    1. It goes out when nothing else is due, and where its whole cost fits before the next request
+       that is: who may be dead takes no interval from who is not.
+    2. It waits `RETRY_WITHIN_S` for that at most.
+    """
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def wait_until_s(self, now_s: float, *, cost_s: float, next_due_s: float) -> float | None:
+        """Give when to look again; None: it may go out now."""
+        if self._since_s is None:
+            self._since_s = now_s
+        latest_s = self._since_s + RETRY_WITHIN_S
+        if now_s + cost_s <= next_due_s or now_s >= latest_s:
+            self._since_s = None
+            return None
+        return min(next_due_s, latest_s)
 
 
 class Series:

@@ -15,7 +15,7 @@ from edgectl.daemon.charger_turn import Ask, Turn, call_turn
 from edgectl.daemon.errand import Errand, Next, Rank
 from edgectl.daemon.health import Health
 from edgectl.daemon.meter import MeterDesk
-from edgectl.daemon.schedule import Backoff
+from edgectl.daemon.schedule import Backoff, Patience
 from edgectl.devices.profile import Profile
 from edgectl.model.modbus import Answer, Function, Miss
 from edgectl.units import EvseId
@@ -51,6 +51,7 @@ class Unit:
             poll_s=min((transport.poll_s for transport in transports), default=FOREIGN_POLL_S),
             rng=rng,
         )
+        self.patience = Patience()
         self.needs_lease = any(charger.needs_lease() for charger in chargers)
         self._meters = tuple(meters)
         self._rng = rng
@@ -73,6 +74,8 @@ class Unit:
             return self._idle_until_s
         found = self._wanted(now_s, leased=leased)
         if isinstance(found, Errand):
+            if self.health.in_doubt and found.rank is Rank.POLL:
+                found.rank = Rank.RETRY
             return found
         self._idle_until_s = min(found, now_s + LOOK_AGAIN_S)
         return self._idle_until_s

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from edgectl.model.policy import Sharing
+from edgectl.model.serial_line import SerialLine
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, ProgramId, Triple
 
 SILENT_AFTER_POLLS: Final = 3
@@ -38,9 +39,11 @@ class Connection(StrEnum):
 
 
 class LinkKind(StrEnum):
-    """How a link carries Modbus."""
+    """How a link carries Modbus. Both RTU kinds are one serial line, here or behind a converter."""
 
     TCP = "tcp"
+    RTU = "rtu"
+    RTU_OVER_TCP = "rtu_over_tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,22 @@ class Evse:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One Modbus TCP connection; it may serve many devices."""
+    """One Modbus TCP connection or one serial line; it may serve many devices.
+
+    `device` in place of `host` and `port` for RTU. `serial` is None for TCP.
+    """
 
     id: LinkId
     kind: LinkKind
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
+    device: str = ""
+    serial: SerialLine | None = None
+
+    @property
+    def where(self) -> str:
+        """What it goes to, for people."""
+        return self.device or f"{self.host} port {self.port}"
 
 
 @dataclass(frozen=True, slots=True)

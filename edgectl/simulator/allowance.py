@@ -19,15 +19,37 @@ STALE_S: Final = 15.0
 FROZEN_S: Final = 10.0
 _REACTION_S: Final = 0.15
 _ANSWER_S: Final = 0.1
+_SERIAL_ANSWER_S: Final = 0.05
 _LOST: Final = frozenset({FaultKind.METER_SILENT, FaultKind.GARBLED, FaultKind.SLOW_REPLIES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFacts:
-    """What a link's slowest device needs: gap after a request, time until it is given up."""
+    """What a link's slowest device needs: gap after a request, time until it is given up.
+
+    `character_s`: time of one character on a serial line, 0 on a network.
+    """
 
     request_gap_s: float
     timeout_s: float
+    character_s: float = 0.0
+
+    @property
+    def written_s(self) -> float:
+        """One answered write: on a serial line at most 13 + 8 characters, two gaps, 50 ms."""
+        if self.character_s == 0.0:
+            return _ANSWER_S
+        return (13 + 8 + 2 * 3.5) * self.character_s + _SERIAL_ANSWER_S
+
+    @property
+    def given_up_s(self) -> float:
+        """One request without answer: on a serial line as long again in silence.
+
+        Before that the longest answer is waited for, 8 + 255 characters and two gaps.
+        """
+        if self.character_s == 0.0:
+            return self.timeout_s
+        return 2.0 * self.timeout_s + (8 + 255 + 2 * 3.5) * self.character_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +102,7 @@ def allowance(
     poll_s = max([meter.poll_s for meter in meters] or [evse.traits.poll_s for evse in evses])
     slowest_s = max(
         _write_all_s([other for other in site.evses if other.link == evse.link], links[evse.link])
-        + links[evse.link].timeout_s
+        + links[evse.link].given_up_s
         + max(evse.traits.settle_s, evse.traits.pause_settle_s)
         for evse in evses
     )
@@ -111,7 +133,7 @@ def _write_all_s(evses: Sequence[Evse], facts: LinkFacts) -> float:
     for evse in evses:
         wait_s = per_unit.get(evse.unit, 0.0)
         per_unit[evse.unit] = wait_s + evse.traits.min_write_interval_s
-    return len(evses) * (_ANSWER_S + facts.request_gap_s) + max(per_unit.values())
+    return len(evses) * (facts.written_s + facts.request_gap_s) + max(per_unit.values())
 
 
 def _blind_spans(

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from edgectl.errors import Unreachable
+from edgectl.model.serial_line import SerialLine
 from edgectl.simulator.broker import Broker, own_broker
 from edgectl.simulator.daemon_process import (
     Arguments,
@@ -173,19 +174,19 @@ async def _run(stack: AsyncExitStack, setup: _Setup) -> Evidence:
     broker = options.broker
     if broker is None:
         broker = await stack.enter_async_context(own_broker(folder))
-    servers = await serve_stations(setup.depot.stations())
+    servers = await serve_stations(setup.depot.stations(), site.links)
     stack.push_async_callback(stop_servers, servers)
     show(f"broker: {broker.name} on {broker.host}:{broker.port}")
-    show(f"devices: {len(servers)} Modbus TCP servers for {len(site.evses)} EVSEs")
+    show(f"devices: {len(servers)} Modbus links for {len(site.evses)} EVSEs")
     tap = MqttTap(broker, prefix=f"edgectl/v1/{site.region}/{site.id}/")
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     # Its failure ends the whole run.
     listening = tasks.create_task(tap.listen(), name="region's subscriber")
     stack.callback(listening.cancel)
     await tap.subscribed()
-    ports = {link: server.port for link, server in servers.items()}
+    ends = {link.id: servers[link.id].link_keys(link.serial or SerialLine()) for link in site.links}
     site_file, log = options.out / "site.yaml", options.out / "daemon.log"
-    write_demo_site(options.site_file, site_file, ports=ports, broker=broker)
+    write_demo_site(options.site_file, site_file, ends=ends, broker=broker)
     command = setup.arguments(site_file, state, folder / "edgectl.sock")
     process = await stack.enter_async_context(daemon_process(command, log=log))
     world = _World(

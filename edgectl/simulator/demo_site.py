@@ -8,7 +8,7 @@ import yaml
 
 from edgectl.model.site import Evse, Meter
 from edgectl.simulator.allowance import LinkFacts
-from edgectl.simulator.broker import LOOPBACK, Broker
+from edgectl.simulator.broker import Broker
 from edgectl.sitefile.load import LoadedSite
 from edgectl.units import LinkId
 
@@ -16,13 +16,12 @@ _HEAD: Final = "# Written by `edgectl demo`: hosts and ports are those of the si
 
 
 def write_demo_site(
-    original: Path, target: Path, *, ports: Mapping[LinkId, int], broker: Broker
+    original: Path, target: Path, *, ends: Mapping[LinkId, Mapping[str, object]], broker: Broker
 ) -> None:
     """Write the site file that the demo's daemon reads; `original` was loaded and found good."""
     data: dict[str, Any] = yaml.safe_load(original.read_text(encoding="utf-8"))
     for link in data["links"]:
-        link["host"] = LOOPBACK
-        link["port"] = ports[LinkId(link["id"])]
+        link.update(ends[LinkId(link["id"])])
     data["mqtt"] = {
         "brokers": [{"host": broker.host, "port": broker.port}],
         "protocol": broker.protocol,
@@ -38,11 +37,14 @@ def link_facts(loaded: LoadedSite) -> dict[LinkId, LinkFacts]:
     site = loaded.site
     facts: dict[LinkId, LinkFacts] = {}
     devices: tuple[Evse | Meter, ...] = (*site.evses, *site.meters)
+    serial = {link.id: link.serial for link in site.links}
     for device in devices:
         transport = loaded.profiles[device.profile].transport
+        line = serial[device.link]
         known = facts.get(device.link, LinkFacts(request_gap_s=0.0, timeout_s=0.0))
         facts[device.link] = LinkFacts(
             request_gap_s=max(known.request_gap_s, transport.request_gap_s),
             timeout_s=max(known.timeout_s, transport.timeout_s),
+            character_s=0.0 if line is None else line.character_s,
         )
     return facts

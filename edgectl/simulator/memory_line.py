@@ -3,6 +3,8 @@
 1. A request reaches the station the moment it is sent; its answer takes `delay_s` to come back.
 2. A delay that is infinite means that the request never arrived: nothing is read or written.
 3. A finite delay beyond the timeout means that the answer was lost: a write has happened.
+4. On a serial line every character takes its time, and an answer that is missed holds the line for
+   as long again, or until it has come.
 """
 
 import math
@@ -11,6 +13,7 @@ from typing import Protocol
 
 from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
 from edgectl.model.ports import Clock
+from edgectl.model.serial_line import SerialLine
 
 
 class ExceptionCode(IntEnum):
@@ -48,11 +51,19 @@ class Station(Protocol):
 class MemoryLine:
     """`edgectl.model.modbus.Line` over a station; `reachable` cuts and mends the connection."""
 
-    def __init__(self, station: Station, clock: Clock, *, connect_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        station: Station,
+        clock: Clock,
+        *,
+        connect_s: float = 0.0,
+        serial: SerialLine | None = None,
+    ) -> None:
         self.reachable = True
         self._station = station
         self._clock = clock
         self._connect_s = connect_s
+        self._serial = serial
         self._open = False
 
     async def open(self, *, timeout_s: float) -> Miss | None:
@@ -71,7 +82,9 @@ class MemoryLine:
             return self._miss(MissCause.DISCONNECTED, sent_s, "not connected")
         delay_s = self._station.delay_s(request.unit, request)
         outcome = None if math.isinf(delay_s) else self._serve(request)
-        await self._clock.sleep_until(sent_s + min(delay_s, timeout_s))
+        wire_s = 0.0 if self._serial is None else self._serial.wire_s(request)
+        patience_s = timeout_s if self._serial is None or delay_s <= timeout_s else 2.0 * timeout_s
+        await self._clock.sleep_until(sent_s + wire_s + min(delay_s, patience_s))
         if self._cut():
             return self._miss(MissCause.DISCONNECTED, sent_s, "the connection was lost")
         if delay_s > timeout_s or outcome is None:

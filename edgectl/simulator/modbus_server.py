@@ -1,4 +1,4 @@
-"""A station behind a real Modbus TCP server on loopback, its faults included.
+"""A station behind a real Modbus server on this machine, its faults included.
 
 pymodbus frames, decodes and encodes. Its own data model gives way to the station, whose registers
 move with the physics. Every answer carries the transaction id of its own request, also when it
@@ -7,7 +7,7 @@ comes late.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pymodbus.exceptions import ModbusIOException
@@ -24,10 +24,12 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.transaction import TransactionManager
 
 from edgectl.model.modbus import Function, Request
+from edgectl.model.serial_line import SerialLine
+from edgectl.model.site import Link, LinkKind
 from edgectl.simulator.memory_line import ExceptionCode, Station
+from edgectl.simulator.serial_server import LOOPBACK, ConverterServer, PtyServer, serve_converter
 from edgectl.units import LinkId
 
-LOOPBACK: Final = "127.0.0.1"
 _WORTH_WAITING_S: Final = 0.01
 _FUNCTIONS: Final = {function.value: function for function in Function}
 
@@ -47,6 +49,14 @@ class StationServer(ModbusTcpServer):
         listener: Any = self.transport
         port: int = listener.sockets[0].getsockname()[1]
         return port
+
+    def link_keys(self, wire: SerialLine) -> dict[str, object]:  # noqa: ARG002 - no serial line
+        """Give what a site file says to reach it."""
+        return {"host": LOOPBACK, "port": self.port}
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        await self.shutdown()  # type: ignore[no-untyped-call]
 
     def callback_new_connection(self) -> ServerRequestHandler:
         """Serve a connection from the station."""
@@ -114,18 +124,30 @@ class _Handler(ServerRequestHandler):
             self.pdu_send(response)
 
 
-async def serve_stations(stations: Mapping[LinkId, Station]) -> dict[LinkId, StationServer]:
-    """Start a server for every link."""
+Server = StationServer | PtyServer | ConverterServer
+
+
+async def serve_stations(
+    stations: Mapping[LinkId, Station], links: Iterable[Link]
+) -> dict[LinkId, Server]:
+    """Start a server of its kind for every link."""
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-    servers: dict[LinkId, StationServer] = {}
-    for link, station in stations.items():
-        server = StationServer(station)
-        await server.serve_forever(background=True)
-        servers[link] = server
+    servers: dict[LinkId, Server] = {}
+    for link in links:
+        station, wire = stations[link.id], link.serial or SerialLine()
+        match link.kind:
+            case LinkKind.TCP:
+                server = StationServer(station)
+                await server.serve_forever(background=True)
+                servers[link.id] = server
+            case LinkKind.RTU:
+                servers[link.id] = PtyServer(station, wire)
+            case LinkKind.RTU_OVER_TCP:
+                servers[link.id] = await serve_converter(station, wire)
     return servers
 
 
-async def stop_servers(servers: Mapping[LinkId, StationServer]) -> None:
+async def stop_servers(servers: Mapping[LinkId, Server]) -> None:
     """Stop listening and drop every connection."""
     for server in servers.values():
-        await server.shutdown()  # type: ignore[no-untyped-call]
+        await server.stop()

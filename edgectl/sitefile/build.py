@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from edgectl.devices.profile import Profile
-from edgectl.errors import InvariantBroken
 from edgectl.model.policy import Policy, Sharing
+from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.settings import (
     BrokerAddress,
     CommandSettings,
@@ -28,6 +28,7 @@ from edgectl.model.site import (
     Site,
     Transformer,
 )
+from edgectl.sitefile.cross import MODBUS_PORT
 from edgectl.sitefile.entries import (
     DAYS,
     CapEntry,
@@ -43,7 +44,6 @@ from edgectl.sitefile.fitting import traits_of
 from edgectl.sitefile.outside import minute_of
 from edgectl.units import W_PER_KW, EvseId, LinkId, MeterId, NodeId, ProgramId
 
-MODBUS_PORT: Final = 502
 CREDENTIAL: Final = "credential:"
 CREDENTIALS: Final = Path("/run/credentials/edgectl.service")
 """Where systemd puts what the unit loads as credentials, for the service alone."""
@@ -155,13 +155,23 @@ def _evse(entry: EvseEntry, profile: Profile) -> Evse:
 
 
 def _link(entry: LinkEntry) -> Link:
-    if entry.host is None:
-        raise InvariantBroken("a checked TCP link has a host")
+    kind = LinkKind(entry.kind)
+    serial = None
+    if kind is not LinkKind.TCP:
+        standard = SerialLine()
+        serial = SerialLine(
+            baud=standard.baud if entry.baud is None else entry.baud,
+            parity=standard.parity if entry.parity is None else Parity(entry.parity),
+            stop_bits=standard.stop_bits if entry.stop_bits is None else entry.stop_bits,
+        )
+    if kind is LinkKind.RTU:
+        return Link(id=LinkId(entry.id), kind=kind, device=entry.device or "", serial=serial)
     return Link(
         id=LinkId(entry.id),
-        kind=LinkKind.TCP,
-        host=entry.host,
+        kind=kind,
+        host=entry.host or "",
         port=MODBUS_PORT if entry.port is None else entry.port,
+        serial=serial,
     )
 
 

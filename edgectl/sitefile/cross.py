@@ -11,10 +11,26 @@ from zoneinfo import ZoneInfo, available_timezones
 from edgectl.errors import Finding
 from edgectl.model.reading import FRESH_POLLS, STALE_S
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import EvseEntry, MeterEntry, NodeEntry
+from edgectl.sitefile.entries import EvseEntry, LinkEntry, MeterEntry, NodeEntry
 from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
 
+MODBUS_PORT: Final = 502
+GREATEST_SERIAL_UNIT: Final = 247
+
+_FOREIGN_KEYS: Final = {
+    "tcp": ("device", "baud", "parity", "stop_bits"),
+    "rtu": ("host", "port"),
+    "rtu_over_tcp": ("device",),
+}
+_NEEDED_KEYS: Final = {
+    "tcp": {"host": "add the host name or address of the device"},
+    "rtu": {"device": "add the path of the serial device, such as /dev/ttyUSB0"},
+    "rtu_over_tcp": {
+        "host": "add the host name or address of the converter",
+        "port": "add the TCP port that the converter is set to",
+    },
+}
 _KINDS: Final = {"nodes": "node", "meters": "meter", "evses": "EVSE", "groups": "group"}
 
 
@@ -24,6 +40,7 @@ def check_whole(draft: Draft) -> Iterator[Finding]:
     yield from _check_tree(draft)
     yield from _check_references(draft)
     yield from _check_links(draft)
+    yield from _check_units(draft)
     yield from _check_addresses(draft)
     yield from _check_limits(draft)
     yield from _check_protection(draft)
@@ -144,32 +161,62 @@ def _check_links(draft: Draft) -> Iterator[Finding]:
     first: dict[tuple[str, int], str] = {}
     for placed in draft.links:
         link = placed.entry
-        if link.kind == "tcp":
-            for key in ("device", "baud", "parity"):
-                if getattr(link, key) is not None:
-                    yield draft.source.finding(
-                        (*placed.where, key),
-                        code="not_of_kind",
-                        message=f"{key} belongs to a serial line, this link is of kind tcp",
-                        remedy=f"remove {key}",
-                    )
-            if link.host is None:
-                yield draft.source.finding(
-                    placed.where,
-                    code="missing",
-                    message="is missing: host",
-                    remedy="add the host name or address of the device",
-                )
-                continue
-            address = (link.host, 502 if link.port is None else link.port)
-            if address in first:
-                yield draft.source.finding(
-                    placed.where,
-                    code="duplicate_link",
-                    message=f"link {first[address]} goes to the same host and port",
-                    remedy="keep one link: it may serve many devices",
-                )
-            first.setdefault(address, link.id)
+        yield from _check_link_keys(draft, placed)
+        end = _far_end(link)
+        if end is None:
+            continue
+        if end in first:
+            same = "serial device" if link.kind == "rtu" else "host and port"
+            yield draft.source.finding(
+                placed.where,
+                code="duplicate_link",
+                message=f"link {first[end]} goes to the same {same}",
+                remedy="keep one link: it may serve many devices",
+            )
+        first.setdefault(end, link.id)
+
+
+def _check_link_keys(draft: Draft, placed: Placed[LinkEntry]) -> Iterator[Finding]:
+    """Each kind has its own keys."""
+    link = placed.entry
+    for key in _FOREIGN_KEYS[link.kind]:
+        if getattr(link, key) is not None:
+            other = "a serial line" if link.kind == "tcp" else "a network connection"
+            if key == "device":
+                other = "a serial device of this machine"
+            yield draft.source.finding(
+                (*placed.where, key),
+                code="not_of_kind",
+                message=f"{key} belongs to {other}, this link is of kind {link.kind}",
+                remedy=f"remove {key}",
+            )
+    for key, remedy in _NEEDED_KEYS[link.kind].items():
+        if getattr(link, key) is None:
+            yield draft.source.finding(
+                placed.where, code="missing", message=f"is missing: {key}", remedy=remedy
+            )
+
+
+def _far_end(link: LinkEntry) -> tuple[str, int] | None:
+    if link.kind == "rtu":
+        return None if link.device is None else (link.device, 0)
+    if link.host is None:
+        return None
+    return (link.host, MODBUS_PORT if link.port is None else link.port)
+
+
+def _check_units(draft: Draft) -> Iterator[Finding]:
+    """On a serial line 0 speaks to everybody and nobody answers; 248 and above are reserved."""
+    serial = {placed.entry.id for placed in draft.links if placed.entry.kind != "tcp"}
+    devices: list[Placed[MeterEntry] | Placed[EvseEntry]] = [*draft.meters, *draft.evses]
+    for placed in devices:
+        if placed.entry.link in serial and not 1 <= placed.entry.unit <= GREATEST_SERIAL_UNIT:
+            yield draft.source.finding(
+                (*placed.where, "unit"),
+                code="out_of_range",
+                message=f"{placed.entry.unit} is no unit of a serial line",
+                remedy=f"set the device to a unit from 1 to {GREATEST_SERIAL_UNIT}",
+            )
 
 
 def _check_addresses(draft: Draft) -> Iterator[Finding]:

@@ -153,22 +153,37 @@ class NodeEntry(_Entry):
 
 
 class LinkEntry(_Entry):
-    """One Modbus connection; it may serve many devices."""
+    """One Modbus connection or one serial line; it may serve many devices."""
 
     id: Id = Field(description="Name of the link.")
     kind: Literal["tcp", "rtu", "rtu_over_tcp"] = Field(
-        description="tcp; the serial kinds are not in this version."
+        description="tcp; rtu, a serial device of this machine; or rtu_over_tcp, a converter that "
+        "hands RTU frames on to its serial line."
     )
-    host: Host | None = Field(default=None, description="Host name or address, for tcp.")
-    port: Port | None = Field(default=None, description="TCP port; default 502.")
+    host: Host | None = Field(
+        default=None, description="Host name or address, for tcp and rtu_over_tcp."
+    )
+    port: Port | None = Field(
+        default=None, description="TCP port; default 502 for tcp, needed for rtu_over_tcp."
+    )
     device: str | None = Field(
-        default=None, max_length=4096, description="Serial device. Not in this version."
+        default=None,
+        max_length=4096,
+        pattern=r"^/[^\x00-\x20]+$",
+        description="Path of the serial device, for rtu; one below /dev/serial/by-id stays the "
+        "same when adapters are plugged in another order.",
     )
     baud: int | None = Field(
-        default=None, ge=300, le=1_000_000, description="Serial speed. Not in this version."
+        default=None,
+        ge=300,
+        le=1_000_000,
+        description="Speed of the serial line; default 19200, the standard's.",
     )
     parity: Literal["N", "E", "O"] | None = Field(
-        default=None, description="Serial parity. Not in this version."
+        default=None, description="Parity of the serial line; default E, the standard's."
+    )
+    stop_bits: Literal[1, 2] | None = Field(
+        default=None, description="Stop bits of the serial line; default 1."
     )
 
 

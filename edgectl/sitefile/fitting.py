@@ -6,6 +6,7 @@ from typing import Final
 
 from edgectl.control.static import LinkTiming
 from edgectl.devices import quantities
+from edgectl.devices.bus_time import unanswered_s, write_s
 from edgectl.devices.profile import Profile, ProfileKind
 from edgectl.devices.traits import charger_traits, trait_faults
 from edgectl.errors import Finding
@@ -15,8 +16,6 @@ from edgectl.sitefile.entries import EvseEntry, MeterEntry
 from edgectl.units import LinkId
 
 _STEP_SHARE: Final = 1e-6
-TCP_EXCHANGE_S: Final = 0.1
-"""What S20 allows one answered write over TCP; slower devices are covered by the timeout."""
 
 
 def check_fitting(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
@@ -68,15 +67,19 @@ def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
 
 
 def link_timing(site: Site, profiles: Mapping[str, Profile]) -> dict[LinkId, LinkTiming]:
-    """How long one write takes on each link, by its slowest device, and its longest timeout."""
-    timing: dict[LinkId, LinkTiming] = {}
+    """How long one write takes on each link, by its slowest device, and its longest timeout.
+
+    On a serial line that includes the silence after a timeout, and every meter's timeout too.
+    """
+    serial = {link.id: link.serial for link in site.links}
+    timing = {link.id: LinkTiming(write_s=0.0, timeout_s=0.0) for link in site.links}
     devices: tuple[Evse | Meter, ...] = (*site.evses, *site.meters)
     for device in devices:
-        transport = profiles[device.profile].transport
-        known = timing.get(device.link, LinkTiming(write_s=0.0, timeout_s=0.0))
+        profile, known, line = profiles[device.profile], timing[device.link], serial[device.link]
+        one_s = write_s(line, profile, device) if isinstance(device, Evse) else 0.0
         timing[device.link] = LinkTiming(
-            write_s=max(known.write_s, TCP_EXCHANGE_S + transport.request_gap_s),
-            timeout_s=max(known.timeout_s, transport.timeout_s),
+            write_s=max(known.write_s, one_s),
+            timeout_s=max(known.timeout_s, unanswered_s(line, profile.transport.timeout_s)),
         )
     return timing
 

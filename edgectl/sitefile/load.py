@@ -75,7 +75,7 @@ def load_source(source: Source, *, profile_dirs: Sequence[Path] | None = None) -
         settings=settings,
         config_hash=_hash(source, profiles),
         proof=proof,
-        warnings=tuple(_in_order(list(warnings_of(draft, site, settings, proof)))),
+        warnings=tuple(_in_order(list(warnings_of(draft, site, settings, proof, profiles)))),
     )
 
 

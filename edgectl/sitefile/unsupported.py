@@ -43,13 +43,6 @@ def _nodes(draft: Draft) -> Iterator[tuple[Where, str, str]]:
 
 
 def _devices(draft: Draft) -> Iterator[tuple[Where, str, str]]:
-    for link in draft.links:
-        if link.entry.kind != "tcp":
-            yield (
-                (*link.where, "kind"),
-                f"links of kind {link.entry.kind}",
-                "use kind: tcp, with a gateway from Modbus TCP to the serial line",
-            )
     first_at: dict[tuple[str, int], str] = {}
     for meter in draft.meters:
         if meter.entry.sees != "all":

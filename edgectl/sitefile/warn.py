@@ -1,19 +1,28 @@
 """What is allowed and yet worth a word: `edgectl check` shows it, nothing is refused for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from edgectl.control.static import StaticProof
+from edgectl.devices.bus_time import polling_share
+from edgectl.devices.profile import Profile
 from edgectl.errors import Finding
 from edgectl.model.policy import Policy
 from edgectl.model.settings import Settings, Unsigned
-from edgectl.model.site import Site
+from edgectl.model.site import Evse, Meter, Site
 from edgectl.sitefile.draft import Draft
 from edgectl.sitefile.secret_files import check_secret_files
 from edgectl.sitefile.source import did_you_mean
 
+BUSY_SHARE: Final = 0.7
+
 
 def warnings_of(
-    draft: Draft, site: Site, settings: Settings, proof: StaticProof
+    draft: Draft,
+    site: Site,
+    settings: Settings,
+    proof: StaticProof,
+    profiles: Mapping[str, Profile],
 ) -> Iterator[Finding]:
     """Everything that a careful colleague would ask about."""
     yield from _commands(draft, settings)
@@ -21,6 +30,7 @@ def warnings_of(
     yield from _policy(draft, site)
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
+    yield from _busy_lines(draft, site, profiles)
     yield from _stale_acceptances(draft, proof)
     if settings.mqtt is not None:
         yield from check_secret_files(draft, settings.mqtt)
@@ -117,6 +127,25 @@ def _unused(draft: Draft, site: Site) -> Iterator[Finding]:
                 code="unused_link",
                 message=f"no meter and no EVSE uses the link {placed.entry.id}",
                 remedy="remove it, or name it where it belongs",
+            )
+
+
+def _busy_lines(draft: Draft, site: Site, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    """A serial line needs room for setpoints, and for a device that does not answer."""
+    places = {placed.entry.id: placed.where for placed in draft.links}
+    for link in site.links:
+        if link.serial is None:
+            continue
+        devices: tuple[Meter | Evse, ...] = (*site.meters, *site.evses)
+        on_it = [(one, profiles[one.profile]) for one in devices if one.link == link.id]
+        share = polling_share(link.serial, on_it)
+        if share > BUSY_SHARE:
+            late = ": poll intervals cannot be kept" if share > 1.0 else ""
+            yield draft.source.finding(
+                places[link.id],
+                code="busy_line",
+                message=f"polling takes {share:.0%} of the line's time at {link.serial}{late}",
+                remedy="raise poll_s, set all devices to a higher speed, or split the line",
             )
 
 

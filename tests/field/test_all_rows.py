@@ -62,9 +62,14 @@ F13 mqtt/telemetry
 F14 links/order
     test_f14_a_dead_device_costs_the_others_one_timeout_per_wait
     test_f14_a_silent_charger_does_not_hold_up_a_meter
+F14 links/owner_on_serial
+    test_f14_ten_units_one_dead_one_slow_keep_their_intervals
+    test_f14_a_dead_unit_costs_nothing_where_the_line_has_room_for_its_timeout
 F15 links/order
     test_f15_the_pause_that_a_device_needs_is_kept_and_used_for_others
     test_f15_a_device_that_takes_8_s_to_connect
+F15 links/owner_on_serial
+    test_f15_a_pause_that_one_device_needs_is_no_pause_of_the_line
 F16 field/remote
     test_f16_a_depot_without_a_broker_and_without_a_word_charges
 F16 mqtt/publisher
@@ -111,7 +116,6 @@ WAITS: Final = {
     "F7": "vehicles on one phase of three-phase EVSEs count on all three",
     "F11": "a failsafe limit on the loss of the utility's link: refused in the site file",
     "F13": "a frozen value that is read again and again is believed",
-    "F14": "serial lines: refused in the site file; shown on one TCP link with several units",
     "F23": "a program's rule for the loss of its link: refused in the site file",
 }
 """What of a row this version does not have."""
@@ -119,10 +123,6 @@ WAITS: Final = {
 REFUSED: Final = {
     "F11": spoil(
         "minimum_kw: 4", "minimum_kw: 4, on_link_loss: {after_s: 60, limit_kw: 5, for_s: 60}"
-    ),
-    "F14": spoil(
-        "{id: lan3, kind: tcp, host: 10.0.0.23}",
-        "{id: lan3, kind: rtu, device: /dev/ttyUSB0, baud: 19200, parity: E}",
     ),
 }
 

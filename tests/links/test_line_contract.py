@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.modbus import TcpLine
+from edgectl.adapters.modbus_rtu import rtu_over_tcp_line, serial_line
 from edgectl.model.modbus import Answer, Function, Line, Miss, MissCause, Request
+from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.simulator.memory_line import ExceptionCode, MemoryLine
+from tests.links.serial_peer import cable
 
 FIRST, COUNT = 100, 130
 PATIENCE_S = 20.0
 LATE, LATE_S = 9, 0.3
+# A pseudo terminal takes no parity.
+WIRE = SerialLine(baud=115_200, parity=Parity.NONE)
 
 
 @dataclass
@@ -52,20 +58,43 @@ async def in_memory() -> AsyncIterator[Line]:
 
 @asynccontextmanager
 async def over_tcp() -> AsyncIterator[Line]:
-    server = ModbusTcpServer(
-        [
-            SimDevice(id=1, simdata=_registers()),
-            SimDevice(id=LATE, simdata=_registers(), action=_dawdle),
-        ],
-        address=("127.0.0.1", 0),
-    )
+    async with tcp_server(FramerType.SOCKET) as port:
+        yield TcpLine(host="127.0.0.1", port=port, clock=SystemClock())
+
+
+@asynccontextmanager
+async def rtu_over_tcp() -> AsyncIterator[Line]:
+    async with tcp_server(FramerType.RTU) as port:
+        yield rtu_over_tcp_line(host="127.0.0.1", port=port, wire=WIRE, clock=SystemClock())
+
+
+@asynccontextmanager
+async def over_a_serial_line() -> AsyncIterator[Line]:
+    async with cable() as (ours, theirs):
+        server = ModbusSerialServer(_devices(), port=theirs, baudrate=WIRE.baud, parity="N")
+        await server.serve_forever(background=True)
+        try:
+            yield serial_line(device=ours, wire=WIRE, clock=SystemClock())
+        finally:
+            await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def tcp_server(framer: FramerType) -> AsyncIterator[int]:
+    server = ModbusTcpServer(_devices(), framer=framer, address=("127.0.0.1", 0))
     await server.serve_forever(background=True)
     listening: Any = server.transport
-    port = listening.sockets[0].getsockname()[1]
     try:
-        yield TcpLine(host="127.0.0.1", port=port, clock=SystemClock())
+        yield listening.sockets[0].getsockname()[1]
     finally:
         await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _devices() -> list[SimDevice]:
+    return [
+        SimDevice(id=1, simdata=_registers()),
+        SimDevice(id=LATE, simdata=_registers(), action=_dawdle),
+    ]
 
 
 def _registers() -> list[SimData]:
@@ -77,7 +106,9 @@ async def _dawdle(*_asked: Any) -> None:
 
 
 Place = Callable[[], AbstractAsyncContextManager[Line]]
-everywhere = pytest.mark.parametrize("place", [in_memory, over_tcp])
+everywhere = pytest.mark.parametrize(
+    "place", [in_memory, over_tcp, rtu_over_tcp, over_a_serial_line]
+)
 
 
 def on(place: Place, talk: Callable[[Line], Awaitable[None]]) -> None:
@@ -176,7 +207,8 @@ def test_without_a_connection_every_request_is_a_miss(place: Place) -> None:
 def test_a_cancelled_request_leaves_the_line_usable(place: Place) -> None:
     async def talk(line: Line) -> None:
         assert await line.open(timeout_s=PATIENCE_S) is None
-        task = asyncio.ensure_future(line.exchange(read(FIRST, 1, unit=LATE), timeout_s=PATIENCE_S))
+        late = read(FIRST, 1, unit=LATE)
+        task = asyncio.ensure_future(line.exchange(late, timeout_s=PATIENCE_S))
         await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

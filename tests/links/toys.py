@@ -401,7 +401,15 @@ def toy_meter(name: str, unit: int, *, poll_s: float = 1.0) -> Meter:
     )
 
 
-def toy_site(meters: Iterable[Meter], evses: Iterable[Evse], mode: Mode = Mode.CONTROL) -> Site:
+TCP = Link(id=LinkId("lan"), kind=LinkKind.TCP, host="10.0.0.1", port=502)
+
+
+def toy_site(
+    meters: Iterable[Meter],
+    evses: Iterable[Evse],
+    mode: Mode = Mode.CONTROL,
+    link: Link = TCP,
+) -> Site:
     return Site(
         id="toy",
         region="here",
@@ -411,7 +419,7 @@ def toy_site(meters: Iterable[Meter], evses: Iterable[Evse], mode: Mode = Mode.C
         nodes=(Node(id=NodeId("grid"), parent=None, limit_a=(100.0, 100.0, 100.0)),),
         meters=tuple(meters),
         evses=tuple(evses),
-        links=(Link(id=LinkId("lan"), kind=LinkKind.TCP, host="10.0.0.1", port=502),),
+        links=(link,),
     )
 
 
@@ -426,6 +434,7 @@ def play(
     ticking: bool = True,
     seed: int = 1,
     connect_s: float = 0.0,
+    link: Link = TCP,
     prepare: Callable[[ToyStation], None] = lambda _station: None,
 ) -> Depot:
     """Run `script` beside an owner of a link with these units; chargers are e1.., meters m1.. ."""
@@ -447,11 +456,11 @@ def play(
         for unit in meters:
             station.add_meter(unit, 10.0, 20.0, 30.0)
         prepare(station)
-        site = toy_site(the_meters, the_evses, mode)
+        site = toy_site(the_meters, the_evses, mode, link)
         woken: list[float] = []
         image = Image(site, on_wake=lambda: woken.append(clock.monotonic_s()))
         lease = Lease()
-        line = MemoryLine(station, clock, connect_s=connect_s)
+        line = MemoryLine(station, clock, connect_s=connect_s, serial=link.serial)
         log = Quiet()
         owner = LinkOwner(
             link=site.links[0],

@@ -9,7 +9,7 @@ from pymodbus.exceptions import ModbusIOException
 
 from edgectl.simulator.depot import Depot, Scenario, build_depot
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.modbus_server import serve_stations, stop_servers
+from edgectl.simulator.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.units import LinkId
 from tests.simulator.world import CHARX, KEBA, METERS, NEXT, Clock, site
 
@@ -21,12 +21,14 @@ def with_servers(scenario: Callable[[Dial, Depot], Awaitable[None]], *faults: Fa
         depot = build_depot(
             site(), seed=1, clock=Clock(), scenario=Scenario(faults=faults), record=True
         )
-        servers = await serve_stations(depot.stations())
+        servers = await serve_stations(depot.stations(), depot.site.links)
         clients: list[AsyncModbusTcpClient] = []
 
         async def dial(link: LinkId) -> AsyncModbusTcpClient:
+            server = servers[link]
+            assert isinstance(server, StationServer)
             client = AsyncModbusTcpClient(
-                "127.0.0.1", port=servers[link].port, timeout=0.5, retries=0, reconnect_delay=0
+                "127.0.0.1", port=server.port, timeout=0.5, retries=0, reconnect_delay=0
             )
             assert await client.connect()
             clients.append(client)

@@ -241,6 +241,42 @@ CASES = {
     "key twice": ("link: lan3", "link: lan3, unit: 1", 16, "evses[2].unit", "duplicate_key"),
 }
 
+SERIAL = {
+    "no device": ("kind: rtu", 7, "links[1]", "missing"),
+    "device of no path": ("kind: rtu, device: ttyUSB0", 7, "links[1].device", "bad_text"),
+    "host at a serial device": (
+        "kind: rtu, device: /dev/ttyS0, host: 10.0.0.22",
+        7,
+        "links[1].host",
+        "not_of_kind",
+    ),
+    "converter without port": ("kind: rtu_over_tcp, host: 10.0.0.22", 7, "links[1]", "missing"),
+    "converter with a device": (
+        "kind: rtu_over_tcp, host: 10.0.0.22, port: 4001, device: /dev/ttyS0",
+        7,
+        "links[1].device",
+        "not_of_kind",
+    ),
+    "stop bits of a network": (
+        "kind: tcp, host: 10.0.0.22, stop_bits: 2",
+        7,
+        "links[1].stop_bits",
+        "not_of_kind",
+    ),
+    "same converter twice": (
+        "kind: rtu_over_tcp, host: 10.0.0.21, port: 502",
+        7,
+        "links[1]",
+        "duplicate_link",
+    ),
+    "unit of no serial line": (
+        "kind: rtu, device: /dev/ttyS0",
+        12,
+        "evses[0].unit",
+        "out_of_range",
+    ),
+}
+
 WITH_CONSEQUENCES = {
     "mtls without files": (
         ", ca: ca.pem, cert: gw.pem, key: gw.key",
@@ -258,18 +294,6 @@ WITH_CONSEQUENCES = {
 }
 
 NOT_SUPPORTED = {
-    "rtu": (
-        "kind: tcp, host: 10.0.0.22",
-        "kind: rtu, device: /dev/ttyUSB0, baud: 19200, parity: E",
-        7,
-        "links[1].kind",
-    ),
-    "rtu over tcp": (
-        "kind: tcp, host: 10.0.0.22",
-        "kind: rtu_over_tcp, host: 10.0.0.22",
-        7,
-        "links[1].kind",
-    ),
     "line to line": (
         "phases: [2, 3, 1]",
         "connection: line_to_line, phases: [2, 3]",
@@ -426,3 +450,9 @@ def test_all_faults_at_once_in_the_order_of_lines() -> None:
         "not_supported",
     ]
     assert [finding.line for finding in found] == sorted(finding.line for finding in found)
+
+
+@pytest.mark.parametrize("case", SERIAL)
+def test_serial_links(case: str) -> None:
+    new, line, path, code = SERIAL[case]
+    assert (line, path, code) in marks(findings_in(spoil("kind: tcp, host: 10.0.0.22", new)))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgectl.errors import BadInput, Finding
+from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.settings import (
     BrokerAddress,
     CommandSettings,
@@ -245,7 +246,6 @@ def test_demo_example_is_too_small_for_all() -> None:
 
 def test_skeleton_of_the_contract_names_what_is_not_there() -> None:
     assert marks(findings_in(SKELETON)) == [
-        (7, "links[1].kind", "not_supported"),
         (21, "programs[0].simple_levels", "not_supported"),
         (22, "programs[0].alerts", "not_supported"),
         (23, "programs[0].on_link_loss", "not_supported"),
@@ -254,15 +254,19 @@ def test_skeleton_of_the_contract_names_what_is_not_there() -> None:
 
 
 def test_skeleton_of_the_contract_without_those() -> None:
-    text = SKELETON.replace(
-        "kind: rtu, device: /dev/ttyUSB0, baud: 19200, parity: E", "kind: tcp, host: 10.0.0.9"
-    )
+    text = SKELETON
     start, end = text.index(",\n     simple_levels"), text.index("}}\npolicy")
     text = text[:start] + text[end + 1 :]
     start, end = text.index("\n  issuers"), text.index("\naccept_risks")
     loaded = load_text(text[:start] + text[end:])
     assert loaded.proof.risks == ()
     assert loaded.site.nodes[1].limit_va == 150_000.0
+    assert loaded.site.links[1] == Link(
+        id=loaded.site.links[1].id,
+        kind=LinkKind.RTU,
+        device="/dev/ttyUSB0",
+        serial=SerialLine(baud=19_200, parity=Parity.EVEN, stop_bits=1),
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,6 +285,51 @@ def test_warnings(old: str, new: str, line: int, code: str) -> None:
     warnings = warned(load_text(spoil(old, new)))
     assert (line, code) in [(warning.line, warning.code) for warning in warnings]
     assert all(warning.remedy for warning in warnings)
+
+
+def test_serial_lines_are_what_the_standard_says_where_the_file_says_nothing() -> None:
+    plain = spoil("kind: tcp, host: 10.0.0.21, port: 502", "kind: rtu, device: /dev/ttyS0")
+    assert load_text(plain).site.links[0].serial == SerialLine(
+        baud=19_200, parity=Parity.EVEN, stop_bits=1
+    )
+    behind = spoil(
+        "kind: tcp, host: 10.0.0.21, port: 502",
+        "kind: rtu_over_tcp, host: h, port: 4001, baud: 9600, parity: N, stop_bits: 2",
+    )
+    link = load_text(behind).site.links[0]
+    assert (link.host, link.port, link.device) == ("h", 4001, "")
+    assert link.serial == SerialLine(baud=9600, parity=Parity.NONE, stop_bits=2)
+
+
+def test_a_line_that_polling_fills_is_warned_of() -> None:
+    slow = spoil(
+        "kind: tcp, host: 10.0.0.21, port: 502",
+        "kind: rtu, device: /dev/ttyS0, baud: 1200, parity: N",
+    )
+    # One read of 120 registers each half second: 8 + 245 characters of 10 bits, and more.
+    (warning,) = [one for one in load_text(slow).warnings if one.code == "busy_line"]
+    assert warning.line == 6
+    assert "poll intervals cannot be kept" in warning.message
+    assert "1200 baud 8N1" in warning.message
+
+
+def test_s20_counts_a_serial_line_at_its_own_speed() -> None:
+    tcp = load_text(GOOD)
+    serial = load_text(
+        GOOD.replace(
+            "kind: tcp, host: 10.0.0.22", "kind: rtu, device: /dev/ttyS0, baud: 1200"
+        ).replace("link: lan2, unit: 255", "link: lan2, unit: 5")
+    )
+    panel = tcp.site.nodes[1].id
+    before, after = (loaded.proof.nodes[panel].physics_s for loaded in (tcp, serial))
+    assert before is not None
+    assert after is not None
+    # Two writes by function 6: 8 + 8 characters and two gaps at 11 bits, 50 ms to answer, in place
+    # of 0.1 s each; a second timeout of silence, and the longest read that is waited for.
+    character_s = 11 / 1200
+    write_s = (8 + 8 + 7) * character_s + 0.05
+    longest_s = (8 + 255 + 7) * character_s
+    assert after - before == pytest.approx(2 * (write_s - 0.1) + 1.0 + longest_s)
 
 
 def test_good_file_has_no_warnings() -> None:

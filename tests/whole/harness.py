@@ -153,7 +153,9 @@ def _assembled(
     lines: dict[LinkId, MemoryLine] = {}
 
     def line(link: Link) -> Line:
-        lines[link.id] = MemoryLine(depot.station_for(link.id), clock, connect_s=0.01)
+        lines[link.id] = MemoryLine(
+            depot.station_for(link.id), clock, connect_s=0.01, serial=link.serial
+        )
         return wrap(lines[link.id])
 
     daemon = assemble(

@@ -1,0 +1,75 @@
+"""How long requests take on a link: planned, before anything runs, from the line's own speed.
+
+1. On a serial line every character counts, and so does the device's time to answer.
+2. A request that is not answered holds a serial line for its timeout and, since its answer may come
+   late, for as long again in silence.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from edgectl.devices.profile import PollClass, Profile
+from edgectl.devices.reads import Place, plan_reads
+from edgectl.devices.writes import keepalive, place_of, setpoint_write
+from edgectl.model.modbus import Function, Request
+from edgectl.model.serial_line import SerialLine
+from edgectl.model.site import Evse, Meter
+
+TCP_EXCHANGE_S: Final = 0.1
+"""What S20 allows one answered write over TCP; slower devices are covered by the timeout."""
+
+SERIAL_ANSWER_S: Final = 0.05
+"""What a device on a serial line takes from the end of a request to the start of its answer."""
+
+_LONGEST_READ: Final = Request(unit=1, function=Function.READ_HOLDING, address=0, count=125)
+
+
+def write_s(serial: SerialLine | None, profile: Profile, evse: Evse) -> float:
+    """Time of one answered setpoint write with the pause that the device wants after it."""
+    gap_s = profile.transport.request_gap_s
+    if serial is None:
+        return TCP_EXCHANGE_S + gap_s
+    request = setpoint_write(profile, evse, 0.0).request
+    return serial.wire_s(request) + SERIAL_ANSWER_S + gap_s
+
+
+def unanswered_s(
+    serial: SerialLine | None, timeout_s: float, request: Request = _LONGEST_READ
+) -> float:
+    """Longest time that a request without an answer keeps a link from others."""
+    if serial is None:
+        return timeout_s
+    return 2.0 * timeout_s + serial.wire_s(request)
+
+
+def polling_share(serial: SerialLine, devices: Iterable[tuple[Meter | Evse, Profile]]) -> float:
+    """Share of a serial line's time that ordinary polls and keep-alives take; above 1: too much."""
+    return sum(_device_share(serial, device, profile) for device, profile in devices)
+
+
+def _device_share(serial: SerialLine, device: Meter | Evse, profile: Profile) -> float:
+    if isinstance(device, Evse):
+        place, poll_s = place_of(device), device.traits.poll_s
+    else:
+        place = Place(
+            unit=device.unit, address_offset=device.address_offset, word_order=device.word_order
+        )
+        poll_s = device.poll_s
+    share = 0.0
+    batches = plan_reads(
+        profile,
+        unit=place.unit,
+        connector=place.connector,
+        address_offset=place.address_offset,
+        word_order=place.word_order,
+    )
+    for batch in batches:
+        slow_s = max(poll_s, profile.transport.slow_poll_s)
+        period_s = poll_s if batch.period is PollClass.FAST else slow_s
+        share += (serial.wire_s(batch.request) + SERIAL_ANSWER_S) / period_s
+    if isinstance(device, Evse):
+        plan = keepalive(profile, device)
+        request = plan.request or setpoint_write(profile, device, 0.0).request
+        if plan.period_s is not None:
+            share += (serial.wire_s(request) + SERIAL_ANSWER_S) / plan.period_s
+    return share
