@@ -30,6 +30,7 @@ from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
+from edgectl.daemon.mains import Mains
 from edgectl.daemon.publisher import Publisher
 from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
@@ -97,6 +98,7 @@ def assemble(
         meters=None if before is None else before.known_meters(loaded),
         evses=known,
     )
+    mains = Mains(site, loaded.profiles, image)
     owners = tuple(
         LinkOwner(
             link=link,
@@ -111,6 +113,7 @@ def assemble(
             mode=site.mode,
             log=log.bind(link=link.id),
             known=known,
+            mains=mains,
         )
         for link in site.links
     )

@@ -15,6 +15,7 @@ from edgectl.daemon.charger_turn import Turn, rearm_turn
 from edgectl.daemon.checks import fitness
 from edgectl.daemon.errand import Errand, Next, Rank, Troubles, is_lost
 from edgectl.daemon.image import Image
+from edgectl.daemon.mains import MainsOf
 from edgectl.daemon.poller import Poller
 from edgectl.daemon.schedule import Backoff
 from edgectl.daemon.setpoint import Setpoint
@@ -22,7 +23,7 @@ from edgectl.devices import quantities
 from edgectl.devices.codec import Value
 from edgectl.devices.profile import PollClass, Profile
 from edgectl.devices.reads import Check, ReadBatch
-from edgectl.devices.samples import evse_facts
+from edgectl.devices.samples import EvseFacts, evse_facts
 from edgectl.devices.writes import (
     ArmStep,
     WriteStep,
@@ -58,10 +59,14 @@ class Charger:
         troubles: Troubles,
         rng: random.Random,
         mode: Mode,
+        mains: MainsOf | None = None,
     ) -> None:
         self.evse = evse
         self.profile = profile
-        self.setpoint = Setpoint(evse, profile, image=image, troubles=troubles, rng=rng)
+        self.setpoint = Setpoint(
+            evse, profile, image=image, troubles=troubles, rng=rng, mains=mains
+        )
+        self._mains = mains if profile.charging().mains is not None else None
         self.timeout_s = profile.transport.timeout_s
         self._image = image
         self._troubles = troubles
@@ -219,7 +224,7 @@ class Charger:
 
     def armed(self, values: dict[str, Value], answer: Answer) -> None:
         """Take what the failsafe block says."""
-        facts = evse_facts(self.profile, self.evse, values, taken_s=answer.sent_s)
+        facts = self._facts(values, answer.sent_s, answer.received_s)
         self._image.evse_facts(self.evse.id, facts)
 
     def not_armed(self, step: ArmStep, why: str, now_s: float) -> None:
@@ -342,17 +347,21 @@ class Charger:
         self._image.answered(self.evse.id, sent_s)
 
     def _take(self, values: dict[str, Value], taken_s: float, now_s: float) -> None:
-        facts = evse_facts(self.profile, self.evse, values, taken_s=taken_s)
+        facts = self._facts(values, taken_s, now_s)
         self._image.evse_facts(self.evse.id, facts)
         if self._mode is Mode.OBSERVE:
             return
-        if facts.setpoint_a is not None:
-            self.setpoint.polled(facts.setpoint_a, taken_s=taken_s, now_s=now_s)
+        if facts.command is not None:
+            self.setpoint.polled(facts.command, taken_s=taken_s, now_s=now_s)
         wanted = self.evse.traits
         if (facts.failsafe_a is not None and facts.failsafe_a != wanted.failsafe_a) or (
             facts.watchdog_s is not None and facts.watchdog_s != wanted.watchdog_s
         ):
             self._arm_soon(now_s)
+
+    def _facts(self, values: dict[str, Value], taken_s: float, now_s: float) -> EvseFacts:
+        mains_v = None if self._mains is None else self._mains(self.evse, now_s)
+        return evse_facts(self.profile, self.evse, values, taken_s=taken_s, mains_v=mains_v)
 
     def _rearm_after_dispute(self, now_s: float) -> None:
         """Whoever forgot its setpoint may have forgotten its failsafe block."""

@@ -9,6 +9,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from edgectl.devices.samples import EvseFacts
@@ -101,6 +102,14 @@ class Image:
             Confirmed(value_a=value_a, sent_s=sent_s, confirmed_s=confirmed_s)
         )
 
+    def rescaled(self, evse: EvseId, factor: float, *, but_a: float) -> None:
+        """Enter that all that was told counts `factor` times as much; `but_a`: what does not."""
+        self._evses[evse].rescale(factor, but_a=but_a)
+
+    def voltage_v(self, meter: MeterId, now_s: float) -> OptionalTriple:
+        """Voltages of the newest sample on the site's phases; None where there is no fresh one."""
+        return self._meters[meter].voltage_v(now_s)
+
     def watchdog_unproved(self, evse: EvseId) -> None:
         """Enter that the watchdog cannot be counted on (S9): its time is not what was asked for."""
         cell = self._evses[evse]
@@ -167,6 +176,11 @@ class _MeterCell(_Ring[MeterSample]):
         self.misses = 0
         self._view = MeterView(samples=tuple(self._samples))
 
+    def voltage_v(self, now_s: float) -> OptionalTriple:
+        if self.quality(now_s)[0] is not Quality.GOOD:
+            return (None, None, None)
+        return self._samples[-1].voltage_v
+
     def missed(self, why: str) -> None:
         self.misses += 1
         self.why = why
@@ -228,6 +242,17 @@ class _EvseCell(_Ring[EvseSample]):
         self.touch()
         self._confirmed = confirmed
         self._sent = [entry for entry in self._sent if entry.sent_s > confirmed.sent_s]
+
+    def rescale(self, factor: float, *, but_a: float) -> None:
+        self.touch()
+
+        def scaled(value_a: float) -> float:
+            return value_a if value_a == but_a else value_a * factor
+
+        self._sent = [replace(entry, value_a=scaled(entry.value_a)) for entry in self._sent]
+        if self._confirmed is not None:
+            value_a = scaled(self._confirmed.value_a)
+            self._confirmed = replace(self._confirmed, value_a=value_a)
 
     def view(self) -> EvseView:
         if self._view is None:

@@ -21,6 +21,7 @@ from edgectl.daemon.guests import Guests
 from edgectl.daemon.health import UnitStatus
 from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
+from edgectl.daemon.mains import MainsOf
 from edgectl.daemon.meter import MeterDesk
 from edgectl.daemon.schedule import Backoff
 from edgectl.daemon.unit import Unit, most_urgent
@@ -77,6 +78,7 @@ class LinkOwner:
         mode: Mode,
         log: Log,
         known: Mapping[EvseId, EvseView] | None = None,
+        mains: MainsOf | None = None,
     ) -> None:
         """Begin; of the EVSEs in `known` the daemon before knew this."""
         self._link = link
@@ -94,6 +96,7 @@ class LinkOwner:
                 troubles=self._troubles,
                 rng=rng,
                 mode=mode,
+                mains=mains,
             )
             for evse in evses
         }

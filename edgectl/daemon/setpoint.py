@@ -3,7 +3,9 @@
 1. What may be in force is entered in the image before it is sent; what is seen there and may be in
    force is entered too.
 2. A value is held once it is read back, or positively answered where it cannot be read (S8).
-3. What is held is not written again. A register that says something else for longer than the device
+3. A register in watts is compared in watts. When the voltage that it is reckoned with moves, what
+   was told counts anew, and what is wanted is told anew.
+4. What is held is not written again. A register that says something else for longer than the device
    may need is a dispute (another client, a restart): said, and answered by writing again, ever more
    slowly.
 """
@@ -15,16 +17,26 @@ from typing import Final
 
 from edgectl.daemon.errand import CONFIGURATION, Rank, Troubles, is_lost
 from edgectl.daemon.image import Image
+from edgectl.daemon.mains import MainsOf
 from edgectl.daemon.schedule import Backoff
 from edgectl.devices.profile import Profile
 from edgectl.devices.reads import ReadBatch, decode, read_point
-from edgectl.devices.writes import WriteStep, place_of, setpoint_write, told
+from edgectl.devices.writes import (
+    WriteStep,
+    amperes_told,
+    command_of,
+    command_write,
+    place_of,
+    setpoint_write,
+    told,
+)
 from edgectl.model.decision import AlarmCode, Severity
 from edgectl.model.modbus import Answer, Miss
 from edgectl.model.site import Evse
 from edgectl.model.snapshot import EvseView
 
 SAME_A: Final = 0.05
+SAME_W: Final = 25.0
 LOOK_AGAIN_S: Final = (0.5, 1.5)
 VERIFY_S: Final = 30.0
 REFUSED_AGAIN_S: Final = 60.0
@@ -47,7 +59,14 @@ class Setpoint:
     """Decides what to write and read next; the owner of the link carries it out."""
 
     def __init__(
-        self, evse: Evse, profile: Profile, *, image: Image, troubles: Troubles, rng: random.Random
+        self,
+        evse: Evse,
+        profile: Profile,
+        *,
+        image: Image,
+        troubles: Troubles,
+        rng: random.Random,
+        mains: MainsOf | None = None,
     ) -> None:
         readback = profile.charging().setpoint.readback
         self.want_a: float | None = None
@@ -61,8 +80,14 @@ class Setpoint:
         self._profile = profile
         self._image = image
         self._troubles = troubles
-        self._told_a: float | None = None
-        self._highest_a = math.inf
+        self._mains = mains if profile.charging().told_in_watts else None
+        self._mains_v: float | None = None
+        self._unit, self._same_by = ("A", SAME_A) if self._mains is None else ("W", SAME_W)
+        # In the register's own unit, as is `_highest`; `_told_a` is what that counts as.
+        self._want: float | None = None
+        self._told: float | None = None
+        self._told_a = 0.0
+        self._highest = math.inf
         self._since_s = -math.inf
         self.write_from_s = -math.inf
         self._look_s: float | None = None
@@ -72,21 +97,26 @@ class Setpoint:
         self._again = Backoff(first_s=DISPUTE_FIRST_S, most_s=DISPUTE_MOST_S, rng=rng)
 
     def resume(self, view: EvseView, now_s: float) -> None:
-        """Go on from what the daemon before knew; what it had not confirmed is written again."""
+        """Go on from what the daemon before knew; what it had not confirmed is written again.
+
+        So is a limit in watts: only amperes are known of it.
+        """
         self.write_from_s = now_s + self._evse.traits.min_write_interval_s
-        if view.confirmed is None or view.sent:
+        if view.confirmed is None or view.sent or self._mains is not None:
             return
-        self._told_a = self._highest_a = view.confirmed.value_a
+        self._told_a = self._told = self._highest = view.confirmed.value_a
         self._since_s = self.written_s = view.confirmed.sent_s
         self.held = True
 
     def aim(self, value_a: float, now_s: float) -> bool:
         """Take the newest decided value; True when that is a new one."""
-        want_a = told(self._profile, value_a)
-        if want_a == self.want_a:
+        self._follow_mains(now_s)
+        self.want_a = told(self._profile, self._evse, value_a)
+        want = self._command(self.want_a)
+        if want == self._want:
             return False
-        self.want_a = want_a
-        if want_a != self._told_a:
+        self._want = want
+        if want != self._told:
             # That another value was refused or disputed says nothing about this one.
             free_s = max(now_s, self.written_s + self._evse.traits.min_write_interval_s)
             self.write_from_s = min(self.write_from_s, free_s)
@@ -94,15 +124,15 @@ class Setpoint:
 
     def due(self) -> Due | None:
         """Give the write or the look that is needed most; None when nothing is."""
-        if self.want_a is None:
+        if self._want is None:
             return None
         waits_for_look = self._look_s is not None
-        if self.want_a != self._told_a or not (self.held or waits_for_look):
-            lowers = self.want_a < self._highest_a
+        if self._want != self._told or not (self.held or waits_for_look):
+            lowers = self._want < self._highest
             return Due(
                 rank=Rank.DECREASE if lowers else Rank.INCREASE,
                 from_s=self.write_from_s,
-                order=self.want_a - self._highest_a,
+                order=self._amperes(self._want) - self._amperes(self._highest),
             )
         if self._look_s is not None:
             return Due(rank=Rank.READBACK, from_s=self._look_s, order=self._look_s)
@@ -113,23 +143,27 @@ class Setpoint:
 
     def write(self, value_a: float) -> WriteStep:
         """Build the write of a value."""
-        return setpoint_write(self._profile, self._evse, value_a)
+        mains_v = self._mains_v
+        if mains_v is None and self._mains is not None:
+            # Before the first decision, at a moment when no measurement is fresh: the least one.
+            mains_v = self._mains(self._evse, math.inf)
+        return setpoint_write(self._profile, self._evse, value_a, mains_v=mains_v)
 
     def holds(self, step: WriteStep) -> bool:
         """Whether the charger is known to hold the value of the step."""
-        return self.held and self._same(step.value_a)
+        return self.held and self._same(step.command)
 
     def again(self) -> WriteStep | None:
         """Build the write of what is held already; None while that is not known."""
-        if self._told_a is None or not self.held:
+        if self._told is None or not self.held:
             return None
-        return setpoint_write(self._profile, self._evse, self._told_a)
+        return command_write(self._profile, self._evse, self._told, value_a=self._told_a)
 
     def enter(self, step: WriteStep, sent_s: float) -> None:
         """Enter a write before it goes out."""
         self._image.sent(self._evse.id, step.value_a, sent_s)
-        self._highest_a = max(self._highest_a, step.value_a)
-        self._told_a = step.value_a
+        self._highest = max(self._highest, step.command)
+        self._told, self._told_a = step.command, step.value_a
         self._since_s = sent_s
         self._look_s = None
         self.held = False
@@ -146,7 +180,7 @@ class Setpoint:
             if self.readback is None:
                 self._hold(now_s)
         elif not is_lost(outcome):
-            self._told_a = None
+            self._told = None
             wait_s = REFUSED_AGAIN_S
             if outcome.exception_code not in CONFIGURATION:
                 wait_s = self._again.next_s()
@@ -186,29 +220,29 @@ class Setpoint:
                 now_s=outcome.received_s,
             )
 
-    def polled(self, value_a: float, *, taken_s: float, now_s: float) -> None:
+    def polled(self, command: float, *, taken_s: float, now_s: float) -> None:
         """Take what an ordinary poll saw; one that began before the last write says nothing."""
-        if self._told_a is None or self.readback is None or taken_s <= self._since_s:
+        if self._told is None or self.readback is None or taken_s <= self._since_s:
             return
-        if self._same(value_a):
+        if self._same(command):
             self._hold(now_s)
             return
-        self._may_be(value_a, taken_s)
+        self._may_be(command, taken_s)
         if self.held and self._look_s is None:
             self._look_s = now_s
 
-    def _says(self, value_a: float | None, shown: str, *, sent_s: float, now_s: float) -> None:
-        if value_a is not None and self._same(value_a):
+    def _says(self, command: float | None, shown: str, *, sent_s: float, now_s: float) -> None:
+        if command is not None and self._same(command):
             self._hold(now_s)
             return
-        if value_a is not None:
-            self._may_be(value_a, sent_s)
+        if command is not None:
+            self._may_be(command, sent_s)
         self._looks += 1
         if self._looks <= len(LOOK_AGAIN_S):
             self._look_s = now_s + LOOK_AGAIN_S[self._looks - 1]
             return
-        if value_a is not None:
-            self._image.sent(self._evse.id, value_a, sent_s)
+        if command is not None:
+            self._image.sent(self._evse.id, self._amperes(command), sent_s)
         self._dispute(shown, now_s)
 
     def _dispute(self, shown: str, now_s: float) -> None:
@@ -221,29 +255,49 @@ class Setpoint:
         self._troubles.begin(
             AlarmCode.SETPOINT_CONFLICT,
             self._evse.id,
-            f"it says {shown} where {self._told_a:g} A was written; look for another client of this"
-            " charger, or a limit of its own",
+            f"it says {shown} where {self._told:g} {self._unit} was written; look for another"
+            " client of this charger, or a limit of its own",
             severity=Severity.ALARM,
         )
 
-    def _may_be(self, value_a: float, sent_s: float) -> None:
+    def _may_be(self, command: float, sent_s: float) -> None:
         self._since_s = max(self._since_s, sent_s)
-        unknown = self._highest_a == math.inf
-        if unknown or value_a > self._highest_a:
-            self._image.sent(self._evse.id, value_a, sent_s)
-            self._highest_a = math.inf if unknown else value_a
+        unknown = self._highest == math.inf
+        if unknown or command > self._highest:
+            self._image.sent(self._evse.id, self._amperes(command), sent_s)
+            self._highest = math.inf if unknown else command
 
-    def _same(self, value_a: float) -> bool:
-        return self._told_a is not None and abs(value_a - self._told_a) <= SAME_A
+    def _same(self, command: float) -> bool:
+        return self._told is not None and abs(command - self._told) <= self._same_by
+
+    def _follow_mains(self, now_s: float) -> None:
+        """Take the voltage of this moment; what was told counts more or less with it."""
+        if self._mains is None:
+            return
+        before_v, self._mains_v = self._mains_v, self._mains(self._evse, now_s)
+        if before_v is None or before_v == self._mains_v:
+            return
+        pause_a = self._evse.traits.pause_a
+        factor = before_v / self._mains_v
+        self._image.rescaled(self._evse.id, factor, but_a=pause_a)
+        if self._told_a != pause_a:
+            self._told_a *= factor
+
+    def _command(self, told_a: float) -> float:
+        return command_of(self._profile, self._evse, told_a, mains_v=self._mains_v)
+
+    def _amperes(self, command: float) -> float:
+        return amperes_told(self._profile, self._evse, command, mains_v=self._mains_v)
 
     def _hold(self, now_s: float) -> None:
-        told_a = self._told_a
-        if told_a is None:
+        if self._told is None:
             return
         if not self.held or self._look_s is not None:
-            self._image.confirmed(self._evse.id, told_a, sent_s=self._since_s, confirmed_s=now_s)
+            self._image.confirmed(
+                self._evse.id, self._told_a, sent_s=self._since_s, confirmed_s=now_s
+            )
         self.held = True
-        self._highest_a = told_a
+        self._highest = self._told
         self._look_s = None
         self._looks = 0
         self._verified_s = now_s

@@ -176,9 +176,11 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
-    """The current limit that a charger takes. A value below `min_a` is written as `pause_a`.
+    """The limit that a charger takes. A value below `min_a` is written as the pause value.
 
-    `readback` None: write-only, a positive answer is the confirmation. `function`: 6 or 16.
+    All currents are those on each phase of the mains. `pause_w` is given, and `pause_a` 0, where
+    the limit is told in watts. `readback` None: write-only, a positive answer is the confirmation.
+    `function`: 6 or 16.
     """
 
     point: str
@@ -189,6 +191,7 @@ class Setpoint:
     function: int
     min_write_interval_s: float = 0.0
     readback: str | None = None
+    pause_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,29 @@ class Failsafe:
 
 
 @dataclass(frozen=True, slots=True)
+class FailsafeOutside:
+    """A failsafe that is set at the charger by other means and cannot be read.
+
+    What it is has to be said in the site file. `timeout_s`: what the feeding reckons with.
+    """
+
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mains:
+    """How the power of a charger becomes the current on each phase of the mains.
+
+    `power`: the point whose watts stand for the current, after `efficiency`, where the charger does
+    not measure it. `power_factor` also turns the limit into watts where it is told so.
+    """
+
+    power: str | None
+    efficiency: float
+    power_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class Feeding:
     """What rearms the watchdog. `certain` False: undocumented, any request may feed it."""
 
@@ -245,10 +271,10 @@ class StateRule:
 
 @dataclass(frozen=True, slots=True)
 class ChargerPart:
-    """What only a charger has. `failsafe` None: the profile states that there is none.
+    """What only a charger has. `failsafe` None: the profile states that there is none to be set.
 
-    `boot_a` None: unknown, the hardware maximum counts. `states`: the first rule that holds
-    decides.
+    `mains` None: limit and measurement are currents. `boot_a` None: unknown, the hardware maximum
+    counts. `states`: the first rule that holds decides.
     """
 
     setpoint: Setpoint
@@ -258,6 +284,13 @@ class ChargerPart:
     settle_s: float
     pause_settle_s: float
     boot_a: float | None
+    outside: FailsafeOutside | None = None
+    mains: Mains | None = None
+
+    @property
+    def told_in_watts(self) -> bool:
+        """Whether the limit is a power."""
+        return self.setpoint.pause_w is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ ENERGY_EXPORT: Final = "energy_export_wh"
 SESSION: Final = "session_wh"
 FREQUENCY: Final = "frequency_hz"
 SETPOINT: Final = "setpoint_a"
+SETPOINT_POWER: Final = "setpoint_w"
 FAILSAFE: Final = "failsafe_a"
 WATCHDOG: Final = "watchdog_s"
 
@@ -25,6 +26,7 @@ UNITS: Final[dict[str, str]] = {
     SESSION: "Wh",
     FREQUENCY: "Hz",
     SETPOINT: "A",
+    SETPOINT_POWER: "W",
     FAILSAFE: "A",
     WATCHDOG: "s",
 }

@@ -73,7 +73,8 @@ def plan_reads(
 ) -> tuple[ReadBatch, ...]:
     """Plan every read of the ordinary polls, within the device's block rules.
 
-    Fast ones first, and among them those with currents: the first request dates the whole round.
+    Fast ones first, and among them those with currents, or the power that stands for them: the
+    first request dates the whole round.
     """
     place = Place(
         unit=unit, connector=connector, address_offset=address_offset, word_order=word_order
@@ -85,7 +86,10 @@ def plan_reads(
             profile, place, [point for point in profile.points if point.poll is period], period
         )
     ]
-    return tuple(sorted(planned, key=_urgency))
+    measured = set(CURRENTS)
+    if profile.charger is not None and profile.charger.mains is not None:
+        measured.add(profile.charger.mains.power or CURRENTS[0])
+    return tuple(sorted(planned, key=lambda batch: _urgency(batch, measured)))
 
 
 def read_points(
@@ -248,8 +252,8 @@ def _address(profile: Profile, point: Point, place: Place) -> int:
     return start + point.address + place.address_offset
 
 
-def _urgency(batch: ReadBatch) -> tuple[bool, bool]:
-    measures = any(at.point.name in CURRENTS for at in batch.points)
+def _urgency(batch: ReadBatch, measured: set[str]) -> tuple[bool, bool]:
+    measures = any(at.point.name in measured for at in batch.points)
     return (batch.period is not PollClass.FAST, not measures)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from edgectl.devices import quantities as q
 from edgectl.devices.codec import Bad, Value
-from edgectl.devices.profile import Profile, StateRule
+from edgectl.devices.mains import drawn_a
+from edgectl.devices.profile import Mains, Profile, StateRule
+from edgectl.devices.writes import amperes_told
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter
 from edgectl.units import OptionalTriple
@@ -20,12 +22,14 @@ class EvseFacts:
     """What a round of values says of one EVSE; None where the values do not say it.
 
     `sample` needs a good current on every wired phase: a maximum over the rest would be too small.
-    `setpoint_a`, `failsafe_a`, `watchdog_s`: as read from the charger. `bad`: every value refused.
+    `setpoint_a`, `failsafe_a`, `watchdog_s`: as read from the charger; `command` is the setpoint in
+    its register's own unit. `bad`: every value refused.
     """
 
     sample: EvseSample | None = None
     vehicle: VehicleState | None = None
     setpoint_a: float | None = None
+    command: float | None = None
     failsafe_a: float | None = None
     watchdog_s: float | None = None
     power_w: float | None = None
@@ -63,24 +67,51 @@ def meter_sample(
 
 
 def evse_facts(
-    profile: Profile, evse: Evse, values: Mapping[str, Value], *, taken_s: float
+    profile: Profile,
+    evse: Evse,
+    values: Mapping[str, Value],
+    *,
+    taken_s: float,
+    mains_v: float | None = None,
 ) -> EvseFacts:
-    """Say what the values of a round tell of an EVSE."""
+    """Say what the values of a round tell of an EVSE.
+
+    `mains_v`: for chargers that are told or measured in watts.
+    """
     charger = profile.charging()
     failsafe = charger.failsafe
-    current_a = _map(abs, _on_phases(evse.phases, values, q.CURRENTS))
+    if charger.mains is None or charger.mains.power is None or mains_v is None:
+        current_a = _map(abs, _on_phases(evse.phases, values, q.CURRENTS))
+    else:
+        current_a = _drawn(charger.mains, evse, _number(values, charger.mains.power), mains_v)
+    command = _number(values, charger.setpoint.readback)
     power_w = _number(values, q.POWER)
     whole = all(current_a[phase - 1] is not None for phase in evse.phases)
     return EvseFacts(
         sample=EvseSample(taken_s=taken_s, current_a=current_a, power_w=power_w) if whole else None,
         vehicle=vehicle_state(profile, values),
-        setpoint_a=_number(values, charger.setpoint.readback),
+        setpoint_a=None
+        if command is None
+        else amperes_told(profile, evse, command, mains_v=mains_v),
+        command=command,
         failsafe_a=_number(values, failsafe.current_read if failsafe else None),
         watchdog_s=_number(values, failsafe.timeout_read if failsafe else None),
         power_w=power_w,
         session_wh=_number(values, q.SESSION),
         energy_wh=_number(values, q.ENERGY_IMPORT),
         bad=tuple(value for value in values.values() if isinstance(value, Bad)),
+    )
+
+
+def _drawn(mains: Mains, evse: Evse, power_w: float | None, mains_v: float) -> OptionalTriple:
+    """Spread a power evenly over the EVSE's phases, as a rectifier draws it."""
+    if power_w is None:
+        return (None, None, None)
+    current_a = abs(drawn_a(mains, evse, power_w, mains_v=mains_v))
+    return (
+        current_a if 1 in evse.phases else None,
+        current_a if 2 in evse.phases else None,
+        current_a if 3 in evse.phases else None,
     )
 
 

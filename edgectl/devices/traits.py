@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.devices import quantities as q
+from edgectl.devices.mains import SAG_SHARE
 from edgectl.devices.profile import ChargerPart, Failsafe, Point, Profile
 from edgectl.devices.writes import failsafe_allowed
 from edgectl.errors import invariant
@@ -59,6 +60,9 @@ def trait_faults(
             )
         )
     failsafe = charger.failsafe
+    if charger.outside is not None:
+        found.extend(_outside_faults(profile, failsafe_a, watchdog_s))
+        return tuple(found)
     if failsafe is None:
         found.extend(
             TraitFault(
@@ -81,8 +85,13 @@ def charger_traits(
     boot_a: float | None,
     watchdog_s: float | None,
     max_a: float,
+    phases: int = 3,
+    voltage_v: float = 230.0,
 ) -> ChargerTraits:
-    """Make an EVSE's traits. None: the profile's default; an unknown boot current is `max_a`."""
+    """Make an EVSE's traits. None: the profile's default; an unknown boot current is `max_a`.
+
+    A pause at a power counts with its current at the least voltage that is reckoned with.
+    """
     faults = trait_faults(
         profile, failsafe_a=failsafe_a, boot_a=boot_a, watchdog_s=watchdog_s, max_a=max_a
     )
@@ -95,7 +104,7 @@ def charger_traits(
         hardware_max_a=max_a,
         min_a=setpoint.min_a,
         step_a=setpoint.step_a,
-        pause_a=setpoint.pause_a,
+        pause_a=_pause_a(charger, phases=phases, voltage_v=voltage_v),
         settle_s=charger.settle_s,
         pause_settle_s=charger.pause_settle_s,
         refresh_s=profile.refresh_s,
@@ -104,7 +113,8 @@ def charger_traits(
         watchdog_s=silent_s,
         failsafe_a=falls_to_a,
         boot_a=max_a if boots_with_a is None else boots_with_a,
-        metered=all(profile.has(name) for name in q.CURRENTS),
+        metered=all(profile.has(name) for name in q.CURRENTS)
+        or (charger.mains is not None and charger.mains.power is not None),
         readback=setpoint.readback is not None,
         min_write_interval_s=setpoint.min_write_interval_s,
     )
@@ -113,7 +123,14 @@ def charger_traits(
 def _failsafe(
     charger: ChargerPart, failsafe_a: float | None, watchdog_s: float | None, max_a: float
 ) -> tuple[float, float | None]:
-    """Give current and time of the failsafe block; without one the hardware maximum, for ever."""
+    """Give current and time of the failsafe; without one the hardware maximum, for ever.
+
+    One that is set outside counts as the site file says; unsaid, with the hardware maximum.
+    """
+    if charger.outside is not None:
+        if failsafe_a is None or watchdog_s is None:
+            return max_a, charger.outside.timeout_s
+        return failsafe_a, watchdog_s
     failsafe = charger.failsafe
     if failsafe is None:
         return max_a, None
@@ -121,6 +138,29 @@ def _failsafe(
         failsafe.default_a if failsafe_a is None else failsafe_a,
         failsafe.default_timeout_s if watchdog_s is None else watchdog_s,
     )
+
+
+def _pause_a(charger: ChargerPart, *, phases: int, voltage_v: float) -> float:
+    setpoint, mains = charger.setpoint, charger.mains
+    if setpoint.pause_w is None or mains is None:
+        return setpoint.pause_a
+    return setpoint.pause_w / (phases * SAG_SHARE * voltage_v * mains.power_factor)
+
+
+def _outside_faults(
+    profile: Profile, failsafe_a: float | None, watchdog_s: float | None
+) -> list[TraitFault]:
+    """Current and time are known together or not at all."""
+    if (failsafe_a is None) == (watchdog_s is None):
+        return []
+    missing = "failsafe_a" if failsafe_a is None else "watchdog_s"
+    return [
+        TraitFault(
+            field="watchdog_s" if failsafe_a is None else "failsafe_a",
+            message=f"{profile.id} has its failsafe in its own settings, and {missing} is not said",
+            remedy="write both as they are set at the charger, or neither: then max_a counts",
+        )
+    ]
 
 
 def _failsafe_faults(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.devices.codec import Value, encode_point, scaled
-from edgectl.devices.profile import Failsafe, Feeding, Profile, Setpoint
+from edgectl.devices.mains import amperes_of, watts_of
+from edgectl.devices.profile import Failsafe, Feeding, Profile
 from edgectl.devices.reads import (
     Place,
     ReadBatch,
@@ -19,7 +20,7 @@ from edgectl.devices.reads import (
     read_point,
     wire_address,
 )
-from edgectl.errors import invariant
+from edgectl.errors import InvariantBroken, invariant
 from edgectl.model.modbus import Function, Request
 from edgectl.model.site import Evse, KeepAlive
 
@@ -29,10 +30,14 @@ _SAME: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class WriteStep:
-    """A setpoint write. `value_a`: what the charger is really told. `readback` None: write-only."""
+    """A setpoint write. `value_a`: what the charger is really told. `readback` None: write-only.
+
+    `command`: the same in the register's own unit, A or W.
+    """
 
     request: Request
     value_a: float
+    command: float
     readback: ReadBatch | None
 
 
@@ -64,8 +69,13 @@ class KeepAlivePlan:
     period_s: float | None
 
 
-def setpoint_write(profile: Profile, evse: Evse, value_a: float) -> WriteStep:
-    """Write of a limit, rounded down to what the charger takes."""
+def setpoint_write(
+    profile: Profile, evse: Evse, value_a: float, *, mains_v: float | None = None
+) -> WriteStep:
+    """Write of a limit, rounded down to what the charger takes.
+
+    `mains_v`: the voltage that a limit in watts is reckoned with (`mains.mains_level_v`).
+    """
     charger = profile.charging()
     setpoint = charger.setpoint
     most_a = min(setpoint.max_a, evse.traits.hardware_max_a)
@@ -73,23 +83,65 @@ def setpoint_write(profile: Profile, evse: Evse, value_a: float) -> WriteStep:
         math.isfinite(value_a) and 0.0 <= value_a <= most_a + _ROUNDING,
         f"{evse.id} ({profile.id}): a setpoint of {value_a:g} A is outside 0 to {most_a:g} A",
     )
-    told_a = told(profile, value_a)
+    told_a = told(profile, evse, value_a)
+    command = command_of(profile, evse, told_a, mains_v=mains_v)
+    return command_write(profile, evse, command, value_a=told_a)
+
+
+def command_write(profile: Profile, evse: Evse, command: float, *, value_a: float) -> WriteStep:
+    """Write of what the register shall say, which counts as `value_a`."""
+    setpoint = profile.charging().setpoint
     place = place_of(evse)
     readback = None if setpoint.readback is None else read_point(profile, place, setpoint.readback)
     return WriteStep(
-        request=_write(profile, place, setpoint.point, told_a, setpoint.function),
-        value_a=told_a,
+        request=_write(profile, place, setpoint.point, command, setpoint.function),
+        value_a=value_a,
+        command=command,
         readback=readback,
     )
 
 
-def told(profile: Profile, value_a: float) -> float:
+def told(profile: Profile, evse: Evse, value_a: float) -> float:
     """Round `value_a` down to what the charger can be told; below its minimum, the pause value."""
     setpoint = profile.charging().setpoint
     if value_a < setpoint.min_a - _ROUNDING:
-        return setpoint.pause_a
-    down_a = _down(profile, setpoint, min(value_a, setpoint.max_a))
-    return setpoint.pause_a if down_a < setpoint.min_a - _ROUNDING else down_a
+        return evse.traits.pause_a
+    down_a = _down(profile, min(value_a, setpoint.max_a))
+    return evse.traits.pause_a if down_a < setpoint.min_a - _ROUNDING else down_a
+
+
+def command_of(
+    profile: Profile, evse: Evse, told_a: float, *, mains_v: float | None = None
+) -> float:
+    """Give what the register says for a value that `told` gave: A, or W rounded down."""
+    charger = profile.charging()
+    setpoint, mains = charger.setpoint, charger.mains
+    if setpoint.pause_w is None:
+        return told_a
+    if told_a == evse.traits.pause_a:
+        return setpoint.pause_w
+    if mains is None or mains_v is None:
+        raise InvariantBroken(f"{evse.id}: a limit in watts needs a voltage")
+    power_w = watts_of(mains, evse, told_a, mains_v=mains_v)
+    point = profile.point(setpoint.point)
+    if point.greatest is not None:
+        power_w = min(power_w, point.greatest)
+    scale = abs(point.scale)
+    return scaled(math.floor(power_w / scale + _ROUNDING), scale)
+
+
+def amperes_told(
+    profile: Profile, evse: Evse, command: float, *, mains_v: float | None = None
+) -> float:
+    """Give the current on each phase that the register's value lets the charger draw."""
+    charger = profile.charging()
+    if not charger.told_in_watts:
+        return command
+    if command == charger.setpoint.pause_w:
+        return evse.traits.pause_a
+    if charger.mains is None or mains_v is None:
+        raise InvariantBroken(f"{evse.id}: a limit in watts needs a voltage")
+    return amperes_of(charger.mains, evse, command, mains_v=mains_v)
 
 
 def arm_failsafe(profile: Profile, evse: Evse) -> tuple[ArmStep, ...]:
@@ -162,8 +214,14 @@ def place_of(evse: Evse) -> Place:
     )
 
 
-def _down(profile: Profile, setpoint: Setpoint, value_a: float) -> float:
+def _down(profile: Profile, value_a: float) -> float:
     """Round down in whole steps, in the register's own counting so that 13.1 A stays 13.1 A."""
+    charger = profile.charging()
+    setpoint = charger.setpoint
+    if charger.told_in_watts:
+        if setpoint.step_a == 0.0:
+            return value_a
+        return math.floor(value_a / setpoint.step_a + _ROUNDING) * setpoint.step_a
     scale = abs(profile.point(setpoint.point).scale)
     step_a = setpoint.step_a or scale
     per_step = max(1, round(step_a / scale))

@@ -3,6 +3,7 @@
 1. The pilot changes at most every 5 s; switching it off is not held back.
 2. A vehicle follows a changed pilot within 5 s and stops within 6 s (as a rule 3 s) of its loss.
 3. Nobody draws more than the least of pilot, vehicle and, near full, the taper of its battery.
+4. A DC connector has no pilot slots: its limit holds within 0.5 s, and its currents move faster.
 
 Currents are counted on the connector's own terminals; who maps them to site phases knows the
 wiring.
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 PILOT_SLOT_S: Final = 5.0
+DC_SLOT_S: Final = 0.5
+DC_A_PER_S: Final = 400.0
 CONTACTOR_S: Final = 6.0
 MIN_PILOT_A: Final = 6.0
 _FALL_A_PER_S: Final = 16.0
@@ -42,8 +45,11 @@ class ChargePoint:
     __slots__ = (
         "_aim_a",
         "_aim_next",
+        "_fall_a_per_s",
         "_mean_v",
         "_pilot_at_s",
+        "_rise_a_per_s",
+        "_slot_s",
         "_used",
         "current_a",
         "faulted",
@@ -57,7 +63,9 @@ class ChargePoint:
         "vehicle",
     )
 
-    def __init__(self, *, terminals: int, max_a: float, lifetime_wh: float = 0.0) -> None:
+    def __init__(
+        self, *, terminals: int, max_a: float, lifetime_wh: float = 0.0, dc: bool = False
+    ) -> None:
         self.terminals = terminals
         self.max_a = max_a
         self.limit_a = 0.0
@@ -70,7 +78,10 @@ class ChargePoint:
         self.faulted = False
         self._used = 0
         self._mean_v = 230.0
-        self._pilot_at_s = -PILOT_SLOT_S
+        self._slot_s = DC_SLOT_S if dc else PILOT_SLOT_S
+        self._fall_a_per_s = DC_A_PER_S if dc else _FALL_A_PER_S
+        self._rise_a_per_s = DC_A_PER_S if dc else _RISE_A_PER_S
+        self._pilot_at_s = -self._slot_s
         self._aim_a = 0.0
         self._aim_next: tuple[float, float] | None = None
 
@@ -88,6 +99,11 @@ class ChargePoint:
     def used_phases(self) -> int:
         """Give the number of phases that the vehicle uses; 0 without one."""
         return self._used
+
+    @property
+    def voltage_v(self) -> float:
+        """Give the line-to-neutral voltage of the last step."""
+        return self._mean_v
 
     @property
     def power_w(self) -> float:
@@ -165,7 +181,7 @@ class ChargePoint:
         return self.current_a != before_a
 
     def _move_pilot(self, allowed_a: float, now_s: float) -> None:
-        if allowed_a > 0.0 and now_s - self._pilot_at_s < PILOT_SLOT_S:
+        if allowed_a > 0.0 and now_s - self._pilot_at_s < self._slot_s:
             return
         was_on = self.pilot_a > 0.0
         self.pilot_a = allowed_a
@@ -192,5 +208,5 @@ class ChargePoint:
     def _moved(self, target_a: float, dt_s: float) -> float:
         now_a = self.current_a
         if target_a < now_a:
-            return max(target_a, now_a - _FALL_A_PER_S * dt_s)
-        return min(target_a, now_a + _RISE_A_PER_S * dt_s)
+            return max(target_a, now_a - self._fall_a_per_s * dt_s)
+        return min(target_a, now_a + self._rise_a_per_s * dt_s)

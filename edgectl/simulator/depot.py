@@ -17,6 +17,7 @@ from edgectl.simulator.charge_point import ChargePoint
 from edgectl.simulator.charx import CharxSec
 from edgectl.simulator.device_catalog import (
     SimulatedMeter,
+    is_dc,
     refuse_unknown,
     simulated_charger,
     simulated_meter,
@@ -210,7 +211,12 @@ class Depot:
             evse = by_connector.get(connector, evses[0])
             lifetime_wh = float(self._rng.randrange(100_000, 20_000_000))
             points.append(
-                ChargePoint(terminals=len(evse.phases), max_a=evse.max_a, lifetime_wh=lifetime_wh)
+                ChargePoint(
+                    terminals=len(evse.phases),
+                    max_a=evse.max_a,
+                    lifetime_wh=lifetime_wh,
+                    dc=is_dc(evse),
+                )
             )
         return tuple(points)
 

@@ -1,17 +1,28 @@
 """Which simulated device stands for which profile, told by the profile's name alone."""
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from edgectl.errors import BadInput, Finding
 from edgectl.model.site import Evse, Meter, Site
 from edgectl.simulator.charge_point import ChargePoint
 from edgectl.simulator.charx import CharxSec
+from edgectl.simulator.heidelberg import HeidelbergControl
+from edgectl.simulator.hypercharger import Hypercharger
 from edgectl.simulator.keba_p40 import KebaP40
+from edgectl.simulator.serial_meters import AbbB23, Sdm630
 from edgectl.simulator.simulated_device import Charger
 from edgectl.simulator.simulated_meters import Em24E1, Umg96rm
 from edgectl.simulator.webasto_next import WebastoNext
 
-SimulatedMeter = Umg96rm | Em24E1
+SimulatedMeter = Umg96rm | Em24E1 | Sdm630 | AbbB23
+
+# Where a station's own fallback is not in the site file: what one operator saw.
+_FALLBACK_S: Final = 5.0
+
+
+def is_dc(evse: Evse) -> bool:
+    """Tell whether an EVSE's charger hands out direct current."""
+    return "hyc" in evse.profile.lower()
 
 
 def simulated_charger(evse: Evse, points: tuple[ChargePoint, ...], *, voltage_v: float) -> Charger:
@@ -23,6 +34,16 @@ def simulated_charger(evse: Evse, points: tuple[ChargePoint, ...], *, voltage_v:
         return KebaP40(points[0], boot_a=boot_a, voltage_v=voltage_v)
     if "webasto" in profile:
         return WebastoNext(points[0], boot_a=boot_a)
+    if "heidelberg" in profile:
+        return HeidelbergControl(points[0], boot_a=boot_a, voltage_v=voltage_v)
+    if "hyc" in profile:
+        return Hypercharger(
+            points,
+            boot_a=boot_a,
+            voltage_v=voltage_v,
+            fallback_a=evse.traits.failsafe_a,
+            timeout_s=evse.traits.watchdog_s or _FALLBACK_S,
+        )
     return _unknown(evse.id, evse.profile)
 
 
@@ -33,6 +54,10 @@ def simulated_meter(meter: Meter) -> SimulatedMeter:
         return Umg96rm()
     if "em24" in profile:
         return Em24E1()
+    if "sdm630" in profile:
+        return Sdm630()
+    if "b23" in profile:
+        return AbbB23()
     return _unknown(meter.id, meter.profile)
 
 
@@ -56,8 +81,9 @@ def _unknown(device: str, profile: str) -> NoReturn:
     raise _bad(
         device,
         f"there is no simulated device for the profile {profile!r}",
-        "simulated are the Phoenix Contact CHARX SEC, KEBA P40, Webasto NEXT, Janitza UMG 96RM "
-        "and Carlo Gavazzi EM24 E1: name one of their profiles",
+        "simulated are the alpitronic hypercharger, Heidelberg Energy Control, KEBA P40, Phoenix "
+        "Contact CHARX SEC, Webasto NEXT and the meters ABB B23, Carlo Gavazzi EM24 E1, Eastron "
+        "SDM630, Janitza UMG 96RM: name one of their profiles",
     )
 
 

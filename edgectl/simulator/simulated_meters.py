@@ -25,7 +25,7 @@ class Measured:
     export_wh: float = 0.0
 
 
-class _SampledMeter(ABC):
+class SampledMeter(ABC):
     """Registers that stand still between two refreshes; the image is built when somebody reads."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class _SampledMeter(ABC):
         """Make the whole image of registers from measured values."""
 
 
-class Umg96rm(_SampledMeter):
+class Umg96rm(SampledMeter):
     """A UMG 96RM: 19000 to 19121, single floats, high word first, functions 3 and 4."""
 
     refresh_s = 0.2
@@ -100,7 +100,7 @@ class Umg96rm(_SampledMeter):
         return image
 
 
-class Em24E1(_SampledMeter):
+class Em24E1(SampledMeter):
     """An EM24 E1 (Ethernet): 32-bit integers, low word first, functions 3 and 4.
 
     0x000B read alone is the model code; inside a block it is the high half of the L3-L1 voltage.

@@ -60,7 +60,10 @@ def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
         mode=Mode(head.mode),
         nodes=tuple(_parents_first([_node(entry) for entry in file.nodes])),
         meters=tuple(_meter(entry, profiles[entry.profile]) for entry in file.meters),
-        evses=tuple(_evse(entry, profiles[entry.profile]) for entry in file.evses),
+        evses=tuple(
+            _evse(entry, profiles[entry.profile], voltage_v=float(head.voltage_v))
+            for entry in file.evses
+        ),
         links=tuple(_link(entry) for entry in file.links),
         groups={name: tuple(members) for name, members in file.groups.items()},
         caps=tuple(_cap(entry) for entry in file.caps),
@@ -134,7 +137,7 @@ def _meter(entry: MeterEntry, profile: Profile) -> Meter:
     )
 
 
-def _evse(entry: EvseEntry, profile: Profile) -> Evse:
+def _evse(entry: EvseEntry, profile: Profile, *, voltage_v: float) -> Evse:
     overrides = entry.overrides
     return Evse(
         id=EvseId(entry.id),
@@ -145,7 +148,7 @@ def _evse(entry: EvseEntry, profile: Profile) -> Evse:
         connector=entry.connector,
         phases=tuple(entry.phases),
         max_a=float(entry.max_a),
-        traits=traits_of(entry, profile),
+        traits=traits_of(entry, profile, voltage_v=voltage_v),
         weight=float(entry.weight),
         tier=entry.tier,
         address_offset=0 if overrides is None else overrides.address_offset or 0,

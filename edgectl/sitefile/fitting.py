@@ -49,7 +49,7 @@ def _allowed_fault(evse: EvseEntry, profile: Profile) -> str | None:
     return None
 
 
-def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
+def traits_of(entry: EvseEntry, profile: Profile, *, voltage_v: float) -> ChargerTraits:
     """Traits of an EVSE that `check_fitting` found nothing wrong with."""
     traits = charger_traits(
         profile,
@@ -57,6 +57,8 @@ def traits_of(entry: EvseEntry, profile: Profile) -> ChargerTraits:
         boot_a=entry.boot_a,
         watchdog_s=entry.watchdog_s,
         max_a=entry.max_a,
+        phases=len(entry.phases),
+        voltage_v=voltage_v,
     )
     if entry.poll_s is not None:
         traits = replace(traits, poll_s=entry.poll_s)

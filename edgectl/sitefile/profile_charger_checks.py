@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
-from edgectl.devices.profile import ChargerPart, Failsafe, Feeding, PollClass, Setpoint, StateRule
+from edgectl.devices.profile import (
+    ChargerPart,
+    Failsafe,
+    Feeding,
+    Point,
+    PollClass,
+    Setpoint,
+    StateRule,
+)
+from edgectl.devices.quantities import CURRENTS
 from edgectl.devices.writes import failsafe_allowed
 from edgectl.errors import Finding
 from edgectl.model.site import KeepAlive
@@ -20,9 +29,20 @@ class ChargerChecker(Checker):
     def charger(self, charger: ChargerPart) -> Iterator[Finding]:
         """Find everything wrong with the charger's part."""
         yield from self._setpoint(charger.setpoint)
+        yield from self._mains(charger)
         if charger.failsafe is not None:
             yield from self._failsafe(charger.failsafe)
-        yield from self._feeding(charger.feeding, has_failsafe=charger.failsafe is not None)
+            if charger.outside is not None:
+                yield self.say(
+                    ("failsafe_outside",),
+                    "bad_value",
+                    "a failsafe block and one that is set outside exclude each other",
+                    "write `failsafe: none`, or remove failsafe_outside",
+                )
+        yield from self._feeding(
+            charger.feeding,
+            has_failsafe=charger.failsafe is not None or charger.outside is not None,
+        )
         for position, rule in enumerate(charger.states):
             yield from self._state(("states", position, "when"), rule)
 
@@ -58,6 +78,11 @@ class ChargerChecker(Checker):
         if not self.can_write(setpoint.point):
             return
         point = self.profile.point(setpoint.point)
+        yield from self._pause(point)
+        if point.unit == "W":
+            if setpoint.pause_w is not None:
+                yield from self.fits(("setpoint", "pause_w"), point, setpoint.pause_w)
+            return
         for key, value in (
             ("min_a", setpoint.min_a),
             ("max_a", setpoint.max_a),
@@ -71,6 +96,64 @@ class ChargerChecker(Checker):
                 "bad_value",
                 f"{setpoint.step_a:g} A is no whole number of the register's {point.scale:g} A",
                 "write a multiple of it, or 0",
+            )
+
+    def _pause(self, point: Point) -> Iterator[Finding]:
+        """The pause is told in the unit of the register."""
+        ours, other = ("pause_w", "pause_a") if point.unit == "W" else ("pause_a", "pause_w")
+        if point.unit not in {"A", "W"}:
+            yield self.say(
+                ("points", point.name),
+                "wrong_unit",
+                f"a limit is told in A or in W, not in {point.unit or 'nothing'}",
+                "write `unit: A` or `unit: W` and the scale that makes it so",
+            )
+        elif not self.given(("setpoint",), ours):
+            yield self.say(
+                ("setpoint",),
+                "missing",
+                f"is missing: {ours}, what is written for a pause",
+                f"write {ours}: the point {point.name} is in {point.unit}",
+            )
+        if self.given(("setpoint",), other):
+            yield self.say(
+                ("setpoint", other),
+                "bad_value",
+                f"{other} is for a limit in the other unit",
+                f"write {ours}",
+            )
+
+    def _mains(self, charger: ChargerPart) -> Iterator[Finding]:
+        mains = charger.mains
+        if mains is None:
+            if charger.told_in_watts:
+                yield self.say(
+                    ("setpoint", "point"),
+                    "missing",
+                    "a limit in W, and nothing says how watts become amperes",
+                    "add `mains: {power_factor: ...}`",
+                )
+            return
+        if mains.power is None:
+            return
+        where: Where = ("mains", "power")
+        yield from self.readable(where, mains.power)
+        if not self.can_read(mains.power):
+            return
+        point = self.profile.point(mains.power)
+        if point.unit != "W" or point.poll is not PollClass.FAST:
+            yield self.say(
+                where,
+                "bad_value",
+                f"{mains.power} is not in W and polled fast",
+                "write `unit: W, poll: fast` at the point",
+            )
+        if any(self.profile.has(name) for name in CURRENTS):
+            yield self.say(
+                where,
+                "bad_value",
+                "the charger measures its currents, and the power stands for them",
+                "remove power, or the points of the currents",
             )
 
     def _failsafe(self, failsafe: Failsafe) -> Iterator[Finding]:

@@ -188,13 +188,21 @@ class RequireEntry(ExpectEntry):
 
 
 class SetpointEntry(_Entry):
-    """The limit that the charger takes. A value below min_a is written as pause_a."""
+    """The limit that the charger takes; its point is in A, or in W.
+
+    Currents are those on each phase of the mains. A value below min_a is written as the pause.
+    """
 
     point: PointName
     min_a: float = Field(gt=0, le=10_000)
     max_a: float = Field(gt=0, le=10_000)
     step_a: float = Field(ge=0, le=1000, description="0: as fine as the register.")
-    pause_a: float = Field(ge=0, le=10_000)
+    pause_a: float | None = Field(
+        default=None, ge=0, le=10_000, description="What is written for a pause, for a limit in A."
+    )
+    pause_w: float | None = Field(
+        default=None, ge=0, le=10_000_000, description="The same for a limit in W."
+    )
     function: WriteFunction
     min_write_interval_s: float = Field(default=0.0, ge=0, le=600)
     readback: Annotated[PointName | None, BeforeValidator(_none_word)] = Field(
@@ -241,6 +249,28 @@ class FailsafeEntry(_Entry):
     timeout: FailsafeTimeoutEntry
     order: list[PointName] = Field(description="Both written points, first to last.")
     function: WriteFunction
+
+
+class FailsafeOutsideEntry(_Entry):
+    """A failsafe that is set at the charger by other means and cannot be read."""
+
+    timeout_s: float = Field(
+        gt=0, le=65535, description="The shortest silence known after which it acts: feeds to it."
+    )
+    where: Text = Field(description="Where it is set, for whoever writes it into the site file.")
+
+
+class MainsEntry(_Entry):
+    """How the power of a charger becomes the current on each phase of the mains."""
+
+    power: PointName | None = Field(
+        default=None,
+        description="The point whose watts stand for the current, where it is not measured.",
+    )
+    efficiency: float = Field(
+        default=1.0, gt=0.5, le=1, description="What of the mains' power arrives at that point."
+    )
+    power_factor: float = Field(gt=0.5, le=1)
 
 
 class KeepAliveEntry(_Entry):
@@ -307,6 +337,13 @@ class ChargerProfileFile(ProfileFile):
     failsafe: Annotated[FailsafeEntry | None, BeforeValidator(_none_word)] = Field(
         description="What it does when nobody talks to it, or none.",
         json_schema_extra=_instead_of_null("none"),
+    )
+    failsafe_outside: FailsafeOutsideEntry | None = Field(
+        default=None,
+        description="With `failsafe: none`: it has one all the same, which is set at the charger.",
+    )
+    mains: MainsEntry | None = Field(
+        default=None, description="For a limit in W, or a charger that measures no current."
     )
     keepalive: KeepAliveEntry
     boot_a: Annotated[float | None, BeforeValidator(_unknown_word)] = Field(

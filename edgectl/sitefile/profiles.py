@@ -19,7 +19,9 @@ from edgectl.devices.profile import (
     Connectors,
     Expect,
     Failsafe,
+    FailsafeOutside,
     Feeding,
+    Mains,
     Point,
     PointType,
     PollClass,
@@ -295,10 +297,11 @@ def _charger(entry: ChargerProfileFile) -> ChargerPart:
             min_a=setpoint.min_a,
             max_a=setpoint.max_a,
             step_a=setpoint.step_a,
-            pause_a=setpoint.pause_a,
+            pause_a=setpoint.pause_a or 0.0,
             function=setpoint.function,
             min_write_interval_s=setpoint.min_write_interval_s,
             readback=setpoint.readback,
+            pause_w=setpoint.pause_w,
         ),
         failsafe=None if entry.failsafe is None else _failsafe(entry.failsafe),
         feeding=_feeding(entry.keepalive),
@@ -312,6 +315,16 @@ def _charger(entry: ChargerProfileFile) -> ChargerPart:
         settle_s=entry.settle_s,
         pause_settle_s=entry.pause_settle_s,
         boot_a=entry.boot_a,
+        outside=None
+        if entry.failsafe_outside is None
+        else FailsafeOutside(timeout_s=entry.failsafe_outside.timeout_s),
+        mains=None
+        if entry.mains is None
+        else Mains(
+            power=entry.mains.power,
+            efficiency=entry.mains.efficiency,
+            power_factor=entry.mains.power_factor,
+        ),
     )
 
 

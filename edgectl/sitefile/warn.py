@@ -5,6 +5,7 @@ from typing import Final
 
 from edgectl.control.static import StaticProof
 from edgectl.devices.bus_time import polling_share
+from edgectl.devices.mains import SAG_SHARE, voltage_meter
 from edgectl.devices.profile import Profile
 from edgectl.errors import Finding
 from edgectl.model.policy import Policy
@@ -31,6 +32,7 @@ def warnings_of(
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
     yield from _busy_lines(draft, site, profiles)
+    yield from _watts(draft, site, profiles)
     yield from _stale_acceptances(draft, proof)
     if settings.mqtt is not None:
         yield from check_secret_files(draft, settings.mqtt)
@@ -146,6 +148,29 @@ def _busy_lines(draft: Draft, site: Site, profiles: Mapping[str, Profile]) -> It
                 code="busy_line",
                 message=f"polling takes {share:.0%} of the line's time at {link.serial}{late}",
                 remedy="raise poll_s, set all devices to a higher speed, or split the line",
+            )
+
+
+def _watts(draft: Draft, site: Site, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    """What a charger that is told in watts, or that falls back by itself, needs beside itself."""
+    places = {placed.entry.id: placed for placed in draft.evses}
+    for evse in site.evses:
+        placed, charger = places[evse.id], profiles[evse.profile].charging()
+        if charger.told_in_watts and voltage_meter(site, profiles, evse) is None:
+            yield draft.source.finding(
+                (*placed.where, "node"),
+                code="no_voltage",
+                message=f"{evse.id} is told in watts, and no meter at or above {evse.node} measures"
+                f" its voltage: {SAG_SHARE:g} of the nominal voltage is reckoned with all the time",
+                remedy="add a meter that measures voltages, or do without a tenth of the power",
+            )
+        if charger.outside is not None and placed.entry.failsafe_a is None:
+            yield draft.source.finding(
+                placed.where,
+                code="no_failsafe",
+                message=f"{evse.id} has its failsafe in its own settings, which cannot be read; it"
+                " counts with its hardware maximum",
+                remedy="write failsafe_a and watchdog_s as they are set at the charger",
             )
 
 

@@ -14,6 +14,10 @@ KEBA = PROFILES["keba-p40"]
 WEBASTO = PROFILES["webasto-next"]
 JANITZA = PROFILES["janitza-umg96rm"]
 EM24 = PROFILES["carlo-gavazzi-em24-e1"]
+HYC = PROFILES["alpitronic-hyc"]
+HEIDELBERG = PROFILES["heidelberg-energy-control"]
+SDM630 = PROFILES["eastron-sdm630"]
+B23 = PROFILES["abb-b23"]
 
 
 def evse_of(
@@ -22,10 +26,13 @@ def evse_of(
     unit: int = 1,
     connector: int = 1,
     phases: tuple[int, ...] = (1, 2, 3),
-    max_a: float = 32.0,
+    max_a: float | None = None,
     failsafe_a: float | None = None,
     watchdog_s: float | None = None,
 ) -> Evse:
+    """An EVSE of 32 A, or what its charger can where that is less."""
+    if max_a is None:
+        max_a = min(32.0, profile.charging().setpoint.max_a)
     return Evse(
         id=EvseId("bay01"),
         node=NodeId("grid"),

@@ -12,11 +12,12 @@ from edgectl.devices.profile import (
     PointType,
     PollClass,
     Profile,
+    RegisterKind,
     Scope,
     WordOrder,
 )
 from edgectl.devices.reads import Place, address_fault, identify, plan_reads, required, wire_address
-from edgectl.devices.writes import arm_failsafe, keepalive, setpoint_write
+from edgectl.devices.writes import amperes_told, arm_failsafe, keepalive, setpoint_write
 from edgectl.model.modbus import Function
 from edgectl.model.reading import VehicleState
 from edgectl.model.site import KeepAlive
@@ -76,7 +77,10 @@ def test_batches_keep_the_rules_of_the_device(profile: Profile) -> None:
             request = batch.request
             covered = range(request.address, request.address + request.count)
             assert request.unit == 3
-            assert request.function is Function.READ_HOLDING
+            kinds = {at.point.kind for at in batch.points}
+            wanted = Function.READ_INPUT if kinds == {RegisterKind.INPUT} else Function.READ_HOLDING
+            assert len(kinds) == 1
+            assert request.function is wanted
             assert not request.words
             assert request.count <= min(profile.read.max_registers, 125)
             assert not profile.read.single_value or len(batch.points) == 1
@@ -92,7 +96,9 @@ def test_batches_keep_the_rules_of_the_device(profile: Profile) -> None:
 def test_fast_currents_come_first(profile: Profile) -> None:
     first = plan_reads(profile, unit=1)[0]
     assert first.period is PollClass.FAST
-    assert "current_a.1" in [at.point.name for at in first.points]
+    charger = profile.charger
+    watts = None if charger is None or charger.mains is None else charger.mains.power
+    assert (watts or "current_a.1") in [at.point.name for at in first.points]
 
 
 @EVERY
@@ -169,6 +175,13 @@ def test_nothing_is_writable_but_what_the_control_needs(profile: Profile) -> Non
 def test_the_failsafe_is_stated_and_can_be_armed(profile: Profile) -> None:
     charger = profile.charger
     assert charger is not None
+    if charger.outside is not None:
+        evse = evse_of(profile, failsafe_a=8.0, watchdog_s=60.0)
+        assert (evse.traits.failsafe_a, evse.traits.watchdog_s) == (8.0, 60.0)
+        assert arm_failsafe(profile, evse) == ()
+        assert keepalive(profile, evse).period_s == pytest.approx(60.0 * charger.feeding.share)
+        assert evse_of(profile, max_a=32.0).traits.failsafe_a == 32.0
+        return
     if charger.failsafe is None:
         assert charger.feeding.kind is KeepAlive.NONE
         return
@@ -190,15 +203,20 @@ def test_every_setpoint_in_range_can_be_told_and_is_never_raised(profile: Profil
     assert profile.charger is not None
     setpoint = profile.charger.setpoint
     evse = evse_of(profile, max_a=setpoint.max_a)
+    mains_v = 226.0 if profile.charger.told_in_watts else None
+    pause_a = evse.traits.pause_a
     for tenths in range(int(setpoint.max_a * 20) + 1):
         wanted_a = tenths / 20
-        step = setpoint_write(profile, evse, wanted_a)
-        assert step.value_a <= wanted_a + 1e-9
-        assert step.value_a == setpoint.pause_a or (
+        step = setpoint_write(profile, evse, wanted_a, mains_v=mains_v)
+        assert step.value_a <= max(wanted_a, pause_a) + 1e-9
+        assert step.value_a == pause_a or (
             setpoint.min_a <= step.value_a <= setpoint.max_a
             and wanted_a - step.value_a < max(setpoint.step_a, 1e-3)
         )
-        assert setpoint_write(profile, evse, step.value_a) == step
+        assert setpoint_write(profile, evse, step.value_a, mains_v=mains_v) == step
+        counts_a = amperes_told(profile, evse, step.command, mains_v=mains_v)
+        assert counts_a <= step.value_a + 1e-9
+        assert counts_a == pytest.approx(step.value_a, abs=0.002)
 
 
 @EVERY_CHARGER

@@ -12,7 +12,19 @@ from edgectl.devices.profile import Profile
 from edgectl.devices.reads import Place, decode, read_point
 from edgectl.devices.writes import arm_failsafe, keepalive, setpoint_write
 from edgectl.model.modbus import Function, Request
-from tests.devices.builders import CHARX, EM24, JANITZA, KEBA, PROFILES, WEBASTO, evse_of
+from tests.devices.builders import (
+    B23,
+    CHARX,
+    EM24,
+    HEIDELBERG,
+    HYC,
+    JANITZA,
+    KEBA,
+    PROFILES,
+    SDM630,
+    WEBASTO,
+    evse_of,
+)
 
 READS = [
     # CHARX: charging point x begins at x * 1000; high word first.
@@ -78,6 +90,54 @@ READS = [
     (EM24, 1, "energy_import_wh", 0x34, (0xE240, 0x0001), 12345600.0),  # 123456 * 0.1 kWh
     (EM24, 1, "energy_export_wh", 0x4E, (0x0001, 0x0000), 100.0),  # 1 * 0.1 kWh
     (EM24, 1, "application", 0xA000, (7,), 7.0),
+    # HYC: the same number is another thing among the holding registers.
+    (HYC, 2, "setpoint_w", 200, (0x0001, 0x86A0), 100000.0),  # 65536 + 34464 W
+    (HEIDELBERG, 1, "watchdog_s", 257, (0x3A98,), 15.0),  # 15000 ms
+    (HEIDELBERG, 1, "remote_lock", 259, (1,), 1.0),
+    (HEIDELBERG, 1, "setpoint_a", 261, (0x0083,), 13.1),  # 131 * 0.1 A
+    (HEIDELBERG, 1, "failsafe_a", 262, (0x003C,), 6.0),
+    # B23: hundredths, high word first.
+    (B23, 1, "energy_import_wh", 0x5000, (0, 0, 0x0001, 0xE240), 1234560.0),  # 123456 * 0.01 kWh
+    (B23, 1, "energy_export_wh", 0x5004, (0, 0, 0, 1), 10.0),  # 0.01 kWh
+    (B23, 1, "voltage_v.1", 0x5B00, (0x0000, 0x0901), 230.5),  # 2305 * 0.1 V
+    (B23, 1, "current_a.3", 0x5B10, (0x0001, 0x86A0), 1000.0),  # 100000 * 0.01 A
+    (B23, 1, "power_w", 0x5B14, (0xFFFC, 0x2F3E), -2500.5),  # 0xFFFC2F3E - 2**32 = -250050
+    (B23, 1, "power_w.1", 0x5B16, (0x0003, 0xD0C2), 2500.5),  # 3 * 65536 + 53442 = 250050
+    (B23, 1, "frequency_hz", 0x5B2C, (0x1386,), 49.98),  # 4998 * 0.01 Hz
+    (
+        B23,
+        1,
+        "type",
+        0x8960,
+        (0x4232, 0x3320, 0x3131, 0x322D, 0x3130, 0x3000),  # "B2" "3 " "11" "2-" "10" "0"
+        "B23 112-100",
+    ),
+]
+
+INPUT_READS = [
+    # HYC: connector n at n * 100, high word first; what is measured is read by function 4.
+    (HYC, 1, "connectors", 2, (0x0002,), 2.0),
+    (HYC, 2, "state", 200, (3,), "charging"),
+    (HYC, 1, "state", 100, (5,), "suspended_evse"),
+    (HYC, 2, "dc_voltage_v", 201, (0x0001, 0x3880), 800.0),  # 65536 + 14464 = 80000 * 0.01 V
+    (HYC, 2, "power_w", 204, (0x0002, 0x49F0), 150000.0),  # 2 * 65536 + 18928 W
+    (HYC, 4, "session_wh", 407, (0x04D2,), 12340.0),  # 1234 * 0.01 kWh
+    (HYC, 1, "energy_import_wh", 132, (0, 0, 0x0001, 0x86A0), 100000.0),  # 65536 + 34464 Wh
+    # Heidelberg: tenths of an ampere, whole volts.
+    (HEIDELBERG, 1, "layout", 4, (0x0107,), 263.0),  # 1.0.7
+    (HEIDELBERG, 1, "state", 5, (7,), "C2"),
+    (HEIDELBERG, 1, "state", 5, (2,), "A1"),
+    (HEIDELBERG, 1, "current_a.1", 6, (0x00A0,), 16.0),  # 160 * 0.1 A
+    (HEIDELBERG, 1, "voltage_v.3", 12, (0x00E6,), 230.0),
+    (HEIDELBERG, 1, "power_w", 14, (0x2AF8,), 11000.0),
+    (HEIDELBERG, 1, "energy_import_wh", 17, (0x0001, 0xE240), 123456.0),  # 65536 + 57920 VAh
+    # SDM630: IEEE 754 single, high word first.
+    (SDM630, 1, "voltage_v.1", 0x0000, (0x4366, 0x8000), 230.5),  # 1.80078125 * 2**7
+    (SDM630, 1, "current_a.2", 0x0008, (0x42C8, 0x8000), 100.25),  # 1.56640625 * 2**6
+    (SDM630, 1, "power_w.3", 0x0010, (0xC51C, 0x4800), -2500.5),  # -1.220947265625 * 2**11
+    (SDM630, 1, "frequency_hz", 0x0046, (0x4248, 0x0000), 50.0),  # 1.5625 * 2**5
+    (SDM630, 1, "energy_import_wh", 0x0048, (0x4640, 0xE600), 12345500.0),  # 12345.5 kWh
+    (SDM630, 1, "energy_export_wh", 0x004A, (0x0000, 0x0000), 0.0),
 ]
 
 REFUSED = [
@@ -92,17 +152,25 @@ REFUSED = [
     (JANITZA, "power_w.1", (0xFF80, 0x0000), "not a number"),  # minus infinity
     (JANITZA, "current_a.1", (0xC2C8, 0x8000), "-100.25 is below"),
     (EM24, "current_a.1", (0xFFFF, 0x7FFF), "means that the device has no value"),  # overflow
+    (HYC, "state", (12,), "code 12 is not in the profile"),
+    (HEIDELBERG, "watchdog_s", (0,), "means that the device has no value"),  # 0: off
+    (SDM630, "current_a.1", (0x7FC0, 0x0000), "not a number"),
+    (B23, "current_a.2", (0xFFFF, 0xFFFF), "means that the device has no value"),
+    (B23, "power_w.1", (0x7FFF, 0xFFFF), "means that the device has no value"),
+    (B23, "energy_export_wh", (0xFFFF,) * 4, "means that the device has no value"),
     (EM24, "voltage_v.1", (0x86A0, 0x0001), "10000 is above"),  # 100000 * 0.1 V
 ]
 
 
 @pytest.mark.parametrize(
-    ("profile", "connector", "name", "address", "words", "value"),
-    READS,
-    ids=[f"{row[0].id}-{row[2]}-{row[3]}" for row in READS],
+    ("function", "profile", "connector", "name", "address", "words", "value"),
+    [(Function.READ_HOLDING, *row) for row in READS]
+    + [(Function.READ_INPUT, *row) for row in INPUT_READS],
+    ids=[f"{row[0].id}-{row[2]}-{row[3]}" for row in (*READS, *INPUT_READS)],
 )
 def test_words_of_the_documents_mean_what_they_say(
     *,
+    function: Function,
     profile: Profile,
     connector: int,
     name: str,
@@ -112,9 +180,7 @@ def test_words_of_the_documents_mean_what_they_say(
 ) -> None:
     batch = read_point(profile, Place(unit=7, connector=connector), name)
 
-    assert batch.request == Request(
-        unit=7, function=Function.READ_HOLDING, address=address, count=len(words)
-    )
+    assert batch.request == Request(unit=7, function=function, address=address, count=len(words))
     assert decode(batch, words) == {name: value}
 
 
@@ -137,7 +203,7 @@ def test_s2_what_the_device_marks_as_no_value_is_bad(
 
 
 def test_every_profile_has_golden_words_for_all_that_it_polls() -> None:
-    covered = {(row[0].id, row[2].split(".")[0]) for row in READS}
+    covered = {(row[0].id, row[2].split(".")[0]) for row in (*READS, *INPUT_READS)}
     for profile in PROFILES.values():
         polled = {p.name.split(".")[0] for p in profile.points if p.poll.value != "never"}
         assert {(profile.id, name) for name in polled} <= covered, profile.id
@@ -204,3 +270,48 @@ def test_webasto_writes() -> None:
         Request(255, Function.WRITE_SINGLE, 2002, words=(60,)),
     ]
     assert keepalive(WEBASTO, evse).request == alive
+
+
+def test_hyc_writes() -> None:
+    evse = evse_of(HYC, connector=2, max_a=250.0, failsafe_a=20.0, watchdog_s=30.0)
+
+    step = setpoint_write(HYC, evse, 100.7, mains_v=225.4)
+
+    # Whole amperes, down: 100 A x 3 x 225.4 V x 0.98 = 66267.6 W, down to 66267 = 65536 + 731.
+    assert step.value_a == 100.0
+    assert step.command == 66267.0
+    assert step.request == Request(1, Function.WRITE_MULTIPLE, 200, words=(0x0001, 0x02DB))
+    assert step.readback is not None
+    assert step.readback.request == Request(1, Function.READ_HOLDING, 200, count=2)
+    # A pause is 1547 W = 0x060B, never 0 W; it counts 1547 / (3 x 0.9 x 230 x 0.98) = 2.54 A.
+    pause = setpoint_write(HYC, evse, 0.0, mains_v=225.4)
+    assert pause.request.words == (0x0000, 0x060B)
+    assert math.isclose(pause.value_a, 2.542, abs_tol=0.001)
+    assert arm_failsafe(HYC, evse) == ()
+    plan = keepalive(HYC, evse)
+    assert plan.request is None  # fed by writing the limit again
+    assert plan.period_s is not None
+    assert math.isclose(plan.period_s, 10.0, rel_tol=0.01)
+    # What the site file does not say counts with the maximum, and is fed at what was seen.
+    unsaid = evse_of(HYC, max_a=250.0)
+    assert unsaid.traits.failsafe_a == 250.0
+    assert math.isclose(keepalive(HYC, unsaid).period_s or 0.0, 5.0 / 3, rel_tol=0.01)
+
+
+def test_heidelberg_writes() -> None:
+    evse = evse_of(HEIDELBERG, unit=7)
+
+    step = setpoint_write(HEIDELBERG, evse, 13.19)
+
+    assert step.value_a == 13.1
+    assert step.request == Request(7, Function.WRITE_SINGLE, 261, words=(0x0083,))  # 131 * 0.1 A
+    assert step.readback is not None
+    assert step.readback.request == Request(7, Function.READ_HOLDING, 261, count=1)
+    assert setpoint_write(HEIDELBERG, evse, 0.0).request.words == (0,)
+    # Standby off, then the failsafe current, then its time in ms.
+    assert [arm.request for arm in arm_failsafe(HEIDELBERG, evse)] == [
+        Request(7, Function.WRITE_SINGLE, 258, words=(4,)),
+        Request(7, Function.WRITE_SINGLE, 262, words=(60,)),
+        Request(7, Function.WRITE_SINGLE, 257, words=(0xEA60,)),  # 60000 ms
+    ]
+    assert keepalive(HEIDELBERG, evse).request is None  # any access feeds it

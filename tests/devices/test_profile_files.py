@@ -69,6 +69,61 @@ def test_the_plain_charger_is_right(tmp_path: Path) -> None:
     assert profile.point("state").source == "a manual"
 
 
+WATTS = (
+    CHARGER.replace(
+        "limit_a: {kind: holding, address: 30, type: u16, unit: A, range: [0, 32], access: rw}",
+        "limit_w: {kind: holding, address: 40, type: u32, unit: W, access: rw}\n"
+        "  power_w: {kind: holding, address: 42, type: u32, unit: W, poll: fast}",
+    )
+    .replace("point: limit_a, min_a", "point: limit_w, min_a")
+    .replace("pause_a: 0, function: 6", "pause_w: 500, function: 16")
+    .replace("keepalive:", "mains: {power_factor: 0.98}\nkeepalive:")
+)
+
+
+def test_a_limit_in_watts_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "made-up.yaml"
+    path.write_text(WATTS, encoding="utf-8")
+    charger = read_profile(path).charging()
+    assert charger.told_in_watts
+    assert charger.setpoint.pause_w == 500.0
+    assert charger.mains is not None
+    assert (charger.mains.power, charger.mains.efficiency) == (None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "message"),
+    [
+        ("pause_w: 500", "pause_a: 0", "setpoint", "is missing: pause_w"),
+        ("pause_w: 500", "pause_w: 500, pause_a: 0", "setpoint.pause_a", "other unit"),
+        ("mains: {power_factor: 0.98}\n", "", "setpoint.point", "how watts become amperes"),
+        ("unit: W, access", "unit: kW, access", "points.limit_w", "not in kW"),
+        (
+            "{power_factor: 0.98}",
+            "{power: power_w, power_factor: 0.98}",
+            "mains.power",
+            "measures its currents",
+        ),
+        ("{power_factor: 0.98}", "{power: pwr, power_factor: 0.98}", "mains.power", "no point pwr"),
+        ("unit: W, poll: fast", "unit: W, poll: slow", "mains.power", "polled fast"),
+        (
+            "keepalive:",
+            "failsafe_outside: {timeout_s: 5, where: there}\nkeepalive:",
+            "failsafe_outside",
+            "exclude each other",
+        ),
+    ],
+)
+def test_a_wrong_limit_in_watts(
+    old: str, new: str, path: str, message: str, tmp_path: Path
+) -> None:
+    text = WATTS
+    if "polled" in message:
+        text = text.replace("{power_factor: 0.98}", "{power: power_w, power_factor: 0.98}")
+    found = findings(tmp_path, text.replace(old, new))
+    assert [f for f in found if f.path == path and message in f.message], found
+
+
 # What is exchanged, for what, and the code, path and a part of the message of each finding.
 BROKEN = [
     (

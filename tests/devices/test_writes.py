@@ -33,7 +33,7 @@ from tests.devices.builders import CHARX, JANITZA, KEBA, PROFILES, WEBASTO, evse
 def test_a_limit_is_rounded_down_and_below_the_minimum_it_is_a_pause(
     profile: Profile, wanted_a: float, told_a: float
 ) -> None:
-    assert told(profile, wanted_a) == told_a
+    assert told(profile, evse_of(profile), wanted_a) == told_a
     assert setpoint_write(profile, evse_of(profile), wanted_a).value_a == told_a
 
 
@@ -44,13 +44,13 @@ def with_step(step_a: float) -> Profile:
 
 
 def test_a_step_of_zero_is_as_fine_as_the_register() -> None:
-    assert told(with_step(0.0), 13.1239) == 13.123
+    assert told(with_step(0.0), evse_of(KEBA), 13.1239) == 13.123
 
 
 def test_rounding_that_ends_below_the_minimum_is_a_pause() -> None:
     coarse = with_step(4.0)  # whole multiples counted from 0: 4, 8, 12
-    assert told(coarse, 7.9) == 0.0
-    assert told(coarse, 8.1) == 8.0
+    assert told(coarse, evse_of(KEBA), 7.9) == 0.0
+    assert told(coarse, evse_of(KEBA), 8.1) == 8.0
 
 
 @pytest.mark.parametrize("value_a", [-0.1, 32.1, math.nan, math.inf])

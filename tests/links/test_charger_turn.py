@@ -31,7 +31,7 @@ class Box:
 
     def call_write(self) -> WriteStep:
         request = Request(unit=1, function=Function.WRITE_SINGLE, address=self.address, words=(60,))
-        return WriteStep(request=request, value_a=6.0, readback=None)
+        return WriteStep(request=request, value_a=6.0, command=6.0, readback=None)
 
     def enter_sent(self, _step: WriteStep, _sent_s: float) -> None:
         self.told.append("sent")

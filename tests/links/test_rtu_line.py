@@ -89,7 +89,7 @@ def test_the_line_is_silent_as_long_again_for_one_that_says_nothing(tmp_path: Pa
         miss = missed(await line.exchange(read(10, unit=9), timeout_s=SHORT_S))
         assert miss.detail == f"no answer within {SHORT_S:g} s"
         assert words(await line.exchange(read(20), timeout_s=LONG_S)) == (20, 21)
-        assert peer.asked_s[1] - peer.asked_s[0] >= 2 * SHORT_S
+        assert peer.asked_s[1] - peer.asked_s[0] >= 1.8 * SHORT_S
 
     with_peer(lambda asked: [] if asked.unit == 9 else plain(asked), tmp_path, talk)
 

@@ -313,6 +313,31 @@ def test_a_line_that_polling_fills_is_warned_of() -> None:
     assert "1200 baud 8N1" in warning.message
 
 
+def test_a_charger_in_watts_needs_a_voltage_and_a_word_about_its_failsafe() -> None:
+    watts = GOOD.replace(
+        "{id: e3, node: grid, profile: keba-p40, link: lan3, unit: 255,\n"
+        "     phases: [3], max_a: 16, failsafe_a: 0, boot_a: 6}",
+        "{id: e3, node: grid, profile: alpitronic-hyc, link: lan3, unit: 1,\n"
+        "     phases: [1, 2, 3], max_a: 60}",
+    )
+    loaded = load_text(watts.replace("caps:", "accept_risks: [gateways-dead/grid]\ncaps:"))
+    assert "no_failsafe" in [one.code for one in loaded.warnings]
+    assert "no_voltage" not in [one.code for one in loaded.warnings]
+    traits = loaded.site.evses[2].traits
+    assert (traits.failsafe_a, traits.watchdog_s, traits.metered) == (60.0, 5.0, True)
+    start, end = watts.index("meters:"), watts.index("evses:")
+    said = watts[:start] + watts[end:].replace(
+        "max_a: 60", "max_a: 60, failsafe_a: 20, watchdog_s: 9"
+    )
+    loaded = load_text(said)
+    assert "no_voltage" in [one.code for one in loaded.warnings]
+    assert "no_failsafe" not in [one.code for one in loaded.warnings]
+    traits = loaded.site.evses[2].traits
+    assert (traits.failsafe_a, traits.watchdog_s) == (20.0, 9.0)
+    half = watts.replace("max_a: 60", "max_a: 60, failsafe_a: 20")
+    assert (17, "evses[2].failsafe_a", "not_offered") in marks(findings_in(half))
+
+
 def test_s20_counts_a_serial_line_at_its_own_speed() -> None:
     tcp = load_text(GOOD)
     serial = load_text(
