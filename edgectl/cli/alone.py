@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from edgectl.adapters.clock import SystemClock
-from edgectl.adapters.modbus import TcpLine
+from edgectl.adapters.modbus_lines import line_of
 from edgectl.cli.output import NO, CliError
 from edgectl.contract.local_tool import RegisterAnswer, WriteAnswer
 from edgectl.contract.registers import register_answer
@@ -140,7 +140,7 @@ class Talk:
     def __init__(self, link: Link) -> None:
         self._runner = asyncio.Runner()
         self._clock = SystemClock()
-        self._line: Line = TcpLine(host=link.host, port=link.port, clock=self._clock)
+        self._line: Line = line_of(link, self._clock)
         self._open = False
         self._free_s = 0.0
 

@@ -186,7 +186,7 @@ def _leave_the_daemon_alone(args: argparse.Namespace, link: Link) -> None:
         links = Client(socket_path(args)).get("devices")["links"]
     except (Unreachable, CliError):
         return
-    where = f"{link.host} port {link.port}"
+    where = link.where
     for one in links:
         if one["where"] == where:
             names = ", ".join(device["id"] for device in one["devices"])

@@ -205,7 +205,7 @@ class Workbench:
         return LinkReport(
             id=link.id,
             kind=link.kind,
-            where=f"{link.host} port {link.port}",
+            where=link.where,
             connected=status.connected,
             since_s=max(0.0, now_s - status.since_s),
             connects=status.connects,

@@ -9,7 +9,7 @@ import pytest
 
 from edgectl.cli.main import main
 from edgectl.simulator.depot import Depot, Scenario, build_depot
-from edgectl.simulator.modbus_server import serve_stations, stop_servers
+from edgectl.simulator.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.units import LinkId
 from tests.simulator.world import CHARX, KEBA, METERS, NEXT, Clock, site
 
@@ -40,8 +40,12 @@ def with_devices(folder: Path, use: Callable[[Path, Ports, Depot], None]) -> Non
 
     async def both() -> None:
         depot = build_depot(site(), seed=1, clock=Clock(), scenario=Scenario())
-        servers = await serve_stations(depot.stations())
-        ports = {link: server.port for link, server in servers.items()}
+        servers = await serve_stations(depot.stations(), depot.site.links)
+        ports = {
+            link: server.port
+            for link, server in servers.items()
+            if isinstance(server, StationServer)
+        }
         config = folder / "site.yaml"
         config.write_text(SITE.format(keba=ports[KEBA], meters=ports[METERS]))
         try:

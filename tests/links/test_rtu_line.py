@@ -25,6 +25,8 @@ from tests.links.serial_peer import (
 
 LONG_S = 20.0
 SHORT_S = 0.15
+# An answer late by half of this is neither in time nor beyond the silence, on a busy machine too.
+LATE_S = 0.5
 # A pseudo terminal takes no parity.
 WIRE = SerialLine(baud=115_200, parity=Parity.NONE)
 
@@ -73,10 +75,10 @@ def plain(asked: AskedSerially) -> list[bytes | float]:
 
 def test_a_late_answer_is_never_the_next_requests_value(tmp_path: Path) -> None:
     def late(asked: AskedSerially) -> list[bytes | float]:
-        return [1.5 * SHORT_S, asked.words(7, 7)] if asked.address == 10 else plain(asked)
+        return [1.5 * LATE_S, asked.words(7, 7)] if asked.address == 10 else plain(asked)
 
     async def talk(line: RtuLine, _peer: SerialPeer) -> None:
-        miss = missed(await line.exchange(read(10), timeout_s=SHORT_S))
+        miss = missed(await line.exchange(read(10), timeout_s=LATE_S))
         assert miss.cause is MissCause.TIMEOUT
         assert "it came after" in miss.detail
         assert words(await line.exchange(read(20), timeout_s=LONG_S)) == (20, 21)
@@ -201,10 +203,10 @@ def test_a_second_half_after_the_timeout_belongs_to_nobody(tmp_path: Path) -> No
         if asked.address != 10:
             return plain(asked)
         frame = asked.words(7, 7)
-        return [frame[:5], 1.3 * SHORT_S, frame[5:]]
+        return [frame[:5], 1.5 * LATE_S, frame[5:]]
 
     async def talk(line: RtuLine, _peer: SerialPeer) -> None:
-        assert missed(await line.exchange(read(10), timeout_s=SHORT_S)).cause is MissCause.TIMEOUT
+        assert missed(await line.exchange(read(10), timeout_s=LATE_S)).cause is MissCause.TIMEOUT
         assert words(await line.exchange(read(20), timeout_s=LONG_S)) == (20, 21)
 
     with_peer(halves, tmp_path, talk)
@@ -391,13 +393,13 @@ def test_over_tcp_an_answer_that_stays_away_costs_the_connection() -> None:
 
 def test_over_tcp_a_late_answer_costs_only_its_own_request() -> None:
     def late(asked: AskedSerially) -> list[bytes | float]:
-        return [1.5 * SHORT_S, asked.words(7, 7)] if asked.address == 10 else plain(asked)
+        return [1.5 * LATE_S, asked.words(7, 7)] if asked.address == 10 else plain(asked)
 
     async def main() -> None:
         async with converter(late) as (port, connections):
             line = rtu_over_tcp_line(host="127.0.0.1", port=port, wire=WIRE, clock=SystemClock())
             assert await line.open(timeout_s=LONG_S) is None
-            missed(await line.exchange(read(10), timeout_s=SHORT_S))
+            missed(await line.exchange(read(10), timeout_s=LATE_S))
             assert words(await line.exchange(read(20), timeout_s=LONG_S)) == (20, 21)
             assert connections == [2]
             await line.close()
