@@ -3,7 +3,8 @@
 1. The pilot changes at most every 5 s; switching it off is not held back.
 2. A vehicle follows a changed pilot within 5 s and stops within 6 s (as a rule 3 s) of its loss.
 3. Nobody draws more than the least of pilot, vehicle and, near full, the taper of its battery.
-4. A DC connector has no pilot slots: its limit holds within 0.5 s, and its currents move faster.
+4. A DC connector has no pilot: its rectifier keeps the limit itself, within 0.5 s, and the vehicle
+   only delays the start and the stop.
 
 Currents are counted on the connector's own terminals; who maps them to site phases knows the
 wiring.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PILOT_SLOT_S: Final = 5.0
-DC_SLOT_S: Final = 0.5
+DC_FOLLOW_S: Final = 0.5
 DC_A_PER_S: Final = 400.0
 CONTACTOR_S: Final = 6.0
 MIN_PILOT_A: Final = 6.0
@@ -45,11 +46,11 @@ class ChargePoint:
     __slots__ = (
         "_aim_a",
         "_aim_next",
+        "_dc",
         "_fall_a_per_s",
         "_mean_v",
         "_pilot_at_s",
         "_rise_a_per_s",
-        "_slot_s",
         "_used",
         "current_a",
         "faulted",
@@ -78,10 +79,10 @@ class ChargePoint:
         self.faulted = False
         self._used = 0
         self._mean_v = 230.0
-        self._slot_s = DC_SLOT_S if dc else PILOT_SLOT_S
+        self._dc = dc
         self._fall_a_per_s = DC_A_PER_S if dc else _FALL_A_PER_S
         self._rise_a_per_s = DC_A_PER_S if dc else _RISE_A_PER_S
-        self._pilot_at_s = -self._slot_s
+        self._pilot_at_s = -PILOT_SLOT_S
         self._aim_a = 0.0
         self._aim_next: tuple[float, float] | None = None
 
@@ -181,9 +182,12 @@ class ChargePoint:
         return self.current_a != before_a
 
     def _move_pilot(self, allowed_a: float, now_s: float) -> None:
-        if allowed_a > 0.0 and now_s - self._pilot_at_s < self._slot_s:
-            return
         was_on = self.pilot_a > 0.0
+        if self._dc and was_on and allowed_a > 0.0:
+            self._follow(allowed_a, now_s)
+            return
+        if allowed_a > 0.0 and not self._dc and now_s - self._pilot_at_s < PILOT_SLOT_S:
+            return
         self.pilot_a = allowed_a
         self._pilot_at_s = now_s
         if self.vehicle is None:
@@ -195,6 +199,14 @@ class ChargePoint:
         else:
             delay_s = self.vehicle.start_s
         self._aim_next = (now_s + delay_s, min(allowed_a, self.vehicle.max_a))
+
+    def _follow(self, allowed_a: float, now_s: float) -> None:
+        """Move a DC limit that is in force: what waits for its time is not put off by the next."""
+        self.pilot_a = allowed_a
+        if self.vehicle is None:
+            return
+        at_s = now_s + DC_FOLLOW_S if self._aim_next is None else self._aim_next[0]
+        self._aim_next = (at_s, min(allowed_a, self.vehicle.max_a))
 
     def _target_a(self, vehicle: Vehicle) -> float:
         part = self.session_wh / vehicle.energy_wh if vehicle.energy_wh > 0.0 else 1.0

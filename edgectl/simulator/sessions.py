@@ -6,6 +6,7 @@ from typing import Final
 
 from edgectl.model.site import Evse
 from edgectl.simulator.charge_point import Vehicle
+from edgectl.simulator.device_catalog import is_dc
 from edgectl.units import EvseId
 
 FIRST_ARRIVAL_S: Final = 2.0
@@ -58,12 +59,16 @@ def built_in_sessions(
     sessions = []
     for number, evse in enumerate(evses):
         stay = _EVENING[number % len(_EVENING)]
-        used = min(stay.phases, len(evse.phases))
-        full_wh = min(stay.max_a, evse.max_a) * used * voltage_v * duration_s / 3600.0
+        dc = is_dc(evse)
+        phases = len(evse.phases) if dc else stay.phases
+        # The invented vehicles are for 32 A; behind a rectifier they are as much bigger as it is.
+        max_a = stay.max_a * evse.max_a / 32.0 if dc else stay.max_a
+        used = min(phases, len(evse.phases))
+        full_wh = min(max_a, evse.max_a) * used * voltage_v * duration_s / 3600.0
         arrival_s = FIRST_ARRIVAL_S + stay.arrival * duration_s
         arrival_s += ARRIVALS_APART_S * (number // len(_EVENING))
         vehicle = vehicle_with_delays(
-            number, energy_wh=stay.energy * full_wh, max_a=stay.max_a, phases=stay.phases
+            number, energy_wh=stay.energy * full_wh, max_a=max_a, phases=phases
         )
         sessions.append(
             Session(

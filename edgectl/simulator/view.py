@@ -11,6 +11,7 @@ from edgectl.simulator.faults import Fault, FaultKind
 WIDTH: Final = 80
 HEIGHT: Final = 24
 _BAR: Final = 12
+_NODES: Final = 8
 _STATES: Final = {"A": "free", "B": "plugged", "C": "charging", "D": "charging", "F": "fault"}
 
 
@@ -30,7 +31,7 @@ def lines(depot: Depot, frame: Frame) -> list[str]:
     head = f"edgectl demo  {site.id}  t = {frame.at_s:5.1f} s of {frame.duration_s:.0f} s"
     columns = f"{'L1 A':>8}{'L2 A':>8}{'L3 A':>8}{'limit A':>9}{'kW':>8}{'limit kVA':>11}"
     out = [head, "", f"{'node':<12}{columns}  load"]
-    out += [_node_line(depot, node) for node in site.nodes[:6]]
+    out += [_node_line(depot, node) for node in site.nodes[:_NODES]]
     out.append("")
     cells = [_evse_cell(depot, number) for number in range(len(site.evses))]
     room = HEIGHT - len(out) - 6

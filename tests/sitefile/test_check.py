@@ -74,7 +74,7 @@ def test_people_are_told_how_to_accept(tmp_path: Path, capsys: pytest.CaptureFix
     assert "not ok" in out
 
 
-@pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml"])
+@pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml", "bus-depot.yaml"])
 def test_report_fits_80_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(CONFIG / name), "--profiles", str(PROFILES)]) == 0
     out = capsys.readouterr().out

@@ -220,6 +220,24 @@ def test_shipped_examples_are_safe_to_use(name: str) -> None:
     assert len(loaded.proof.nodes) == len(loaded.site.nodes)
 
 
+def test_bus_depot_is_what_it_says_and_leaves_no_risk_open() -> None:
+    loaded = load_site(CONFIG / "bus-depot.yaml", profile_dirs=[PROFILES])
+    site = loaded.site
+    assert warned(loaded) == ()
+    assert loaded.open_risks() == ()
+    # Only DC chargers, whose boot current nobody documents, need an accepted risk.
+    assert {risk.name.split("/")[0] for risk in loaded.proof.risks} == {"power-returns"}
+    assert loaded.settings.accept_risks == {risk.name for risk in loaded.proof.risks}
+    assert (len(site.evses), len(site.meters)) == (40, 7)
+    assert sum(node.id.startswith("tx") for node in site.nodes) == 2
+    assert sum(node.id.startswith("feeder") for node in site.nodes) == 4
+    assert {link.kind for link in site.links} == set(LinkKind)
+    in_watts = [e for e in site.evses if loaded.profiles[e.profile].charging().told_in_watts]
+    assert len(in_watts) == 14
+    for evse in site.evses:
+        assert evse.traits.watchdog_s == 30.0
+
+
 def test_small_example_is_what_a_newcomer_needs() -> None:
     site = load_site(CONFIG / "small-depot.yaml", profile_dirs=[PROFILES]).site
     assert (len(site.evses), len(site.meters), len(site.nodes)) == (6, 1, 1)

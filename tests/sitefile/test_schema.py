@@ -29,7 +29,7 @@ def test_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(site_schema())
 
 
-@pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml"])
+@pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml", "bus-depot.yaml"])
 def test_schema_takes_the_examples(name: str) -> None:
     assert list(VALIDATOR.iter_errors(read_source(CONFIG / name).data)) == []
 
