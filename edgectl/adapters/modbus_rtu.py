@@ -17,6 +17,7 @@ a device that cannot be opened. So:
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -48,6 +49,13 @@ _FIXED_SIZES: Final = {6: 8, 16: 8}
 _SIZES_BY_COUNT: Final = frozenset({3, 4})
 _EXCEPTION_SIZE: Final = 5
 _LEAST_SIZE: Final = 5
+
+_PLAIN: Final = {
+    errno.EACCES: "no permission; the daemon's user must be in the device's group (dialout)",
+    errno.EAGAIN: "another program has it locked",
+    errno.EBUSY: "another program has it open",
+    errno.ENOENT: "no such device; is the adapter plugged in?",
+}
 
 Client = AsyncModbusSerialClient | AsyncModbusTcpClient
 
@@ -356,6 +364,8 @@ def _why_of(client: Client) -> Callable[[], str]:
         if not faults:
             return ""
         number = faults[-1].errno
+        if number in _PLAIN:
+            return _PLAIN[number]
         return os.strerror(number) if number else str(faults[-1])
 
     client.ctx.call_create = create

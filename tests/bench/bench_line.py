@@ -47,13 +47,13 @@ class Line:
                 device.sample(measured)
         self.polls_s: dict[int, list[float]] = {unit: [] for unit in self.devices}
         self.busy_s = 0.0
-        self.requests = 0
+        self.dead_asked_s: list[float] = []
 
     def delay_s(self, unit: int, request: Request) -> float:
         if (request.function, request.address) in {(4, 0), (4, 5)}:
             self.polls_s[unit].append(time.monotonic())
-        self.requests += 1
         if unit == DEAD:
+            self.dead_asked_s.append(time.monotonic())
             return float("inf")
         answer_s = SLOW_S if unit == SLOW else ANSWER_S
         self.busy_s += WIRE.wire_s(request) + answer_s
@@ -85,7 +85,7 @@ def figures() -> Iterator[Figure]:
         late = sum(gap_s > 1.25 * period_s for gap_s in gaps_s)
         yield Figure(f"line.{name}.interval_longest", max(gaps_s), "s")
         yield Figure(f"line.{name}.late_of_{len(gaps_s)}", float(late), "")
-    yield Figure("line.dead_unit_asked", float(len(line.polls_s[DEAD])), "")
+    yield Figure("line.dead_unit_asked", float(len(line.dead_asked_s)), "")
     yield Figure("line.busy", 100.0 * line.busy_s / MEASURED_S, "%")
 
 
@@ -142,6 +142,7 @@ async def _run() -> Line:
                 await asyncio.sleep(SETTLE_S)
                 for polls_s in line.polls_s.values():
                     polls_s.clear()
+                line.dead_asked_s.clear()
                 line.busy_s = 0.0
                 await asyncio.sleep(MEASURED_S)
     finally:

@@ -300,7 +300,7 @@ def test_an_adapter_pulled_out_while_asking_is_noticed_at_once(tmp_path: Path) -
         assert miss.cause is MissCause.DISCONNECTED
         assert str(peer.device) in miss.detail
         gone = missed(await line.open(timeout_s=LONG_S))
-        assert "No such file" in gone.detail
+        assert "is the adapter plugged in?" in gone.detail
         peer.plug_in()
         peer.behaviour = plain
         assert await line.open(timeout_s=LONG_S) is None
@@ -328,7 +328,7 @@ def test_a_device_that_somebody_has_open_is_refused(tmp_path: Path) -> None:
         other = serial_line(device=str(peer.device), wire=WIRE, clock=SystemClock())
         miss = missed(await other.open(timeout_s=LONG_S))
         assert miss.cause is MissCause.DISCONNECTED
-        assert "cannot be opened" in miss.detail
+        assert "cannot be opened: another program has it" in miss.detail
         assert words(await line.exchange(read(10), timeout_s=LONG_S)) == (10, 11)
         await line.close()
         assert await other.open(timeout_s=LONG_S) is None
@@ -353,7 +353,9 @@ def test_another_program_cannot_open_the_device(tmp_path: Path) -> None:
     with_peer(plain, tmp_path, talk)
 
 
-@pytest.mark.parametrize(("name", "why"), [("nothing", "No such file"), ("folder", "")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("nothing", "no such device"), ("folder", "cannot be opened")]
+)
 def test_what_cannot_be_opened_is_said(name: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
 
