@@ -81,7 +81,7 @@ class Setpoint:
         self._image = image
         self._troubles = troubles
         self._mains = mains if profile.charging().told_in_watts else None
-        self._mains_v = None if self._mains is None else self._mains(evse, -math.inf)
+        self._mains_v: float | None = None
         self._unit, self._same_by = ("A", SAME_A) if self._mains is None else ("W", SAME_W)
         # In the register's own unit, as is `_highest`; `_told_a` is what that counts as.
         self._want: float | None = None
