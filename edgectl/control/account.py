@@ -5,7 +5,9 @@
    watchdog proves (S9).
 3. A vehicle that goes on drawing more than it is told, after the time in which it must have
    followed, will do so under the next setpoint too: that excess is a fixed load in both sums.
-4. Nothing here looks at ceilings; the account is the same whatever is allowed.
+4. A silent charger that somebody has locked off counts nothing until it answers (S11); then it
+   counts as it would have.
+5. Nothing here looks at ceilings; the account is the same whatever is allowed.
 """
 
 from typing import NamedTuple
@@ -51,6 +53,7 @@ def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tupl
             state.evses.get(evse.id),
             now_s=now.mono_s,
             started_s=started_s,
+            isolated=evse.id in snapshot.isolated,
             rules=rules,
         )
         for evse in snapshot.site.evses
@@ -67,6 +70,7 @@ def _commit_one(
     *,
     now_s: float,
     started_s: float,
+    isolated: bool,
     rules: Rules,
 ) -> Commitment:
     traits = evse.traits
@@ -79,7 +83,7 @@ def _commit_one(
         )
         return Commitment(
             held_a=held_a,
-            committed_a=held_a,
+            committed_a=0.0 if isolated else held_a,
             in_force_a=in_force_a,
             measured_a=None,
             silent=True,

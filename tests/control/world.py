@@ -108,6 +108,7 @@ class World:
     meters: dict[MeterId, MeterView] = field(default_factory=dict)
     evses: dict[EvseId, EvseView] = field(default_factory=dict)
     ceilings: tuple[TimedCeiling, ...] = ()
+    isolated: tuple[EvseId, ...] = ()
     targets: tuple[ChargeTarget, ...] = ()
 
     def meter(
@@ -247,6 +248,7 @@ class World:
             meters=dict(self.meters),
             evses=dict(self.evses),
             ceilings=self.ceilings,
+            isolated=self.isolated,
             targets=self.targets,
         )
 
