@@ -23,7 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="every link and what answers on it",
         description=prose(
             "Shows each link, whether it stands, and how its meters and chargers answer. AGE is "
-            "that of the newest values; ASKED and MISSED count since the daemon was "
+            "that of the newest values; MISSED counts since the daemon was "
             "started; TAKES is the usual time to an answer. `edgectl probe` finds what the site "
             "file does not name."
         ),
@@ -77,14 +77,13 @@ def _table(links: list[dict[str, Any]]) -> list[str]:
             device["profile"],
             _address(device),
             span(device.get("age_s")),
-            str(device["requests"]),
             str(device["misses"]),
             "-" if device.get("round_trip_ms") is None else f"{device['round_trip_ms']:.0f}ms",
         ]
         for link in links
         for device in link["devices"]
     ]
-    heads = ("ID", "LINK", "PROFILE", ">UNIT", ">AGE", ">ASKED", ">MISSED", ">TAKES")
+    heads = ("ID", "LINK", "PROFILE", ">UNIT", ">AGE", ">MISSED", ">TAKES")
     down = [_head(link) for link in links if not link["connected"]]
     return [*table(heads, rows), *([""] if down else []), *down]
 

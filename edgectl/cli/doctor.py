@@ -39,6 +39,7 @@ BACKLOG_ROWS: Final = 1000
 P99_MS: Final = 100.0
 EXPIRES_S: Final = 30 * 86_400
 ALARMS_TOLD: Final = 10
+LINKS_TOLD: Final = 5
 
 
 class Verdict(StrEnum):
@@ -126,7 +127,7 @@ def examine(args: argparse.Namespace) -> list[Finding]:
         findings += [*_daemon(status), *_clock(status), *_config(status, loaded)]
         findings += _broker(status)
     if status is not None and devices is not None:
-        findings += _links(status, devices)
+        findings += _together(list(_links(status, devices)))
     findings += _certificates(loaded)
     findings += _disk(args.state)
     if status is not None:
@@ -140,7 +141,8 @@ def _site_file(path: Path, findings: list[Finding]) -> LoadedSite | None:
     except BadInput as bad:
         first = bad.findings[0]
         more = f" (and {len(bad.findings) - 1} more)" if len(bad.findings) > 1 else ""
-        text = f"{first.file}:{first.line}: {first.message}{more}"
+        place = f"{first.file}:{first.line}" if first.line else first.file
+        text = f"{place}: {first.message}{more}"
         findings.append(
             Finding("site file", Verdict.BAD, text, f"`edgectl check {path}` says everything")
         )
@@ -274,6 +276,15 @@ def _links(status: dict[str, Any], devices: dict[str, Any]) -> Iterator[Finding]
             )
         else:
             yield Finding(about, Verdict.OK, f"connected, busy for {load:.0%} of the time")
+
+
+def _together(links: list[Finding]) -> list[Finding]:
+    """Those in trouble one by one; where many are well, all of these in one line."""
+    well = [one for one in links if one.verdict is Verdict.OK]
+    if len(well) <= LINKS_TOLD:
+        return links
+    text = f"{len(well)} of {len(links)} are connected, answer, and have time left"
+    return [Finding("links", Verdict.OK, text), *(one for one in links if one not in well)]
 
 
 def _certificates(loaded: LoadedSite | None) -> Iterator[Finding]:

@@ -71,7 +71,8 @@ def _nodes(answer: dict[str, Any]) -> list[str]:
         for _, name, where, bar, text in drawn[:_NODES_MOST]
     ]
     hidden = len(drawn) - _NODES_MOST
-    return [*lines, f"and {hidden} nodes that are less full"] if hidden > 0 else lines
+    less = "1 node that is" if hidden == 1 else f"{hidden} nodes that are"
+    return [*lines, f"and {less} less full"] if hidden > 0 else lines
 
 
 def _row(name: str, node: dict[str, Any]) -> tuple[float, str, str, str, str] | None:

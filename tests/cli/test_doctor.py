@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from edgectl.cli.doctor import Verdict, _links
+from edgectl.cli.doctor import LINKS_TOLD, Finding, Verdict, _links, _together
 from edgectl.cli.main import main
 from edgectl.contract.local_tool import DevicesAnswer
 from tests.api.world import ALARM, FixedFacts, record
@@ -195,3 +195,11 @@ def test_a_bundle_without_a_daemon_is_still_one(tmp_path: Path) -> None:
     found = unpacked(target)
     assert "no daemon has its socket" in found["status.json"]
     assert "cannot be read" in found["site.yaml"]
+
+
+def test_many_links_that_are_well_are_one_line() -> None:
+    well = [Finding(f"link {n}", Verdict.OK, "connected") for n in range(LINKS_TOLD + 1)]
+    bad = Finding("link x", Verdict.BAD, "no connection", "mend it")
+    assert _together([*well, bad])[1:] == [bad]
+    assert _together([*well, bad])[0].text.startswith(f"{LINKS_TOLD + 1} of {LINKS_TOLD + 2} are")
+    assert _together([bad, *well[1:]]) == [bad, *well[1:]]

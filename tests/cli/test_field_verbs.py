@@ -194,7 +194,7 @@ def test_events_since_nonsense(tmp_path: Path, capsys: Captured, words: list[str
 def test_devices_by_link(tmp_path: Path, capsys: Captured) -> None:
     assert run(tmp_path, "devices")[0] == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["bay01", "lan1", "keba-p40", "255.1", "1s", "120", "2", "12ms"]
+    assert lines[1].split() == ["bay01", "lan1", "keba-p40", "255.1", "1s", "2", "12ms"]
     assert any(line.startswith("lan2 (10.0.0.22 port 502): NOT CONNECTED for 7s") for line in lines)
     assert all(len(line) <= 80 for line in lines if "lan2" not in line)
 
