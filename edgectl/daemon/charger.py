@@ -353,6 +353,9 @@ class Charger:
             return
         if facts.command is not None:
             self.setpoint.polled(facts.command, taken_s=taken_s, now_s=now_s)
+        highest_a = None if facts.sample is None else facts.sample.highest_a()
+        if highest_a is not None:
+            self.setpoint.drawn(highest_a, taken_s=taken_s, now_s=now_s)
         wanted = self.evse.traits
         if (facts.failsafe_a is not None and facts.failsafe_a != wanted.failsafe_a) or (
             facts.watchdog_s is not None and facts.watchdog_s != wanted.watchdog_s

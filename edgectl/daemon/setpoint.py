@@ -7,7 +7,7 @@
    was told counts anew, and what is wanted is told anew.
 4. What is held is not written again. A register that says something else for longer than the device
    may need is a dispute (another client, a restart): said, and answered by writing again, ever more
-   slowly.
+   slowly. Where it cannot be read, a vehicle that draws far more than was written speaks for it.
 """
 
 import math
@@ -37,6 +37,8 @@ from edgectl.model.snapshot import EvseView
 
 SAME_A: Final = 0.05
 SAME_W: Final = 25.0
+BEYOND_A: Final = 2.0
+"""A vehicle that follows its setpoint with an offset stays below it."""
 LOOK_AGAIN_S: Final = (0.5, 1.5)
 VERIFY_S: Final = 30.0
 REFUSED_AGAIN_S: Final = 60.0
@@ -231,6 +233,20 @@ class Setpoint:
         if self.held and self._look_s is None:
             self._look_s = now_s
 
+    def drawn(self, highest_a: float, *, taken_s: float, now_s: float) -> None:
+        """Take a measured current, the only word of a register that cannot be read."""
+        if self.readback is not None or not self.held:
+            return
+        traits, told_a = self._evse.traits, self._told_a
+        settle_s = traits.pause_settle_s if told_a < traits.min_a else traits.settle_s
+        if taken_s < self._since_s + settle_s + traits.refresh_s:
+            return
+        if highest_a > told_a + BEYOND_A:
+            self._highest = math.inf
+            self._dispute(f"draws {highest_a:.1f} A", now_s)
+        else:
+            self._settle(now_s)
+
     def _says(self, command: float | None, shown: str, *, sent_s: float, now_s: float) -> None:
         if command is not None and self._same(command):
             self._hold(now_s)
@@ -243,7 +259,7 @@ class Setpoint:
             return
         if command is not None:
             self._image.sent(self._evse.id, self._amperes(command), sent_s)
-        self._dispute(shown, now_s)
+        self._dispute(f"says {shown}", now_s)
 
     def _dispute(self, shown: str, now_s: float) -> None:
         self.held = False
@@ -255,7 +271,7 @@ class Setpoint:
         self._troubles.begin(
             AlarmCode.SETPOINT_CONFLICT,
             self._evse.id,
-            f"it says {shown} where {self._told:g} {self._unit} was written; look for another"
+            f"it {shown} where {self._told:g} {self._unit} was written; look for another"
             " client of this charger, or a limit of its own",
             severity=Severity.ALARM,
         )
@@ -301,6 +317,11 @@ class Setpoint:
         self._look_s = None
         self._looks = 0
         self._verified_s = now_s
+        if self.readback is not None:
+            self._settle(now_s)
+
+    def _settle(self, now_s: float) -> None:
+        """End a dispute once the right thing was seen for long enough."""
         if now_s - self._disputed_s >= SETTLED_S:
             self._again.reset()
             self._troubles.end(AlarmCode.SETPOINT_CONFLICT, self._evse.id)

@@ -4,7 +4,16 @@ from itertools import pairwise
 
 from edgectl.model.site import KeepAlive
 from edgectl.simulator.memory_line import ExceptionCode
-from tests.links.toys import SETPOINT, TOKEN, TOKEN_WORD, Depot, ToyStation, charger_profile, play
+from tests.links.toys import (
+    CURRENT,
+    SETPOINT,
+    TOKEN,
+    TOKEN_WORD,
+    Depot,
+    ToyStation,
+    charger_profile,
+    play,
+)
 
 
 def test_f21_another_client_of_the_charger_is_detected_said_and_answered_ever_more_slowly() -> None:
@@ -89,6 +98,32 @@ def test_s8_a_write_only_setpoint_is_held_once_it_is_positively_answered() -> No
 
     depot = play(script, chargers=[1], profile=charger_profile(KeepAlive.NONE, readback=False))
     assert depot.station.reads(1, SETPOINT) == []
+
+
+def test_f21_a_write_only_register_is_written_again_when_the_vehicle_draws_far_more() -> None:
+    """Its charger answered and did not do it, or another client wrote after us."""
+
+    async def script(depot: Depot) -> None:
+        await depot.until(10.0)
+        depot.setpoints["e1"] = 0.0
+        await depot.until(12.0)
+        depot.station.words[1][CURRENT] = 75
+        depot.station.words[1][SETPOINT] = 160
+        await depot.until(17.0)
+        assert depot.station.setpoint_a(1) == 16.0, "a vehicle has its time to follow"
+        assert depot.alarms() == set()
+        await depot.until(30.0)
+        assert depot.station.setpoint_a(1) == 0.0
+        assert ("setpoint_conflict", "e1") in depot.alarms()
+        (alarm,) = (a for a in depot.owner.alarms() if a.code == "setpoint_conflict")
+        assert "it draws 7.5 A where 0 A was written" in alarm.text
+        await depot.until(300.0)
+        assert len([at_s for at_s, _ in depot.station.writes(1) if at_s > 12.0]) <= 10
+        depot.station.words[1][CURRENT] = 15
+        await depot.until(400.0)
+        assert depot.alarms() == set(), "an offset is no conflict"
+
+    play(script, chargers=[1], profile=charger_profile(KeepAlive.TOKEN, readback=False))
 
 
 def test_s8_what_was_sent_is_in_the_image_before_it_is_on_the_wire() -> None:
