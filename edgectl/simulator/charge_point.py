@@ -53,6 +53,8 @@ class ChargePoint:
         "_rise_a_per_s",
         "_used",
         "current_a",
+        "deaf",
+        "excess_a",
         "faulted",
         "lifetime_wh",
         "limit_a",
@@ -77,6 +79,8 @@ class ChargePoint:
         self.vehicle: Vehicle | None = None
         self.plugged_at_s = 0.0
         self.faulted = False
+        self.deaf = False
+        self.excess_a = 0.0
         self._used = 0
         self._mean_v = 230.0
         self._dc = dc
@@ -128,6 +132,14 @@ class ChargePoint:
         """Tell whether the vehicle has all it asked for."""
         return self.vehicle is not None and self.session_wh >= self.vehicle.energy_wh
 
+    def misbehave(self, *, deaf: bool, excess_a: float, now_s: float) -> None:
+        """Let the vehicle ignore a changed pilot, or draw more than the pilot allows."""
+        if self.deaf and not deaf and self.vehicle is not None and self.pilot_a > 0.0:
+            told_a = min(self.pilot_a, self.vehicle.max_a)
+            self._aim_next = (now_s + self.vehicle.follow_s, told_a)
+        self.deaf = deaf
+        self.excess_a = excess_a
+
     def plug(self, vehicle: Vehicle, *, now_s: float) -> None:
         """Connect a vehicle; it asks for power once it has seen a pilot."""
         self.vehicle = vehicle
@@ -176,7 +188,10 @@ class ChargePoint:
             gained_wh = before_a * self._used * mean_v * dt_s * _WH_PER_WS
             self.session_wh += gained_wh
             self.lifetime_wh += gained_wh
-        self.current_a = self._moved(self._target_a(vehicle), dt_s)
+        target_a = self._target_a(vehicle)
+        if target_a > 0.0:
+            target_a += self.excess_a
+        self.current_a = self._moved(target_a, dt_s)
         if self.pilot_a == 0.0 and now_s - self._pilot_at_s >= CONTACTOR_S:
             self.current_a = 0.0
         return self.current_a != before_a
@@ -191,6 +206,8 @@ class ChargePoint:
         self.pilot_a = allowed_a
         self._pilot_at_s = now_s
         if self.vehicle is None:
+            return
+        if self.deaf and was_on and allowed_a > 0.0:
             return
         if allowed_a == 0.0:
             delay_s = self.vehicle.stop_s

@@ -157,6 +157,17 @@ class CharxSec:
         state.point.limit_a = self.limit_in_force_a(number)
         return None
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """Register 301 of the connector's block, in whole amperes."""
+        number, offset = divmod(address, 1000)
+        if not offset <= 301 < offset + len(words):
+            return None
+        return number, float(words[301 - offset])
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:
+        """Register 301 of the connector's block, in whole amperes."""
+        return Function.WRITE_SINGLE, connector * 1000 + 301, (int(amps),)
+
     def _group(self) -> dict[int, int]:
         image: dict[int, int] = {114: len(self._connectors)}
         place(image, 100, ascii_words("CHARX SEC-3150", words=10))

@@ -6,10 +6,11 @@
 3. Everything drawn at random comes from the seed.
 """
 
+import heapq
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edgectl.model.site import Evse, Meter, Site
@@ -22,12 +23,12 @@ from edgectl.simulator.device_catalog import (
     simulated_charger,
     simulated_meter,
 )
-from edgectl.simulator.faults import Fault, FaultKind
+from edgectl.simulator.faults import AROUND, Fault, FaultKind
 from edgectl.simulator.sessions import Session
-from edgectl.simulator.simulated_device import Charger
+from edgectl.simulator.simulated_device import Charger, Words
 from edgectl.simulator.simulated_meters import Measured
 from edgectl.simulator.station import DepotStation, Unit, silent
-from edgectl.simulator.trace import NodeTruth, Trace
+from edgectl.simulator.trace import EvseTrace, NodeTruth, Trace
 from edgectl.simulator.tree import Tree
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, Triple
 
@@ -35,6 +36,8 @@ _BASE_STEP_S: Final = 1.0
 _TRACE_STEP_S: Final = 0.25
 _NEVER_S: Final = math.inf
 _ROUNDING_S: Final = 1e-9
+_VEHICLE: Final = frozenset({FaultKind.VEHICLE_EXCEEDS, FaultKind.VEHICLE_IGNORES})
+_AT_ONCE: Final = frozenset({FaultKind.REBOOT, FaultKind.OTHER_MASTER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +69,24 @@ class _Outlet:
     point: ChargePoint
     node: int
     charger: "_Charger"
+    trace: EvseTrace
+    asked_a: float = 0.0
+    faults: list[Fault] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Charger:
     device: Charger
     next_sample_s: float
+    outlets: dict[int, _Outlet] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    reboots: list[Fault] = field(default_factory=list)
+    events: list[tuple[float, Fault]] = field(default_factory=list)
+
+    def asked(self, address: int, words: Words) -> None:
+        """Note the setpoint that a write carries."""
+        setpoint = self.device.setpoint_of(address, words)
+        if setpoint is not None and setpoint[0] in self.outlets:
+            self.outlets[setpoint[0]].asked_a = setpoint[1]
 
 
 @dataclass(slots=True)
@@ -100,6 +113,10 @@ class Depot:
         self._step_s = step_s
         self._record = record
         self._rng = random.Random(seed)
+        self._chances = random.Random(f"chances {seed}")
+        self._later: list[tuple[float, int, Callable[[float], object]]] = []
+        self._number = 0
+        self._dark_until_s = -_NEVER_S
         self._now_s = self._start_s = clock()
         self._next_base_s = self._now_s
         self._next_trace_s = _NEVER_S
@@ -122,13 +139,13 @@ class Depot:
         """Start the one scenario now: its times count from this moment, and so does the trace."""
         self.advance()
         self._start_s = self._now_s
-        self._faults = scenario.faults
+        self._faults = tuple(fault for fault in scenario.faults if fault.kind not in AROUND)
         comings = [(session.arrival_s, session, True) for session in scenario.sessions]
         goings = [(session.departure_s, session, False) for session in scenario.sessions]
         self._agenda = sorted(
             comings + goings, key=lambda entry: (-entry[0], entry[2], entry[1].evse)
         )
-        for fault in scenario.faults:
+        for fault in self._faults:
             self._place(fault)
         self._next_trace_s = self._now_s if self._record else _NEVER_S
 
@@ -146,6 +163,15 @@ class Depot:
     def scenario_s(self) -> float:
         """Give where the physics stands, in seconds of the scenario."""
         return self._now_s - self._start_s
+
+    def chance(self) -> float:
+        """Draw a number from 0 to 1, for what happens to one request."""
+        return self._chances.random()
+
+    def later(self, delay_s: float, act: Callable[[float], object]) -> None:
+        """Have `act` called with the time, once `delay_s` is over."""
+        self._number += 1
+        heapq.heappush(self._later, (self._clock() + delay_s, self._number, act))
 
     def station_for(self, link: LinkId) -> DepotStation:
         """Give everything that answers on one link."""
@@ -200,8 +226,15 @@ class Depot:
             for evse in evses:
                 point = points[evse.connector - 1]
                 node = self._tree.index[evse.node]
-                self._outlets[evse.id] = _Outlet(evse, point, node, charger)
-            unit = Unit(device=device, faults=charger.faults, any_unit=isinstance(device, CharxSec))
+                trace = self.trace.evses[evse.id] = EvseTrace()
+                outlet = _Outlet(evse, point, node, charger, trace, asked_a=point.limit_a)
+                self._outlets[evse.id] = charger.outlets[evse.connector] = outlet
+            unit = Unit(
+                device=device,
+                faults=charger.faults,
+                any_unit=isinstance(device, CharxSec),
+                asked=charger.asked,
+            )
             self._stations[link].add(number, unit)
 
     def _points(self, evses: Sequence[Evse]) -> tuple[ChargePoint, ...]:
@@ -246,13 +279,27 @@ class Depot:
             self._tree.add_step(fault)
             ends_s = [] if fault.until_s is None else [fault.until_s]
             self._step_edges_s = sorted([*self._step_edges_s, fault.at_s, *ends_s], reverse=True)
+        elif fault.kind is FaultKind.SITE_POWER:
+            self._place_power_cut(fault)
         elif fault.id in self._meters:
             self._meters[MeterId(fault.id)].faults.append(fault)
         else:
-            charger = self._outlets[EvseId(fault.id)].charger
-            charger.faults.append(fault)
-            if fault.kind is FaultKind.REBOOT:
-                charger.reboots.append(fault)
+            outlet = self._outlets[EvseId(fault.id)]
+            outlet.charger.faults.append(fault)
+            if fault.kind in _VEHICLE:
+                outlet.faults.append(fault)
+            if fault.kind in _AT_ONCE:
+                _in_order(outlet.charger.events, (fault.at_s, fault))
+
+    def _place_power_cut(self, fault: Fault) -> None:
+        """Everything is off; when the power returns every charger boots, and answers later."""
+        until_s = fault.at_s if fault.until_s is None else fault.until_s
+        for charger in self._chargers:
+            charger.faults.append(replace(fault, until_s=until_s + fault.delay_s))
+            _in_order(charger.events, (fault.at_s, fault))
+            _in_order(charger.events, (until_s, replace(fault, kind=FaultKind.REBOOT)))
+        for meter in self._meters.values():
+            meter.faults.append(replace(fault, kind=FaultKind.METER_SILENT))
 
     def _settle(self) -> None:
         self._tree.move_base(now_s=self._now_s, scenario_s=-1.0)
@@ -277,8 +324,11 @@ class Depot:
             self._step_edges_s.pop()
         if edge or now_s >= self._next_base_s:
             self._next_base_s = now_s + _BASE_STEP_S
-            self._tree.move_base(now_s=now_s, scenario_s=scenario_s)
+            dark = scenario_s < self._dark_until_s
+            self._tree.move_base(now_s=now_s, scenario_s=scenario_s, dark=dark)
             self._dirty = True
+        while self._later and self._later[0][0] <= now_s:
+            heapq.heappop(self._later)[2](now_s)
         self._step_chargers(now_s, scenario_s)
         if self._dirty:
             self._sum_up()
@@ -288,15 +338,19 @@ class Depot:
             self.trace.times_s.append(scenario_s)
             for node, k in self._tree.index.items():
                 self.trace.nodes[node].append(self._tree.truth(k))
+            for outlet in self._outlets.values():
+                outlet.trace.drawn_a.append(outlet.point.current_a)
+                outlet.trace.phases.append(outlet.point.used_phases)
+                outlet.trace.limit_a.append(outlet.point.limit_a)
+                outlet.trace.asked_a.append(outlet.asked_a)
+                outlet.trace.state.append(outlet.point.iec_state)
 
     def _step_chargers(self, now_s: float, scenario_s: float) -> None:
         step_s, mean_v = self._step_s, self._tree.mean_v
         for charger in self._chargers:
             device = charger.device
-            if charger.reboots and scenario_s >= charger.reboots[0].at_s:
-                charger.reboots.pop(0)
-                device.reboot(now_s)
-                self._dirty = True
+            if charger.faults and self._misbehave(charger, now_s, scenario_s):
+                continue
             device.step(now_s)
             for point in device.points:
                 if point.vehicle is None and point.pilot_a == point.limit_a:
@@ -305,6 +359,39 @@ class Depot:
                 if point.step(now_s, step_s, mean_v):
                     self._dirty = True
                 self._delivered_wh += point.lifetime_wh - before_wh
+
+    def _misbehave(self, charger: _Charger, now_s: float, scenario_s: float) -> bool:
+        """Let a charger's faults begin and end; True while it has no power."""
+        while charger.events and charger.events[0][0] <= scenario_s:
+            self._befall(charger, charger.events.pop(0)[1], now_s)
+        if scenario_s < self._dark_until_s:
+            return True
+        for outlet in charger.outlets.values():
+            if outlet.faults:
+                active = [fault for fault in outlet.faults if fault.active(scenario_s)]
+                outlet.point.misbehave(
+                    deaf=any(fault.kind is FaultKind.VEHICLE_IGNORES for fault in active),
+                    excess_a=sum(fault.amount_a for fault in active),
+                    now_s=now_s,
+                )
+        return False
+
+    def _befall(self, charger: _Charger, fault: Fault, now_s: float) -> None:
+        """Let one thing happen to a charger that is over in a moment."""
+        self._dirty = True
+        if fault.kind is FaultKind.SITE_POWER:
+            for point in charger.device.points:
+                point.power_loss(now_s=now_s)
+            until_s = fault.at_s if fault.until_s is None else fault.until_s
+            self._dark_until_s = max(self._dark_until_s, until_s)
+        elif fault.kind is FaultKind.REBOOT:
+            charger.device.reboot(now_s)
+        else:
+            outlet = self._outlets[EvseId(fault.id)]
+            function, address, words = charger.device.setpoint_write(
+                outlet.evse.connector, fault.amount_a
+            )
+            charger.device.write(function, address, words, now_s)
 
     def _sum_up(self) -> None:
         self._dirty = False
@@ -320,11 +407,19 @@ class Depot:
         for charger in self._chargers:
             if now_s >= charger.next_sample_s:
                 charger.next_sample_s += charger.device.refresh_s
-                charger.device.sample()
+                if not self._is_stuck(charger, now_s):
+                    charger.device.sample()
         for meter in self._meters.values():
             if now_s >= meter.next_sample_s:
                 meter.next_sample_s += meter.device.refresh_s
                 self._sample(meter, now_s)
+
+    def _is_stuck(self, charger: _Charger, now_s: float) -> bool:
+        scenario_s = now_s - self._start_s
+        return any(
+            fault.kind is FaultKind.VALUES_STUCK and fault.active(scenario_s)
+            for fault in charger.faults
+        )
 
     def _sample(self, box: _Meter, now_s: float) -> None:
         scenario_s = now_s - self._start_s
@@ -351,6 +446,11 @@ class Depot:
                 export_wh=box.export_wh,
             )
         )
+
+
+def _in_order(events: list[tuple[float, Fault]], event: tuple[float, Fault]) -> None:
+    events.append(event)
+    events.sort(key=lambda one: one[0])
 
 
 def build_depot(

@@ -101,6 +101,15 @@ class HeidelbergControl:
         self.step(now_s)
         return None
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """Register 261, in tenths of an ampere."""
+        at = _COMMAND - address
+        return (1, words[at] / 10.0) if 0 <= at < len(words) else None
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:  # noqa: ARG002
+        """Register 261, in tenths of an ampere."""
+        return Function.WRITE_SINGLE, _COMMAND, (round(amps * 10.0),)
+
     def _measured(self) -> dict[int, int]:
         point = self._point
         image = {4: 0x0107, 5: self._state(), 9: 250, 13: 1, 100: 16, 101: 6}

@@ -125,6 +125,21 @@ class Hypercharger:
         self.step(now_s)
         return None
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """The limit of a connector in watts, as amperes at the voltage of the moment."""
+        number, offset = divmod(address, 100)
+        if offset != 0 or len(words) != 2 or not 1 <= number <= len(self.points):
+            return None
+        point = self.points[number - 1]
+        watts_per_a = point.terminals * point.voltage_v * TRUE_POWER_FACTOR
+        return number, (words[0] * 65536 + words[1]) / watts_per_a
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:
+        """The limit of a connector in watts, both words by function 16."""
+        point = self.points[connector - 1]
+        watts = int(amps * point.terminals * point.voltage_v * TRUE_POWER_FACTOR)
+        return Function.WRITE_MULTIPLE, connector * 100, high_first(watts, words=2)
+
     def _limits(self, number: int) -> dict[int, int] | None:
         if number == 0:
             return {}

@@ -110,6 +110,14 @@ class KebaP40:
         self.step(now_s)
         return None
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """Register 5004, in mA."""
+        return (1, words[0] / 1000.0) if address == 5004 else None
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:  # noqa: ARG002
+        """Register 5004, in mA."""
+        return Function.WRITE_SINGLE, 5004, (unsigned_milli(amps),)
+
     def _feed(self, now_s: float) -> None:
         self._fed_s = now_s
         if self._in_failsafe:

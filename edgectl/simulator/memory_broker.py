@@ -1,7 +1,7 @@
 """A broker in memory with one client, for a simulation: retained messages, session, will, QoS 1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -32,6 +32,16 @@ class MemoryBroker:
         self._waiting: list[Incoming] = []
         self._session: MemorySession | None = None
         self._will: OutMessage | None = None
+        self._listeners: list[Callable[[OutMessage], None]] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is."""
+        return self._session is not None
+
+    def listen(self, hear: Callable[[OutMessage], None]) -> None:
+        """Have everything told that it takes, at that moment."""
+        self._listeners.append(hear)
 
     @asynccontextmanager
     async def connect(self, *, will: OutMessage) -> AsyncIterator["MemorySession"]:
@@ -84,24 +94,27 @@ class MemoryBroker:
         retain: bool = False,
         response_topic: str | None = None,
         correlation: bytes | None = None,
-    ) -> None:
-        """Publish as somebody else."""
+    ) -> bool:
+        """Publish as somebody else; tells whether the client gets it, now or when it is back."""
         if retain:
             self._keep(OutMessage(topic, payload, retain=True))
         message = Incoming(topic, payload, retain, response_topic, correlation)
         qos = [one.qos for one in self._filters.values() if matches(one.topic, topic)]
         if not qos:
-            return
+            return False
         if self._session is not None:
             self._session.deliver(message)
         elif max(qos) > 0:
             self._waiting.append(message)
+        return self._session is not None or max(qos) > 0
 
     def take(self, message: OutMessage) -> None:
         """Take what the client publishes."""
         self.published.append(message)
         if message.retain:
             self._keep(message)
+        for hear in self._listeners:
+            hear(message)
 
     def subscribe(self, subscription: Subscription, session: "MemorySession") -> None:
         """Keep the filter in the client's session and hand out what is retained under it."""

@@ -38,6 +38,12 @@ class Charger(Device, Protocol):
     def reboot(self, now_s: float) -> None:
         """Lose what is volatile and come up as after a power cycle."""
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """Give the connector and the current that a write asks for; None: it is no setpoint."""
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:
+        """Give the write with which a client sets a connector's current."""
+
 
 def unsigned_milli(value: float) -> int:
     """Give a value in thousandths, rounded."""

@@ -1,7 +1,7 @@
 """What answers at the far end of one link of the simulated depot; fulfils `memory_line.Station`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,6 +11,7 @@ from edgectl.simulator.memory_line import ExceptionCode
 from edgectl.simulator.simulated_device import Device, Words
 
 _OWN_REPLY_S: Final = 0.004
+_NEVER_HEARD_S: Final = 3600.0
 
 
 class Physics(Protocol):
@@ -25,18 +26,26 @@ class Physics(Protocol):
     def scenario_s(self) -> float:
         """Give where the physics stands, in seconds of the scenario."""
 
+    def chance(self) -> float:
+        """Draw a number from 0 to 1."""
+
+    def later(self, delay_s: float, act: Callable[[float], object]) -> None:
+        """Have `act` called with the time, once `delay_s` is over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A device at a unit id.
 
-    `faults` is shared with the depot; answered reads go to `answers_s`.
+    `faults` is shared with the depot; answered reads go to `answers_s`; `asked` is told of every
+    write that reaches the device.
     """
 
     device: Device
     faults: Sequence[Fault]
     any_unit: bool
     answers_s: list[float] | None = None
+    asked: Callable[[int, Words], None] | None = None
 
 
 class DepotStation:
@@ -80,7 +89,24 @@ class DepotStation:
         if found is None:
             return ExceptionCode.GATEWAY_TARGET
         self._depot.advance()
-        return found.device.write(function, address, words, self._depot.now_s())
+        device = found.device
+        if found.faults:
+            scenario_s = self._depot.scenario_s()
+            for fault in found.faults:
+                if fault.kind is FaultKind.IGNORES_WRITES and fault.active(scenario_s):
+                    self._ask(found, address, words)
+                    return None
+                if fault.kind is FaultKind.DELAYS_WRITES and fault.active(scenario_s):
+                    self._ask(found, address, words)
+                    self._depot.later(
+                        fault.delay_s,
+                        lambda now_s: device.write(function, address, words, now_s),
+                    )
+                    return None
+        refused = device.write(function, address, words, self._depot.now_s())
+        if refused is None:
+            self._ask(found, address, words)
+        return refused
 
     def delay_s(self, unit: int, request: Request) -> float:  # noqa: ARG002 - all requests alike
         """Give the time to the answer; infinite while the device is silent."""
@@ -91,12 +117,20 @@ class DepotStation:
         scenario_s = self._depot.scenario_s()
         if silent(found.faults, scenario_s):
             return math.inf
-        slow_s = [
-            fault.delay_s
-            for fault in found.faults
-            if fault.kind is FaultKind.SLOW_REPLIES and fault.active(scenario_s)
-        ]
-        return max(slow_s, default=_OWN_REPLY_S)
+        delay_s = _OWN_REPLY_S
+        for fault in found.faults:
+            if not fault.active(scenario_s):
+                continue
+            if fault.kind is FaultKind.SLOW_REPLIES:
+                delay_s = max(delay_s, fault.delay_s)
+            elif fault.kind is FaultKind.LOST_REPLIES and self._depot.chance() < fault.part:
+                # As often the request is lost as its answer, after it was carried out.
+                return math.inf if self._depot.chance() < 0.5 else _NEVER_HEARD_S
+        return delay_s
+
+    def _ask(self, found: Unit, address: int, words: Words) -> None:
+        if found.asked is not None:
+            found.asked(address, words)
 
     def _find(self, number: int) -> Unit | None:
         found = self._units.get(number)
@@ -110,7 +144,7 @@ def silent(faults: Sequence[Fault], scenario_s: float) -> bool:
     """Tell whether a device with these faults answers nobody now."""
     for fault in faults:
         off = fault.kind in {FaultKind.CHARGER_SILENT, FaultKind.METER_SILENT} or (
-            fault.kind is FaultKind.REBOOT and fault.until_s is not None
+            fault.kind in {FaultKind.REBOOT, FaultKind.SITE_POWER} and fault.until_s is not None
         )
         if off and fault.active(scenario_s):
             return True

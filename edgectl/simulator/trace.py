@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edgectl.units import MeterId, NodeId, Triple
+from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +12,22 @@ class NodeTruth:
     current_a: Triple
     power_w: float
     base_power_w: float
+    base_a: Triple = (0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class EvseTrace:
+    """One EVSE at the times of the trace.
+
+    `drawn_a`: on each of the first `phases` of its terminals. `limit_a`: what its charger allows.
+    `asked_a`: the setpoint that last reached the charger, whether or not it obeyed.
+    """
+
+    drawn_a: list[float] = field(default_factory=list)
+    phases: list[int] = field(default_factory=list)
+    limit_a: list[float] = field(default_factory=list)
+    asked_a: list[float] = field(default_factory=list)
+    state: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -20,4 +36,5 @@ class Trace:
 
     times_s: list[float] = field(default_factory=list)
     nodes: dict[NodeId, list[NodeTruth]] = field(default_factory=dict)
+    evses: dict[EvseId, EvseTrace] = field(default_factory=dict)
     meter_answers_s: dict[MeterId, list[float]] = field(default_factory=dict)

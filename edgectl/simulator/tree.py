@@ -50,11 +50,12 @@ class Tree:
         """Schedule a base-load step at the node that it names."""
         self._branches[self.index[NodeId(step.id)]].steps.append(step)
 
-    def move_base(self, *, now_s: float, scenario_s: float) -> None:
-        """Let every base load move on to now."""
+    def move_base(self, *, now_s: float, scenario_s: float, dark: bool = False) -> None:
+        """Let every base load move on to now; in the dark there is none."""
         for branch in self._branches:
             if not branch.base.empty:
-                branch.own_base_a = branch.base.at(now_s, scenario_s, branch.steps)
+                own_a = branch.base.at(now_s, scenario_s, branch.steps)
+                branch.own_base_a = (0.0, 0.0, 0.0) if dark else own_a
 
     def sum_up(self, loads: Iterable[tuple[int, tuple[int, ...], float]]) -> None:
         """Sum base loads and `loads`: each a node's index, the site phases loaded, the current."""
@@ -94,6 +95,7 @@ class Tree:
             current_a=(total_a[0], total_a[1], total_a[2]),
             power_w=v[0] * total_a[0] + v[1] * total_a[1] + v[2] * total_a[2],
             base_power_w=v[0] * base_a[0] + v[1] * base_a[1] + v[2] * base_a[2],
+            base_a=(base_a[0], base_a[1], base_a[2]),
         )
 
 

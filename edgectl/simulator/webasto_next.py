@@ -110,6 +110,14 @@ class WebastoNext:
         self.step(now_s)
         return None
 
+    def setpoint_of(self, address: int, words: Words) -> tuple[int, float] | None:
+        """Register 5004, in whole amperes."""
+        return (1, float(words[0])) if address == 5004 else None
+
+    def setpoint_write(self, connector: int, amps: float) -> tuple[Function, int, Words]:  # noqa: ARG002
+        """Register 5004, in whole amperes."""
+        return Function.WRITE_SINGLE, 5004, (int(amps),)
+
     def _charging(self) -> bool:
         return self._point.iec_state == "C2"
 
