@@ -5,6 +5,7 @@ and, on a virtual clock with everything in memory, in a simulation.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from edgectl.model.decision import Alarm
 from edgectl.model.local_api import LocalServer
 from edgectl.model.modbus import Line
 from edgectl.model.ports import Clock, CrashRecord, Journal, Watchdog
+from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.settings import MqttSettings
 from edgectl.model.site import Link
 from edgectl.model.store import Store
@@ -82,14 +84,16 @@ def assemble(
     version: str,
     before: Handover | None = None,
     reloader: Reloader | None = None,
+    rules: Rules = ALL_ON,
 ) -> Daemon:
     """Wire a daemon for the site; nothing happens before its `run`.
 
     `before`: what the daemon before in this process hands over. `reloader` None: the site stays.
+    `rules`: only a simulation may switch one off.
     """
     site, settings = loaded.site, loaded.settings
     log = structlog.get_logger("edgectl").bind(site=site.id)
-    lease = Lease()
+    lease = Lease() if rules.s16_lease else Lease(hold_s=math.inf)
     wake = asyncio.Event()
     known = {} if before is None else before.known_evses(loaded)
     image = Image(
@@ -114,6 +118,7 @@ def assemble(
             log=log.bind(link=link.id),
             known=known,
             mains=mains,
+            rules=rules,
         )
         for link in site.links
     )
@@ -174,6 +179,7 @@ def assemble(
         ceilings=ceilings,
         isolated=ceilings.isolated,
         targets=commands.targets,
+        rules=rules,
         actuator=Actuation(owners),
         lease=lease,
         clock=ports.clock,
@@ -217,6 +223,7 @@ def assemble(
         )
     return Daemon(
         tick=tick,
+        tells_safe_decision=rules.s18_safe_stop,
         owners=owners,
         desks=(events, commands),
         telemetry=telemetry,

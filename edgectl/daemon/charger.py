@@ -34,6 +34,7 @@ from edgectl.devices.writes import (
 )
 from edgectl.model.decision import AlarmCode, EvseDecision, Severity
 from edgectl.model.modbus import Answer, Function, Miss, Request
+from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.site import Evse, KeepAlive, Mode
 from edgectl.model.snapshot import EvseView
 
@@ -60,6 +61,7 @@ class Charger:
         rng: random.Random,
         mode: Mode,
         mains: MainsOf | None = None,
+        rules: Rules = ALL_ON,
     ) -> None:
         self.evse = evse
         self.profile = profile
@@ -71,6 +73,7 @@ class Charger:
         self._image = image
         self._troubles = troubles
         self._mode = mode
+        self._rules = rules
         self._plan = keepalive(profile, evse)
         self._certain = profile.charging().feeding.certain
         self._arming = arm_failsafe(profile, evse)
@@ -124,7 +127,7 @@ class Charger:
 
     def must_be_called(self, now_s: float) -> bool:
         """Whether it is silent, so that only calls may go to it."""
-        if self._mode is Mode.OBSERVE:
+        if self._mode is Mode.OBSERVE or not self._rules.s10_calls:
             return False
         if self._decision is None:
             return True
@@ -266,7 +269,9 @@ class Charger:
             return due.from_s
         if due.rank in {Rank.DECREASE, Rank.INCREASE}:
             step = self.setpoint.write(self.setpoint.want_a or 0.0)
-            return self._write_errand(step, due.rank, due.order)
+            lowers = due.rank is Rank.DECREASE
+            last = lowers and not self._rules.s14_decreases_first
+            return self._write_errand(step, Rank.POLL if last else due.rank, due.order)
         readback = self.setpoint.readback
         return math.inf if readback is None else self._look_errand(readback, due.rank, due.order)
 

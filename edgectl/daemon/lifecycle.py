@@ -65,8 +65,10 @@ class Daemon:
         log: FilteringBoundLogger,
         reloader: Reloader | None = None,
         chronicle: Chronicle | None = None,
+        tells_safe_decision: bool = True,
     ) -> None:
         self.tick = tick
+        self._tells_safe_decision = tells_safe_decision
         self._owners = owners
         self._desks = desks
         self._telemetry = telemetry
@@ -136,7 +138,8 @@ class Daemon:
             for part in (self._telemetry, self._recorder):
                 if part is not None:
                     part.stop()
-            await self._tell_safe_decision()
+            if self._tells_safe_decision:
+                await self._tell_safe_decision()
             await _cancel(*asking, *polling, keeping, *serving)
             await self._end_recording(recording, within_s=FLUSH_S)
             await self._flush(telling)

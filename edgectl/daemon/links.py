@@ -32,6 +32,7 @@ from edgectl.errors import Refused
 from edgectl.model.decision import Alarm, AlarmCode, EvseDecision, Severity
 from edgectl.model.modbus import Answer, Line, Miss, MissCause, Request
 from edgectl.model.ports import Clock
+from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.site import Evse, Link, LinkKind, Meter, Mode
 from edgectl.model.snapshot import EvseView
 from edgectl.units import EvseId, LinkId
@@ -79,6 +80,7 @@ class LinkOwner:
         log: Log,
         known: Mapping[EvseId, EvseView] | None = None,
         mains: MainsOf | None = None,
+        rules: Rules = ALL_ON,
     ) -> None:
         """Begin; of the EVSEs in `known` the daemon before knew this."""
         self._link = link
@@ -97,6 +99,7 @@ class LinkOwner:
                 rng=rng,
                 mode=mode,
                 mains=mains,
+                rules=rules,
             )
             for evse in evses
         }

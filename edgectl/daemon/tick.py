@@ -26,6 +26,7 @@ from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.ports import Clock, CrashRecord, Watchdog
 from edgectl.model.record import TickRecord
+from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.site import Site
 from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import State
@@ -64,11 +65,13 @@ class Tick:
         crash_record: CrashRecord,
         observers: Sequence[Callable[[TickRecord], None]],
         log: FilteringBoundLogger,
+        rules: Rules = ALL_ON,
         state: State | None = None,
         started_utc_s: float | None = None,
     ) -> None:
         """Begin; `state` and `started_utc_s` are those of the daemon before, if there was one."""
         self._site = site
+        self._rules = rules
         self._image = image
         self._ceilings = ceilings
         self._isolated = isolated
@@ -133,7 +136,7 @@ class Tick:
                 isolated=self._isolated(snapshot.evses),
                 targets=self._targets(),
             )
-            decision, state = step(snapshot, self._state, now)
+            decision, state = step(snapshot, self._state, now, self._rules)
         except Exception as broken:
             self._break(snapshot, now, broken)
             raise

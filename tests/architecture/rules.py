@@ -428,6 +428,23 @@ def check_tasks(modules: list[Module]) -> list[Violation]:
     return found
 
 
+def check_switches(modules: list[Module], but: str = "edgectl/simulator/trial/") -> list[Violation]:
+    """Every rule of safety is on, but in the simulation that shows what each is good for."""
+    reason = (
+        "a rule that is off in the product is a rule that is not there; only a trial of the"
+        " simulator may switch one off"
+    )
+    found: list[Violation] = []
+    needed = False
+    for module in modules:
+        for line, what in module.switched_rules():
+            if _within(module.path, (but,)):
+                needed = True
+            else:
+                found.append(Violation(module.path, line, what, reason))
+    return found if needed else [*found, _stale(but, "it switches no rule off any more")]
+
+
 def check_math(modules: list[Module], where: str = "edgectl/control/") -> list[Violation]:
     """The judgement uses no mathematics that may differ between machines."""
     inside = [module for module in modules if _within(module.path, (where,))]

@@ -10,6 +10,7 @@ from tests.architecture.rules import (
     check_bans,
     check_floors,
     check_math,
+    check_switches,
     check_tasks,
     check_walls,
 )
@@ -45,6 +46,10 @@ def test_the_product_has_no_assert(product: list[Module]) -> None:
 
 def test_every_task_is_named_and_owned(product: list[Module]) -> None:
     _demand_none(check_tasks(product))
+
+
+def test_every_rule_is_on_but_in_a_trial(product: list[Module]) -> None:
+    _demand_none(check_switches(product))
 
 
 def test_the_judgement_uses_exact_mathematics_only(product: list[Module]) -> None:

@@ -14,6 +14,7 @@ from tests.architecture.rules import (
     check_bans,
     check_floors,
     check_math,
+    check_switches,
     check_tasks,
     check_walls,
 )
@@ -187,3 +188,22 @@ def test_exact_mathematics(tmp_path: Path, text: str, *, bad: bool) -> None:
     assert ("the same bits" in said) is bad
     (tmp_path / "edgectl/control/a.py").unlink()
     assert "no judgement to check" in _said(check_math(read_tree(tmp_path, "edgectl")))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from edgectl.model.rules import Rules\nRules(s9_silent=False)\n", "rules of its own"),
+        ("assemble(loaded, ports, version='1', rules=fewer)\n", "gives rules to assemble"),
+        ("from dataclasses import replace\nreplace(rules, s4_base=False)\n", "changes the rules"),
+        ("replace(trial, rules=fewer)\n", "changes the rules"),
+        ("from edgectl.model.rules import Rules\nALL = Rules()\nTick(rules=ALL)\n", ""),
+    ],
+)
+def test_rules_are_switched_off_in_trials_only(tmp_path: Path, text: str, expected: str) -> None:
+    trial = {"edgectl/simulator/trial/a.py": "assemble(loaded, ports, rules=fewer)\n"}
+    said = _said(check_switches(_tree(tmp_path, {**trial, "edgectl/daemon/a.py": text})))
+    assert expected in said
+    assert bool(said) is bool(expected)
+    (tmp_path / "edgectl/simulator/trial/a.py").unlink()
+    assert "no rule off any more" in _said(check_switches(read_tree(tmp_path, "edgectl")))

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,20 @@ class Module:
             ):
                 yield node
 
+    def switched_rules(self) -> Iterator[tuple[int, str]]:
+        """Where a set of rules is made that need not be whole, or given to `assemble`."""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func).split(".")[-1]
+            given = [keyword.arg for keyword in node.keywords]
+            if called == "Rules" and (node.args or node.keywords):
+                yield node.lineno, "makes rules of its own"
+            elif called == "assemble" and "rules" in given:
+                yield node.lineno, "gives rules to assemble"
+            elif called == "replace" and any(_is_rule(name) for name in given):
+                yield node.lineno, "changes the rules"
+
     def asserts(self) -> Iterator[int]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assert):
@@ -111,3 +126,8 @@ def _dotted(node: ast.expr) -> list[str]:
     if not isinstance(node, ast.Name):
         return []
     return [node.id, *reversed(parts)]
+
+
+def _is_rule(name: str | None) -> bool:
+    """Whether a keyword names rules, or the switch of one, such as `s4_base`."""
+    return name is not None and (name == "rules" or re.match(r"s\d+_", name) is not None)

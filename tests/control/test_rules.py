@@ -1,6 +1,8 @@
 """Every rule of the step by its id: it holds, and without it something breaks."""
 
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -24,11 +26,21 @@ from tests.control.scenarios import SCENARIOS
 from tests.control.world import GRID, TRAITS, UTC0_S, World, evse, setpoints, site
 
 TESTED_BELOW = {"s12_promise"}
+THE_DAEMONS = {"s10_calls", "s14_decreases_first", "s16_lease", "s18_safe_stop"}
+"""Carried out by the daemon: tested on its links and in its whole life, switched off in trials."""
 FEEDER = NodeId("feeder")
+TESTS: Final = Path(__file__).parents[1]
 
 
 def test_every_switch_has_a_scenario() -> None:
-    assert {field.name for field in fields(Rules)} == set(SCENARIOS) | TESTED_BELOW
+    assert {field.name for field in fields(Rules)} == set(SCENARIOS) | TESTED_BELOW | THE_DAEMONS
+
+
+@pytest.mark.parametrize("switch", sorted(THE_DAEMONS))
+def test_a_rule_of_the_daemon_has_a_test_of_its_id(switch: str) -> None:
+    name = f"def test_{switch.partition('_')[0]}_"
+    tests = [*(TESTS / "links").glob("test_*.py"), *(TESTS / "whole").glob("test_*.py")]
+    assert any(name in path.read_text(encoding="utf-8") for path in tests)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -15,6 +15,7 @@ from edgectl.contract.messages import thin
 from edgectl.daemon.assemble import Ports, assemble
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.model.modbus import Answer, Line, Miss, Request
+from edgectl.model.rules import Rules
 from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
@@ -74,6 +75,7 @@ class Process:
         broker: MemoryBroker,
         disk: Disk,
         down: set[LinkId],
+        rules: Rules,
     ) -> None:
         self.clock = clock
         self.started_s = clock.monotonic_s()
@@ -100,6 +102,7 @@ class Process:
                 broker=_Broker(self, broker),
             ),
             version="trial",
+            rules=rules,
         )
 
     def kill(self) -> None:

@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from traceback import format_exception
 from typing import Final, TypeAlias
 
 from edgectl.model.record import TickRecord
+from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.telemetry import OutMessage
 from edgectl.simulator import virtual_time
 from edgectl.simulator.demo_site import link_facts
@@ -59,6 +60,20 @@ class Trial:
     sessions: tuple[Session, ...]
     faults: tuple[Fault, ...]
     orders: tuple[Order, ...]
+    rules: Rules = ALL_ON
+
+    def without(self, names: Collection[str]) -> "Trial":
+        """Switch off the rules with these ids, such as `s4`; ValueError for one without a switch.
+
+        Only here may a rule be off: the product passes all on.
+        """
+        by_id = switches()
+        unknown = sorted(set(names) - by_id.keys())
+        if unknown:
+            known = ", ".join(by_id)
+            raise ValueError(f"no rule {', '.join(unknown)} can be switched off; known are {known}")
+        off = {by_id[name]: False for name in names}
+        return replace(self, rules=replace(self.rules, **off))
 
     def only(
         self,
@@ -82,6 +97,11 @@ class Trial:
     def _with_evses(self, evses: frozenset[str]) -> "Trial":
         plan = self.plan.only(evses)
         return replace(self, plan=plan, loaded=_load(plan))
+
+
+def switches() -> dict[str, str]:
+    """Give the switch of every rule that has one, by the rule's id."""
+    return {one.name.partition("_")[0]: one.name for one in fields(Rules)}
 
 
 def draw_trial(seed: int) -> Trial:
@@ -304,6 +324,7 @@ class _Run:
             broker=self.broker,
             disk=self.disk,
             down=self.down,
+            rules=self.trial.rules,
         )
         process.daemon.tick.observe(self._ticked)
         self.task = self.group.create_task(self._live(process, life), name="gateway")
