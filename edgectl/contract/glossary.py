@@ -35,6 +35,7 @@ EVENTS: Final[Mapping[EventCode, str]] = MappingProxyType(
 ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
     {
         AlarmCode.OVER_CEILING: "a meter shows more than the ceiling",
+        AlarmCode.UNBALANCE: "a meter shows two phases farther apart than they may be",
         AlarmCode.ACCOUNT_OVER_CEILING: "more than the ceiling may be flowing",
         AlarmCode.BASE_OVER_CEILING: "base load alone is above the ceiling",
         AlarmCode.METER_STALE: "a meter's values are old; its base load ages",

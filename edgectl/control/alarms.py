@@ -9,6 +9,7 @@ from edgectl.control.rows import va_of
 from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Alarm, AlarmCode, NodeDecision, Severity
 from edgectl.model.reading import Quality
+from edgectl.model.site import Node
 from edgectl.units import EvseId, NodeId
 
 OVER: Final = 1e-6
@@ -45,6 +46,25 @@ def node_alarms(
                 deficit=deficit[row],
             )
     return alarms
+
+
+def unbalance_alarms(node: Node, judged: NodeJudgement) -> list[Alarm]:
+    """Two phases that a meter shows farther apart than they may be."""
+    known = [(value, p) for p, value in enumerate(judged.meter_a) if value is not None]
+    if node.unbalance_a is None or len(known) < 2:
+        return []
+    (least_a, lesser), (most_a, greater) = min(known), max(known)
+    if most_a - least_a <= node.unbalance_a + OVER:
+        return []
+    return [
+        Alarm(
+            code=AlarmCode.UNBALANCE,
+            severity=Severity.WARNING,
+            id=node.id,
+            text=f"{node.id} L{ROWS[greater]} and L{ROWS[lesser]} are too far apart",
+            data={"limit_a": node.unbalance_a, "measured_a": most_a - least_a},
+        )
+    ]
 
 
 def is_alarming(commitment: Commitment) -> bool:

@@ -1,6 +1,6 @@
 """A reason with numbers for every EVSE and every node; the decision, said."""
 
-from edgectl.control.alarms import evse_alarms, is_alarming, node_alarms
+from edgectl.control.alarms import evse_alarms, is_alarming, node_alarms, unbalance_alarms
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import EvseCeiling, NodeCeilings
@@ -9,7 +9,7 @@ from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Part, Shared
 from edgectl.control.situation import Situation
 from edgectl.model.allocation import ROWS, Stop
-from edgectl.model.ceiling import Rank
+from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.decision import (
     Alarm,
     Decision,
@@ -39,6 +39,7 @@ def explain(
         if meter is not None:
             wake[meter.id] = _wake_above_a(judged[n], decision, meter)
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
+        alarms.extend(unbalance_alarms(node, judged[n]))
     reasons = _evse_reasons(situation, shared, shaped)
     place = _places(situation, shared, shaped, reasons)
     urgency = shared.ranks.urgency
@@ -89,6 +90,7 @@ def _evse_reasons(
 _WAITS = frozenset(
     {
         ReasonCode.NOT_ADMITTED,
+        ReasonCode.UNBALANCE,
         ReasonCode.BASE_OVER_CEILING,
         ReasonCode.FIXED_OVER_CEILING,
         ReasonCode.WAITS_FOR_ROOM,
@@ -177,11 +179,24 @@ class _Reasons:
         if stop.node is None or stop.row is None:
             return Reason(code=code)
         row = ROWS.index(stop.row)
+        if stop.unbalance:
+            return self.of_unbalance(stop.node, row)
         if code is ReasonCode.BASE_OVER_CEILING:
             limit = self._shared.limit[stop.node][row]
             if limit is not None and self._shared.base[stop.node][row] < limit:
                 code = ReasonCode.FIXED_OVER_CEILING
         return self.of_row(code, stop.node, row)
+
+    def of_unbalance(self, n: int, row: int) -> Reason:
+        """How far a phase may be above another, whatever it keeps an EVSE from."""
+        node = self._situation.snapshot.site.nodes[n]
+        return Reason(
+            code=ReasonCode.UNBALANCE,
+            node=node.id,
+            row=ROWS[row],
+            holder=Holder(Rank.SAFETY, "limit", node.id),
+            limit=node.unbalance_a,
+        )
 
     def of_row(self, code: ReasonCode, n: int, row: int) -> Reason:
         """A row of a node, with its ceiling."""

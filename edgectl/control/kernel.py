@@ -287,7 +287,8 @@ def _stop(code: int, node: int, row: int) -> Stop:
         return Stop(_CODES[code])
     if row < len(ROWS):
         return Stop(_CODES[code], node, ROWS[row])
-    return Stop(_CODES[code], node, ROWS[(row - len(ROWS)) % 3], primary=row < len(ROWS) + 3)
+    primary = row < len(ROWS) + 3
+    return Stop(_CODES[code], node, ROWS[(row - len(ROWS)) % 3], primary, not primary)
 
 
 def _doubles(count: int, value: float = 0.0) -> "array[float]":

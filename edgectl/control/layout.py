@@ -6,10 +6,16 @@ are numbered in the site's order, parents before children, so that one backward 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 from edgectl.control.kernel import Allocator
-from edgectl.control.limits import EvseCeiling, NodeCeilings, evse_limit, node_limit
+from edgectl.control.limits import (
+    EvseCeiling,
+    NodeCeilings,
+    evse_limit,
+    node_limit,
+    unbalance_bound_a,
+)
 from edgectl.model.site import ChargerTraits, Meter, Site
 from edgectl.units import EvseId, Triple
 
@@ -26,7 +32,8 @@ class Layout:
     of its phases any of them loads. `up[n]`: the nodes from n up to the root; `path[i]` the same
     from an EVSE's own node. `phases[i]`: the site phases (0-based) that EVSE i is wired to;
     `wired[i]`: the same as factors 1 and 0. `base_worst_a[n]`: worst base load of the whole subtree
-    of node n. `least_a[i]`: the least that EVSE i can be told from its minimum on.
+    of node n. `unbalance_a[n]`: how far its phases may be apart, less the margin; None for any.
+    `least_a[i]`: the least that EVSE i can be told from its minimum on.
     """
 
     site: Site
@@ -44,6 +51,7 @@ class Layout:
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
     node_limits: tuple[NodeCeilings, ...]
+    unbalance_a: tuple[float | None, ...]
     evse_limits: tuple[EvseCeiling, ...]
     weight: tuple[float, ...]
     tier: tuple[int, ...]
@@ -85,6 +93,15 @@ def round_up(traits: ChargerTraits, current_a: float) -> float:
     return ceil(current_a / traits.step_a - ROUNDING) * traits.step_a
 
 
+def round_down(traits: ChargerTraits, current_a: float) -> float:
+    """The most that the charger can be told up to a current; 0 if there is nothing."""
+    if traits.allowed_a:
+        return max((a for a in traits.allowed_a if a <= current_a + ROUNDING), default=0.0)
+    if traits.step_a <= 0:
+        return current_a
+    return floor(current_a / traits.step_a + ROUNDING) * traits.step_a
+
+
 def _wired_phases(site: Site) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(sorted({p - 1 for p in evse.phases})) for evse in site.evses)
 
@@ -92,6 +109,7 @@ def _wired_phases(site: Site) -> tuple[tuple[int, ...], ...]:
 def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
     number = {node.id: n for n, node in enumerate(site.nodes)}
     parent = tuple(-1 if node.parent is None else number[node.parent] for node in site.nodes)
+    unbalance_a = tuple(unbalance_bound_a(node) for node in site.nodes)
     meter_at = {meter.node: meter for meter in site.meters}
     up = tuple(_up(n, parent) for n in range(len(parent)))
     own_node = tuple(number[evse.node] for evse in site.evses)
@@ -115,6 +133,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
             parents=[None if above < 0 else above for above in parent],
             evse_nodes=own_node,
             evse_phases=[tuple(p + 1 for p in wired) for wired in phases],
+            unbalance_a=unbalance_a,
         ),
         parent=parent,
         children=tuple(tuple(c) for c in children),
@@ -128,6 +147,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         loaded=tuple(_loaded(one, phases) for one in below),
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
         evse_ids=tuple(evse.id for evse in site.evses),
+        unbalance_a=unbalance_a,
         node_limits=tuple(node_limit(node, site.voltage_v) for node in site.nodes),
         evse_limits=tuple(evse_limit(evse) for evse in site.evses),
         weight=tuple(evse.weight for evse in site.evses),

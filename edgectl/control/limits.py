@@ -44,6 +44,13 @@ def evse_limit(evse: Evse) -> EvseCeiling:
     )
 
 
+def unbalance_bound_a(node: Node) -> float | None:
+    """How far the phases of a node may be apart, less the margin; None for any."""
+    if node.unbalance_a is None:
+        return None
+    return node.unbalance_a - _margin(node.margin_a, node.unbalance_a)
+
+
 def margins(
     node: Node,
     rows: tuple[float | None, float | None, float | None, float | None],

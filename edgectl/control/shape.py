@@ -1,13 +1,11 @@
 """From allocations to setpoints: decreases at once (S14), increases only into proved room (S13)."""
 
-from math import floor
 from typing import NamedTuple
 
-from edgectl.control.layout import VA_ROW
+from edgectl.control.layout import VA_ROW, round_down
 from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of, volts_of
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
-from edgectl.model.site import ChargerTraits
 
 TOLERANCE_A = 1e-9
 RAISE_NOW_A = 2.0
@@ -84,7 +82,7 @@ def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Sha
     target_a = allocation_a
     if tight is not None:
         most_a = commitment.committed_a + max(0.0, tight.room_a)
-        target_a = allocation_a if allocation_a <= most_a else _round_down(traits, most_a)
+        target_a = allocation_a if allocation_a <= most_a else round_down(traits, most_a)
     if target_a < traits.min_a or target_a <= commitment.in_force_a + TOLERANCE_A:
         return waits
     if _is_too_soon(situation, i, target_a):
@@ -123,11 +121,3 @@ def _take(situation: Situation, room: Room, i: int, extra_a: float) -> None:
         left = rows[VA_ROW]
         if left is not None:
             rows[VA_ROW] = left - extra_a * volts_of(situation.judged[n], phases)
-
-
-def _round_down(traits: ChargerTraits, current_a: float) -> float:
-    if traits.allowed_a:
-        return max((a for a in traits.allowed_a if a <= current_a + TOLERANCE_A), default=0.0)
-    if traits.step_a <= 0:
-        return current_a
-    return floor(current_a / traits.step_a + TOLERANCE_A) * traits.step_a

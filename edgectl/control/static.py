@@ -10,7 +10,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -204,11 +204,17 @@ def _prove_node(site: Site, node: Node, reaction_s: float | None) -> NodeProof:
 
 def _risks(site: Site, proof: NodeProof) -> list[Risk]:
     risks = []
-    for word, said, load_a, load_va in (
-        ("gateways-dead", "all gateways dead", proof.failsafe_a, proof.failsafe_va),
-        ("power-returns", "site power returns", proof.return_a, proof.return_va),
+    for word, said, load_a, load_va, count_a in (
+        (
+            "gateways-dead",
+            "all gateways dead",
+            proof.failsafe_a,
+            proof.failsafe_va,
+            failsafe_count_a,
+        ),
+        ("power-returns", "site power returns", proof.return_a, proof.return_va, return_count_a),
     ):
-        rows = _short_rows(site, proof, load_a, load_va)
+        rows = _short_rows(site, proof, load_a, load_va) + _unbalance_rows(site, proof, count_a)
         if rows:
             text = f"{said}: {'; '.join(rows)}"
             if proof.unwatched:
@@ -246,6 +252,25 @@ def _short_rows(site: Site, proof: NodeProof, load_a: Triple, load_va: float) ->
             f"the sum is short of {short_va / 1000:.1f} kVA = {short_va / three_phases_v:.1f} A on "
             f"each phase (limit {(proof.limit_va or 0.0) / 1000:g} kVA)"
         )
+    return rows
+
+
+def _unbalance_rows(site: Site, proof: NodeProof, count_a: Callable[[Evse], float]) -> list[str]:
+    """How far a phase may be above another that bears nothing but what is wired to both."""
+    bound_a = next(node.unbalance_a for node in site.nodes if node.id == proof.node)
+    if bound_a is None:
+        return []
+    evses, rows = evses_below(site, proof.node), []
+    for more in PHASES:
+        apart_a = proof.base_max_a[more - 1] + max(
+            sum(count_a(e) for e in evses if more in e.phases and less not in e.phases)
+            for less in PHASES
+            if less != more
+        )
+        if apart_a > bound_a + _SLACK_A:
+            rows.append(
+                f"L{more} may be {apart_a:.1f} A above another phase (unbalance_a {bound_a:g} A)"
+            )
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from edgectl.clock import Instant
 from edgectl.control.account import commit
+from edgectl.control.balance import keep_balance
 from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.explain import explain
 from edgectl.control.judge import judge
@@ -45,6 +46,7 @@ def step(
     shared = share(situation)
 
     shaped = shape(situation, shared, call_values_a(situation))
+    shaped = keep_balance(situation, shared, shaped)
 
     promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
     if rules.s12_promise:

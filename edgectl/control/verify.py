@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from edgectl.clock import Instant
 from edgectl.control.account import commit
+from edgectl.control.balance import differences
 from edgectl.control.layout import VA_ROW
 from edgectl.control.rows import Row, sum_evses
 from edgectl.control.shape import TOLERANCE_A, Shaped
@@ -64,6 +65,24 @@ def verify(
                     f"{snapshot.site.nodes[n].id} row {ROWS[r]} promises {row[r]:.6g}, above "
                     f"{limit:.6g}, and {layout.evse_ids[i]} is told {value:.6g} A",
                 )
+    _verify_balance(situation, shared, shaped)
+
+
+def _verify_balance(situation: Situation, shared: Shared, shaped: tuple[Shaped, ...]) -> None:
+    """The same for the difference of two phases: of those who raise it."""
+    told_a = [one.setpoint_a for one in shaped]
+    for one in differences(situation, shared):
+        over_a = one.excess_a(told_a, told_a)
+        if over_a <= 2.0 * TOLERANCE:
+            continue
+        for i in one.raisers():
+            invariant(
+                told_a[i] <= situation.layout.least_a[i] + TOLERANCE_A
+                and told_a[i] <= situation.commitments[i].in_force_a + TOLERANCE_A,
+                f"{situation.snapshot.site.nodes[one.node].id}: L{one.more + 1} is promised "
+                f"{over_a:.6g} A too far above L{one.less + 1}, and "
+                f"{situation.layout.evse_ids[i]} is told {told_a[i]:.6g} A",
+            )
 
 
 def safe_decision(snapshot: Snapshot, state: State, now: Instant) -> Decision:

@@ -14,13 +14,15 @@ ROWS: Final = ("1", "2", "3", "va")
 class Stop:
     """What stopped an EVSE. `node` and `row` (one of `ROWS`) are None where no row did.
 
-    `primary`: the row is one of the primary side of the transformer that `node` is.
+    `primary`: the row is one of the primary side of the transformer that `node` is. `unbalance`:
+    the row is how far this phase may be above another.
     """
 
     code: ReasonCode
     node: int | None = None
     row: str | None = None
     primary: bool = False
+    unbalance: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class AlarmCode(StrEnum):
     """What is wrong. Members may be added, never renamed."""
 
     OVER_CEILING = "over_ceiling"
+    UNBALANCE = "unbalance"
     ACCOUNT_OVER_CEILING = "account_over_ceiling"
     BASE_OVER_CEILING = "base_over_ceiling"
     METER_STALE = "meter_stale"

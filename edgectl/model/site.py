@@ -96,7 +96,8 @@ class Node:
 
     `limit_a` per phase and `limit_va` for the sum: None where there is no such limit. `base_max_a`:
     the worst base load connected at this node itself, nodes below not counted. `margin_a` None: 2 %
-    of each row. `primary_limit_a`: limits of the lines that feed its transformer.
+    of each row. `unbalance_a`: by how much the currents of two phases may differ.
+    `primary_limit_a`: limits of the lines that feed its transformer.
     """
 
     id: NodeId
@@ -106,6 +107,7 @@ class Node:
     base_max_a: Triple = (0.0, 0.0, 0.0)
     margin_a: float | None = None
     trip_s: float | None = None
+    unbalance_a: float | None = None
     transformer: Transformer | None = None
     primary_limit_a: OptionalTriple = (None, None, None)
 

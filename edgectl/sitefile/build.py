@@ -109,6 +109,7 @@ def _node(entry: NodeEntry) -> Node:
         base_max_a=(float(base[0]), float(base[1]), float(base[2])),
         margin_a=_float(entry.margin_a),
         trip_s=_float(entry.trip_s),
+        unbalance_a=_float(entry.unbalance_a),
         transformer=None
         if entry.transformer is None
         else Transformer(turns_ratio=float(entry.transformer.turns_ratio)),

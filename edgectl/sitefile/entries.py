@@ -145,7 +145,10 @@ class NodeEntry(_Entry):
         description="How long the breaker or fuse surely bears an overload, in s; "
         "`edgectl check` compares the reaction time with it.",
     )
-    unbalance_a: Current | None = Field(default=None, description="Not in this version.")
+    unbalance_a: Current | None = Field(
+        default=None,
+        description="By how much the currents of two phases may differ at this node, in A.",
+    )
     export_limit_a: OptionalTriple | None = Field(default=None, description="Not in this version.")
     export_limit_va: Apparent | None = Field(default=None, description="Not in this version.")
     transformer: Transformer | None = Field(default=None, description="Not in this version.")

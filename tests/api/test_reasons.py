@@ -103,6 +103,14 @@ def test_min_off() -> None:
     assert text == "it was stopped a short while ago and must rest for another 1 min 30 s"
 
 
+def test_draws_less() -> None:
+    text = _say(Reason(ReasonCode.DRAWS_LESS, limit=12.0))
+    assert text == (
+        "its vehicle did not use what it was given; it has room of 12.0 A now and is tried with "
+        "more every five minutes"
+    )
+
+
 def test_waits_for_room() -> None:
     text = _say(Reason(ReasonCode.WAITS_FOR_ROOM, node=TX1, row="1"))
     assert text == "more is meant for it, but the room on L1 of tx1 is not proved free yet"

@@ -173,6 +173,18 @@ def test_s22_limit_of_zero_is_a_limit() -> None:
     assert proof.nodes[GRID].short_a == (10.0, 10.0, 10.0)
 
 
+def test_s22_unbalance_counts_who_is_on_one_phase_and_not_the_other() -> None:
+    traits = replace(WATCHED, failsafe_a=6.0, boot_a=0.0)
+    wired: tuple[tuple[int, ...], ...] = ((1,), (1,), (1, 2), (1, 2, 3))
+    evses = [evse(str(n), phases=phases, traits=traits) for n, phases in enumerate(wired)]
+    node = replace(grid(100.0, base_a=3.0), unbalance_a=21.0)
+    assert prove(site(*evses, nodes=(node,)), link_timing=TIMING).risks == ()
+    proof = prove(site(*evses, nodes=(replace(node, unbalance_a=20.0),)), link_timing=TIMING)
+    assert names(proof) == ["gateways-dead/grid"]
+    assert "L1 may be 21.0 A above another phase (unbalance_a 20 A)" in proof.risks[0].text
+    assert "L2" not in proof.risks[0].text
+
+
 def test_s22_risk_is_open_until_accepted_by_name() -> None:
     proof = prove(site(evse("a", traits=BARE), nodes=(grid(30.0),)), link_timing=TIMING)
     left = proof.open_risks(frozenset({"gateways-dead/grid", "no-such/risk"}))

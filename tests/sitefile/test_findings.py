@@ -300,7 +300,6 @@ NOT_SUPPORTED = {
         15,
         "evses[1].connection",
     ),
-    "unbalance": ("margin_a: 2", "unbalance_a: 20", 3, "nodes[0].unbalance_a"),
     "export in A": ("margin_a: 2", "export_limit_a: [0, 0, 0]", 3, "nodes[0].export_limit_a"),
     "export in VA": ("margin_a: 2", "export_limit_va: 0", 3, "nodes[0].export_limit_va"),
     "transformer": (

@@ -116,6 +116,11 @@ def test_site_is_what_the_file_says() -> None:
     )
 
 
+def test_an_unbalance_limit_is_the_nodes() -> None:
+    site = load_text(GOOD.replace("margin_a: 2,", "margin_a: 2, unbalance_a: 20,")).site
+    assert [node.unbalance_a for node in site.nodes] == [20.0, None]
+
+
 def test_traits_come_from_profile_and_entry() -> None:
     site = load_text(spoil("failsafe_a: 0", "failsafe_a: 0, watchdog_s: 20, poll_s: 4")).site
     charx, _, keba = site.evses
