@@ -31,10 +31,10 @@ from edgectl.cli.output import DONE, NO, fail, prose
 from edgectl.contract.messages import thin
 from edgectl.control.static import Risk
 from edgectl.daemon.api import READER_GROUP, Rights
-from edgectl.daemon.assemble import Ports, assemble
-from edgectl.daemon.handover import Handover
+from edgectl.daemon.assemble import Ports
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.reload import Reloader
+from edgectl.daemon.succession import run_in_succession
 from edgectl.errors import StorageFailed
 from edgectl.sitefile.load import LoadedSite, load_site
 
@@ -192,18 +192,16 @@ async def _serve(
         )
         signals = _Signals()
         signals.listen(loop, reloader)
-        before: Handover | None = None
-        while True:
-            daemon = assemble(
-                reloader.loaded, ports, version=__version__, before=before, reloader=reloader
-            )
-            signals.steer(daemon)
-            if not await daemon.run():
-                return
-            before, old = daemon.handover(), reloader.loaded
-            reloader.taken_up()
-            if reloader.loaded.settings.mqtt != old.settings.mqtt:
-                ports = await _with_region(ports, reloader.loaded, state=state, closing=closing)
+        told = loaded.settings.mqtt
+
+        async def fit(ports: Ports, site: LoadedSite) -> Ports:
+            nonlocal told
+            if site.settings.mqtt == told:
+                return ports
+            told = site.settings.mqtt
+            return await _with_region(ports, site, state=state, closing=closing)
+
+        await run_in_succession(reloader, ports, version=__version__, fit=fit, steer=signals.steer)
 
 
 class SiteFileOnDisk:

@@ -56,6 +56,7 @@ class Reloader:
         self._refused: str | None = None
         self._refused_utc_s = 0.0
         self._lock = asyncio.Lock()
+        self._changed_again = False
 
     def taken_up(self) -> None:
         """Know that the successor is in force now."""
@@ -63,6 +64,15 @@ class Reloader:
             self.loaded, self.successor = self.successor, None
             self._since_utc_s = self._clock.now().utc_s
         self.arrived.clear()
+        if self._changed_again:
+            self._changed_again = False
+            self._asked.set()
+
+    def give_back(self, loaded: LoadedSite, fault: Exception) -> None:
+        """Keep the site before after all: no daemon could be put together for the new one."""
+        self.loaded = loaded
+        self._log.critical("site_file_given_back", error=repr(fault))
+        self._refuse((_finding("", "internal", f"it cannot be run: {fault!r}", "report it"),))
 
     def ask(self) -> None:
         """Have `run` read the file; never waits."""
@@ -114,10 +124,13 @@ class Reloader:
 
     async def _judge(self) -> ReloadAnswer:
         if self.successor is not None:
-            return self._answer("taken", self.successor, "it is being taken up already")
+            # Looked at again as soon as that is done: it may have been changed meanwhile.
+            self._changed_again = True
+            return self._answer("taken", self.successor, "another change is being taken up")
         try:
             new = await self._file.load()
             _refuse_another_site(self.loaded, new)
+            said = _difference(self.loaded, new)
         except BadInput as bad:
             return self._refuse(bad.findings)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in a check keeps the old file
@@ -143,7 +156,6 @@ class Reloader:
         if new.config_hash == self.loaded.config_hash:
             self._log.info("site_file_unchanged")
             return self._answer("unchanged", new, "the site file in force is the same")
-        said = _difference(self.loaded, new)
         self._log.warning("site_file_taken", config_hash=new.config_hash, text=said)
         self.successor = new
         self.arrived.set()

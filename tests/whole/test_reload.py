@@ -12,10 +12,11 @@ import pytest
 
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import thin
-from edgectl.daemon.assemble import Ports, assemble
+from edgectl.daemon.assemble import Ports
 from edgectl.daemon.handover import leaving, same_evses, same_meters
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.reload import Reloader
+from edgectl.daemon.succession import run_in_succession
 from edgectl.errors import BadInput, Finding
 from edgectl.model.decision import AlarmCode
 from edgectl.model.modbus import Answer, Line, Miss, Request
@@ -128,18 +129,15 @@ def play(script: Callable[[Run], Any], *, name: str = "demo-depot.yaml") -> Run:
             broker=broker,
         )
 
+        async def fit(ports: Ports, _site: LoadedSite) -> Ports:
+            return ports
+
+        def steer(daemon: Daemon) -> None:
+            daemon.tick.observe(run.records.append)
+            run.daemons.append(daemon)
+
         async def daemons() -> None:
-            before = None
-            while True:
-                daemon = assemble(
-                    reloader.loaded, ports, version="test", before=before, reloader=reloader
-                )
-                daemon.tick.observe(run.records.append)
-                run.daemons.append(daemon)
-                if not await daemon.run():
-                    return
-                before = daemon.handover()
-                reloader.taken_up()
+            await run_in_succession(reloader, ports, version="test", fit=fit, steer=steer)
 
         async with asyncio.TaskGroup() as group:
             running = group.create_task(daemons(), name="daemons")
@@ -375,6 +373,38 @@ def test_hang_up_after_hang_up_is_one_reload_at_a_time() -> None:
     run = play(script)
     assert run.reloader.loaded.config_hash == "hash-4"
     assert 2 <= len(run.daemons) <= 6
+
+
+def test_a_site_that_no_daemon_can_be_put_together_for_is_given_back() -> None:
+    loaded = loaded_site()
+
+    async def script(run: Run) -> None:
+        # A fault of ours: the check let through what cannot be wired.
+        first = replace(loaded.site.evses[0], profile="gone")
+        broken = changed(loaded, evses=(first, *loaded.site.evses[1:]))
+        answer = await reload_at(run, broken, at_s=EARLY_S)
+        assert answer.result == "taken"
+        await run.clock.sleep_until(EARLY_S + 20.0)
+        assert run.reloader.loaded.config_hash == loaded.config_hash
+        assert run.alarms() == {AlarmCode.SITE_FILE_REFUSED}
+        assert len(run.daemons) == 2
+        assert all(not one.silent for one in run.latest().decision.evses.values())
+
+    play(script)
+
+
+def test_a_change_while_another_is_taken_up_is_not_forgotten() -> None:
+    loaded = loaded_site()
+
+    async def script(run: Run) -> None:
+        first = replace(changed(loaded), config_hash="first")
+        assert (await reload_at(run, first, at_s=EARLY_S)).result == "taken"
+        run.file.now = replace(changed(loaded), config_hash="second")
+        assert (await run.reloader.reload()).message == "another change is being taken up"
+        await run.clock.sleep_until(EARLY_S + 20.0)
+        assert run.reloader.loaded.config_hash == "second"
+
+    assert len(play(script).daemons) == 3
 
 
 def test_what_is_the_same_device() -> None:
