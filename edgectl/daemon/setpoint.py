@@ -145,11 +145,10 @@ class Setpoint:
 
     def write(self, value_a: float) -> WriteStep:
         """Build the write of a value."""
-        mains_v = self._mains_v
-        if mains_v is None and self._mains is not None:
+        if self._mains_v is None and self._mains is not None:
             # Before the first decision, at a moment when no measurement is fresh: the least one.
-            mains_v = self._mains(self._evse, math.inf)
-        return setpoint_write(self._profile, self._evse, value_a, mains_v=mains_v)
+            self._mains_v = self._mains(self._evse, math.inf)
+        return setpoint_write(self._profile, self._evse, value_a, mains_v=self._mains_v)
 
     def holds(self, step: WriteStep) -> bool:
         """Whether the charger is known to hold the value of the step."""

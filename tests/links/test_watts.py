@@ -194,7 +194,14 @@ def test_the_voltage_is_that_of_the_nearest_meter_that_has_it() -> None:
 
 def test_a_safe_stop_before_the_first_decision_reckons_with_the_least_voltage() -> None:
     bench = Bench()
-    assert bench.setpoint.write(20.0).command == math.floor(20 * 3 * 207.0 * 0.98)
+    step = bench.setpoint.write(20.0)
+    assert step.command == math.floor(20 * 3 * 207.0 * 0.98)
+    bench.setpoint.enter(step, 1.0)
+    bench.setpoint.wrote(step, Answer(words=(), sent_s=1.0, received_s=1.1))
+    # It says twice as much: seen, and counted in amperes.
+    words = (int(2 * step.command) >> 16, int(2 * step.command) & 0xFFFF)
+    bench.setpoint.looked(Answer(words=words, sent_s=1.2, received_s=1.3))
+    assert max(entry.value_a for entry in bench.view().sent) >= 20.0
 
 
 def test_a_limit_in_watts_is_written_again_by_the_next_daemon() -> None:
