@@ -139,7 +139,10 @@ def test_a_preferred_one_that_only_takes_connections_does_not_make_it_flap(
     second.start()
 
     async def main() -> int:
+        answering: set[asyncio.Task[object] | None] = set()
+
         async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answering.add(asyncio.current_task())
             await asyncio.sleep(0.05)
             writer.close()
 
@@ -169,6 +172,7 @@ def test_a_preferred_one_that_only_takes_connections_does_not_make_it_flap(
             except TimeoutError:
                 pass
         server.close()
+        await asyncio.wait([task for task in answering if task is not None])
         return left
 
     try:
