@@ -41,7 +41,7 @@ def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> t
         commitment = situation.commitments[i]
         allocation_a = shared.outcome.setpoint_a[i]
         if commitment.silent:
-            shaped[i] = Shaped(calls_a[i])
+            shaped[i] = Shaped(_call_a(situation, room, i, calls_a[i]))
         elif (
             allocation_a <= commitment.in_force_a + TOLERANCE_A
             or not situation.rules.s13_no_raise_into_debt
@@ -68,6 +68,19 @@ def _room(situation: Situation) -> Room:
             ]
         )
     return room
+
+
+def _call_a(situation: Situation, room: Room, i: int, value_a: float) -> float:
+    """S13 for a silent charger: a call that would raise it into debt is one with its pause value.
+
+    Its count is in the account already; the others have not yet made room for it.
+    """
+    if value_a <= situation.commitments[i].in_force_a + TOLERANCE_A:
+        return value_a
+    tight = tightest(situation.layout, situation.judged, room, i)
+    if tight is None or tight.room_a >= -TOLERANCE_A or not situation.rules.s13_no_raise_into_debt:
+        return value_a
+    return situation.snapshot.site.evses[i].traits.pause_a
 
 
 def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Shaped:

@@ -53,6 +53,23 @@ def test_scenario_fails_without_its_rule(name: str) -> None:
     assert not SCENARIOS[name](replace(Rules(), **{name: False}))
 
 
+def test_s13_a_silent_charger_is_not_called_up_before_the_others_made_room() -> None:
+    """It was paused and falls silent: its failsafe current counts from then on."""
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(40.0, None, None)))
+    world.settle(20.0, {"e1": 0.0, "e2": 18.0})
+    called: list[tuple[bool, float]] = []
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e2", 18.0)
+        world.meter(38.0)
+        decision = world.step()
+        if decision.evses[EvseId("e1")].silent:
+            in_debt = decision.nodes[GRID].account_a[0] > 40.0 + 1e-6
+            called.append((in_debt, decision.evses[EvseId("e1")].setpoint_a))
+    assert called
+    assert set(called) == {(True, 0.0)}, "whoever should make room does not"
+
+
 def test_s2_a_sudden_rise_is_believed() -> None:
     world = World(site(evses=[evse(1)], limit_a=(400.0, None, None)))
     world.settle(20.0, {"e1": 10.0})
