@@ -16,6 +16,7 @@ from typing import Final
 
 from edgectl.model.site import Evse, Node
 from edgectl.simulator.allowance import STALE_S, allowance
+from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.caps import cap_at
 from edgectl.simulator.trial.evidence import Breach, Evidence
@@ -32,6 +33,7 @@ _WATTS_PART: Final = 1.05
 _STARTS_S: Final = 3.0
 """From the start of a process until it has called everybody once."""
 
+_IGNORES: Final = frozenset({FaultKind.IGNORES_WRITES})
 _PHASES: Final = (0, 1, 2)
 _VA: Final = 3
 
@@ -60,6 +62,7 @@ class _Drawn:
         self.phases = traced.phases
         self.silent = troubles.of_device(evidence, evse)
         self.unruly_spans = troubles.of_obedience(evidence, evse)
+        self.ignored = troubles.of_obedience(evidence, evse, only=_IGNORES)
         self.unruly_a = self._unruly(evidence.trace.times_s, traced.asked_a)
 
     def _unruly(self, times_s: Sequence[float], asked_a: Sequence[float]) -> list[float]:
@@ -146,6 +149,14 @@ class _Judge:
                     yield Breach(check="overload", at_s=self._times_s[n], text=text)
 
     def _unexplained(self, n: int, row: int, ceiling: float) -> str | None:
+        limit = self._node.limit_va if row == _VA else self._node.limit_a[row]
+        now_s = self._times_s[n]
+        nobody = any(
+            span.from_s <= now_s <= span.until_s + self._physics_s + _STARTS_S
+            for span in self._dead
+        )
+        if nobody and (limit is None or self._flow(n, row) <= limit):
+            return None  # what somebody asked for is kept by a daemon only, a limit by failsafes
         window = self._window(n)
         unit = self._unit(row)
         lowerable = sum(
@@ -198,8 +209,12 @@ class _Judge:
         return _Window(first, () if abandoned else tuple(heard))
 
     def _hears(self, one: _Drawn, now_s: float, span_s: float) -> bool:
-        """Tell whether an EVSE could be told something in all of the last time."""
-        return not troubles.any_touches(one.silent, now_s - span_s - COME_BACK_S, now_s)
+        """Tell whether an EVSE could be told something in all of the last time.
+
+        One that ignored what it was told is told again ever more slowly, at last once a minute.
+        """
+        spans = (*one.silent, *one.ignored)
+        return not troubles.any_touches(spans, now_s - span_s - COME_BACK_S, now_s)
 
     def _share(self, one: _Drawn, n: int, row: int) -> float:
         return self._volts * one.phases[n] if row == _VA else 1.0

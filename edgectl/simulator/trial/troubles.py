@@ -67,8 +67,10 @@ def of_device(
     ]
 
 
-def of_obedience(evidence: Evidence, evse: Evse) -> list[Span]:
-    """When an EVSE or its vehicle did not do as it was told."""
+def of_obedience(
+    evidence: Evidence, evse: Evse, *, only: Collection[FaultKind] = _UNRULY
+) -> list[Span]:
+    """When an EVSE or its vehicle did not do as it was told; `only`: faults of these kinds."""
     mates = {
         other.id
         for other in evidence.site.evses
@@ -77,7 +79,7 @@ def of_obedience(evidence: Evidence, evse: Evse) -> list[Span]:
     return [
         _span(fault)
         for fault in evidence.faults
-        if fault.kind is FaultKind.SITE_POWER or (fault.kind in _UNRULY and fault.id in mates)
+        if fault.kind is FaultKind.SITE_POWER or (fault.kind in only and fault.id in mates)
     ]
 
 
