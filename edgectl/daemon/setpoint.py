@@ -93,6 +93,7 @@ class Setpoint:
         self._since_s = -math.inf
         self.write_from_s = -math.inf
         self._look_s: float | None = None
+        self._repeat_s: float | None = None
         self._looks = 0
         self._verified_s = -math.inf
         self._disputed_s = -math.inf
@@ -138,6 +139,9 @@ class Setpoint:
             )
         if self._look_s is not None:
             return Due(rank=Rank.READBACK, from_s=self._look_s, order=self._look_s)
+        if self._repeat_s is not None:
+            from_s = max(self._repeat_s, self.write_from_s)
+            return Due(rank=Rank.DECREASE, from_s=from_s, order=-math.inf)
         if self.readback is None:
             return None
         verify_s = self._verified_s + VERIFY_S
@@ -162,6 +166,10 @@ class Setpoint:
 
     def enter(self, step: WriteStep, sent_s: float) -> None:
         """Enter a write before it goes out."""
+        repeats = self._repeat_s is not None and self.held and step.command == self._told
+        self._repeat_s = None
+        if repeats:
+            return
         self._image.sent(self._evse.id, step.value_a, sent_s)
         self._highest = max(self._highest, step.command)
         self._told, self._told_a = step.command, step.value_a
@@ -240,11 +248,13 @@ class Setpoint:
         settle_s = traits.pause_settle_s if told_a < traits.min_a else traits.settle_s
         if taken_s < self._since_s + settle_s + traits.refresh_s:
             return
-        if highest_a > told_a + BEYOND_A:
-            self._highest = math.inf
-            self._dispute(f"draws {highest_a:.1f} A", now_s)
-        else:
+        if highest_a <= told_a + BEYOND_A:
             self._settle(now_s)
+        elif self._repeat_s is None and now_s >= self.write_from_s:
+            # The account goes on from what was confirmed: a repetition makes nothing younger.
+            self._disputed_s = now_s
+            self._repeat_s = now_s + self._again.next_s()
+            self._conflict(f"draws {highest_a:.1f} A")
 
     def _says(self, command: float | None, shown: str, *, sent_s: float, now_s: float) -> None:
         if command is not None and self._same(command):
@@ -267,6 +277,9 @@ class Setpoint:
         self._look_s = None
         self._disputed_s = now_s
         self.write_from_s = max(self.write_from_s, now_s + self._again.next_s())
+        self._conflict(shown)
+
+    def _conflict(self, shown: str) -> None:
         self._troubles.begin(
             AlarmCode.SETPOINT_CONFLICT,
             self._evse.id,

@@ -114,6 +114,10 @@ def test_f21_a_write_only_register_is_written_again_when_the_vehicle_draws_far_m
         assert depot.alarms() == set()
         await depot.until(30.0)
         assert depot.station.setpoint_a(1) == 0.0
+        view = depot.evse("e1")
+        assert view.confirmed is not None
+        assert view.confirmed.sent_s < 12.0, "a repetition makes nothing younger (S8)"
+        assert view.sent == ()
         assert ("setpoint_conflict", "e1") in depot.alarms()
         (alarm,) = (a for a in depot.owner.alarms() if a.code == "setpoint_conflict")
         assert "it draws 7.5 A where 0 A was written" in alarm.text
