@@ -3,7 +3,8 @@
 1. `synchronous=FULL`: with NORMAL a power failure may take back the last commits, and numbers that
    were published already would be given again; the region would drop the new rows as duplicates.
 2. Numbers come from AUTOINCREMENT: a plain key would start again once the table is empty.
-3. Acknowledgement times are connected time of this process; a restart keeps the window longer.
+3. Acknowledgement times are connected time, counted on over restarts from the newest one that is
+   kept: a daemon that is killed again and again does not send an ever longer window again.
 4. A file that cannot be opened is tried again with every commit: a disk that was full or read-only
    when the daemon started costs no telemetry once it is mended. Until then it is an empty outbox
    that refuses rows.
@@ -69,6 +70,7 @@ class OutboxFile:
         self._max_bytes = max_bytes
         self._max_rows = max_rows
         self._open: sqlite3.Connection | None = None
+        self._served_before_s = 0.0
         self.totals = Totals(
             stream=secrets.token_hex(8), last_seq=0, thinned_to=0, counts=OutboxCounts()
         )
@@ -79,7 +81,7 @@ class OutboxFile:
         if self._open is not None:
             return
         try:
-            self._open, self.totals = _opened(self._path)
+            self._open, self.totals, self._served_before_s = _opened(self._path)
         except sqlite3.Error as error:
             if not _unreadable(error):
                 raise self._failed(error) from error
@@ -131,13 +133,13 @@ class OutboxFile:
         """Move waiting rows to the window."""
         moved = self._db.executemany(
             "UPDATE rows SET lane = ?, acked_s = ? WHERE seq = ? AND lane IS NULL",
-            [(lane.value, served_s, seq) for seq in seqs],
+            [(lane.value, self._served_before_s + served_s, seq) for seq in seqs],
         )
         self._count(waiting=-moved.rowcount)
 
     def let_go(self, served_s: float) -> None:
         """Delete what was acknowledged long enough ago."""
-        self._delete_window("acked_s <= ?", served_s - RESEND_S)
+        self._delete_window("acked_s <= ?", self._served_before_s + served_s - RESEND_S)
 
     def read(self, where: str, arguments: Sequence[object]) -> tuple[StoredRow, ...]:
         """Rows in order of their numbers; the last argument is how many at most."""
@@ -218,7 +220,7 @@ class OutboxFile:
             for suffix in ("-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             self._path.replace(f"{self._path}.unreadable")
-            self._open, totals = _opened(self._path)
+            self._open, totals, self._served_before_s = _opened(self._path)
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         self.totals = replace(totals, counts=replace(totals.counts, replaced=True))
@@ -317,7 +319,8 @@ def _unreadable(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, Totals]:
+def _opened(path: Path) -> tuple[sqlite3.Connection, Totals, float]:
+    """The file, its totals, and connected time of earlier processes as far as it is known."""
     db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
     try:
         db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
@@ -327,20 +330,11 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Totals]:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA journal_size_limit = 4000000")
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        _begin_window_anew(db)
-        return db, _read_totals(db)
+        served = db.execute("SELECT max(acked_s) FROM rows WHERE lane IN ('live', 'backfill')")
+        return db, _read_totals(db), served.fetchone()[0] or 0.0
     except BaseException:
         db.close()
         raise
-
-
-def _begin_window_anew(db: sqlite3.Connection) -> None:
-    """Count connected time from 0; on a full disk the window only stays longer."""
-    try:
-        db.execute("UPDATE rows SET acked_s = 0 WHERE lane IN ('live', 'backfill')")
-    except sqlite3.Error as error:
-        if _unreadable(error):
-            raise
 
 
 def _read_totals(db: sqlite3.Connection) -> Totals:

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "probe": ("edgectl.cli.probe", "find who answers at an address and which profile fits"),
     "read": ("edgectl.cli.registers", "ask a meter or charger for a value"),
     "write": ("edgectl.cli.registers", "set a value of a meter or charger"),
+    "report": ("edgectl.cli.report", "energy, sessions, demand and uptime of a day or a month"),
     "limit": ("edgectl.cli.overrides", "put a ceiling on a node or an EVSE for a while"),
     "pause": ("edgectl.cli.overrides", "pause an EVSE or a group"),
     "resume": ("edgectl.cli.overrides", "let a paused EVSE or group go on"),

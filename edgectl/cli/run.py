@@ -18,6 +18,7 @@ from edgectl import __version__
 from edgectl.adapters import log
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.crash_record import CrashRecordFiles
+from edgectl.adapters.facts import SqliteFacts
 from edgectl.adapters.folder_lock import FolderLock
 from edgectl.adapters.journal import JournalFiles
 from edgectl.adapters.local_socket import LocalSocket, group_id_of
@@ -128,6 +129,8 @@ async def real_ports(
     await store.open()
     for alarm in store.alarms():
         structlog.get_logger("edgectl").critical(alarm.code, text=alarm.text)
+    facts = SqliteFacts(state / "facts.db", on_damage=_say_damage)
+    closing.push_async_callback(facts.close)
 
     journal = JournalFiles(state / "journal", version=__version__)
     closing.push_async_callback(journal.close)
@@ -141,6 +144,7 @@ async def real_ports(
         store=store,
         alarms=store.alarms,
         line=lambda link: line_of(link, clock),
+        facts=facts,
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
     )
@@ -161,7 +165,10 @@ async def _with_region(
     if outbox is None:
         # Chargers matter more than the region's figures: control runs, and this is said.
         outbox = opened = await SqliteOutbox.open(
-            state / "outbox.db", thin=thin, on_failure=_say_no_telemetry
+            state / "outbox.db",
+            thin=thin,
+            max_bytes=loaded.settings.telemetry.disk_bytes,
+            on_failure=_say_no_telemetry,
         )
         closing.push_async_callback(opened.close)
     return replace(ports, broker=broker, outbox=outbox)
@@ -242,6 +249,10 @@ class _Signals:
 
 def _say_no_telemetry(fault: StorageFailed) -> None:
     structlog.get_logger("edgectl").critical("no_telemetry", error=str(fault))
+
+
+def _say_damage(text: str) -> None:
+    structlog.get_logger("edgectl").critical("figures_lost", error=text)
 
 
 def _refuse(args: argparse.Namespace, risks: Sequence[Risk]) -> None:

@@ -82,9 +82,15 @@ def head_lines(answer: dict[str, Any]) -> list[str]:
         f"{answer['site']}   {answer['mode']}   up since {time_text(answer['since'])}",
         f"tick {tick['age_s']:.1f} s ago, p99 {tick['p99_ms']:.1f} ms   broker {broker}{clock}",
     ]
+    lines += [f"THE BROKER REFUSES {topic}: mend its rights" for topic in _refused(mqtt)]
     if answer.get("safe"):
         lines.append("THE SAFE DECISION IS IN FORCE: see `journalctl -u edgectl`")
     return lines
+
+
+def _refused(mqtt: dict[str, Any] | None) -> list[str]:
+    refused: list[str] = (mqtt or {}).get("refused", [])
+    return refused[:2]
 
 
 def _nodes(answer: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """What is told on every connect, made from the site: `status` and the birth on `site`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import (
@@ -13,9 +13,10 @@ from edgectl.contract.messages import (
     Status,
 )
 from edgectl.contract.vocabulary import UNITS
+from edgectl.model.settings import TelemetrySettings
 from edgectl.model.site import Site
 
-CAPABILITIES = ("telemetry", "events", "import_capacity_limit", "commands")
+CAPABILITIES = ("telemetry", "events", "reports", "import_capacity_limit", "commands")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class BirthFacts:
     site: Site
     version: str
     config_hash: str
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     capabilities: tuple[str, ...] = CAPABILITIES
 
 
@@ -79,8 +81,21 @@ def birth(facts: BirthFacts, *, stream: str, made_utc_s: float) -> SiteBirth:
             BirthProgram(id=program.id, kind="mandatory" if program.mandatory else "voluntary")
             for program in site.programs
         ),
-        quantities={
-            quantity.value: BirthQuantity(unit=unit, scale=1.0) for quantity, unit in UNITS.items()
-        },
+        quantities=_quantities(facts.telemetry),
         capabilities=facts.capabilities,
     )
+
+
+def _quantities(telemetry: TelemetrySettings) -> dict[str, BirthQuantity]:
+    """Every quantity that is sent."""
+    return {
+        quantity.value: BirthQuantity(
+            unit=unit,
+            scale=1.0,
+            every_s=sampling.every_s,
+            dead_band=sampling.dead_band,
+            on_change=sampling.on_change,
+        )
+        for quantity, unit in UNITS.items()
+        if (sampling := telemetry.of(quantity.value)).publish
+    }

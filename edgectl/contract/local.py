@@ -128,10 +128,14 @@ class AlarmStatus(Message):
 
 
 class MqttStatus(Message):
-    """The way to the regional broker; `backlog` counts messages that it has not acknowledged."""
+    """The way to the regional broker; `backlog` counts messages that it has not acknowledged.
+
+    `refused`: topics that it refuses; what goes there waits until its rights are mended.
+    """
 
     connected: bool
     backlog: int
+    refused: list[str] | None = None
     broker: str | None = None
     last_error: str | None = None
 

@@ -4,7 +4,7 @@ Answers to demand response and to commands stand in their own modules and share 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -16,13 +16,17 @@ from edgectl.model.telemetry import Detail, OutRow
 SAMPLES_MAX: Final = 200
 """Samples in one message: some 16 kB, far below what a broker may refuse as too large."""
 
-BATCH_S: Final = 10.0
 COARSE_S: Final = 60.0
 """One batch in so much time stays whole when a backlog is thinned."""
 
 
 class Sample(Outgoing):
-    """One value; `t`: when it was taken. `min`, `max`: of the interval since the sample before."""
+    """One value of an interval, which the site file sets for its quantity.
+
+    `v`: of a measured quantity the average of the interval's readings, of a counter or of what is
+    in force the newest. `min`, `max`: extremes of the interval, where it had more than one reading.
+    `t`: when the newest reading was taken. A sample that is left out lay within its dead band.
+    """
 
     id: str
     q: Quantity
@@ -60,7 +64,7 @@ class Report(Outgoing):
 
     schema_id: ClassVar[str] = "edgectl/v1/report"
 
-    from_: Timestamp = Field(alias="from")
+    from_: Annotated[Timestamp, Field(alias="from")]
     until: Timestamp
 
 
@@ -110,10 +114,16 @@ class BirthProgram(Outgoing):
 
 
 class BirthQuantity(Outgoing):
-    """What a value of this quantity is multiplied with, and its unit."""
+    """What a value of this quantity is multiplied with, and its unit; how often it is sent.
+
+    `dead_band`, in that unit: what is left out lies so close to the sample before.
+    """
 
     unit: str
     scale: float
+    every_s: float
+    dead_band: float | None = None
+    on_change: bool
 
 
 class SiteBirth(Presence):
@@ -137,10 +147,6 @@ class EventMessage(Envelope, Event):
     """`event` as it is published."""
 
 
-class ReportMessage(Envelope, Report):
-    """`report/{name}` as it is published."""
-
-
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of these messages as they are published, by topic name."""
     published: tuple[tuple[str, type[Outgoing]], ...] = (
@@ -148,7 +154,6 @@ def schemas() -> dict[str, dict[str, Any]]:
         (topics.SITE, SiteBirth),
         (topics.TELEMETRY, TelemetryMessage),
         (topics.EVENT, EventMessage),
-        (f"{topics.REPORT}{{name}}", ReportMessage),
     )
     return {name: model.model_json_schema(by_alias=True) for name, model in published}
 

@@ -9,6 +9,7 @@ from edgectl.clock import Instant
 from edgectl.model.decision import Decision
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
+from edgectl.model.store import Document
 
 T = TypeVar("T")
 
@@ -26,6 +27,15 @@ class Recorded(Generic[T]):
     def load(self, text: str) -> T:
         """The value that `dump` was given; `ValueError` for anything else."""
         return self._adapter.validate_python(json.loads(text))
+
+    def document(self, value: T) -> Document:
+        """The value as a JSON object."""
+        doc: Document = self._adapter.dump_python(value, mode="json")
+        return doc
+
+    def of_document(self, doc: Document) -> T:
+        """The value that `document` was given; `ValueError` for anything else."""
+        return self._adapter.validate_python(doc)
 
 
 INSTANT: Final = Recorded(Instant)

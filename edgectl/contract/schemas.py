@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edgectl.contract import allocate, commands, dr, messages
+from edgectl.contract import allocate, commands, dr, messages, reports
 from edgectl.contract.explain import Why
 from edgectl.contract.local import ErrorAnswer, Health, Message, Status
 from edgectl.contract.local_tool import (
@@ -28,6 +28,7 @@ _LOCAL: Final[Mapping[str, type[Message]]] = {
 
 _PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (
     messages.schemas,
+    reports.schemas,
     commands.schemas,
     dr.schemas,
 )
@@ -38,5 +39,16 @@ def schemas() -> dict[str, dict[str, Any]]:
     named = {f"local/{name}": model.model_json_schema() for name, model in _LOCAL.items()}
     named |= {f"allocate/{name}": schema for name, schema in allocate.schemas().items()}
     for published in _PUBLISHED:
-        named |= {f"mqtt/{name}": schema for name, schema in published().items()}
+        named |= {f"mqtt/{name}": _open(schema) for name, schema in published().items()}
     return named
+
+
+def _open(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Leave room for fields that a later version adds: who reads messages must bear them."""
+    if isinstance(schema, dict):
+        return {
+            key: _open(part)
+            for key, part in schema.items()
+            if not (key == "additionalProperties" and part is False)
+        }
+    return [_open(part) for part in schema] if isinstance(schema, list) else schema

@@ -21,6 +21,7 @@ from edgectl.contract.topics import Topics
 from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.actuation import Actuation
 from edgectl.daemon.api import LocalApi, Rights
+from edgectl.daemon.bookkeeping import Bookkeeping
 from edgectl.daemon.ceilings import Ceilings
 from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.commands import CommandDesk
@@ -32,13 +33,14 @@ from edgectl.daemon.lease import Lease
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.mains import Mains
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.publisher import Pace, Publisher
 from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
 from edgectl.daemon.workbench import Workbench
 from edgectl.model.decision import Alarm
+from edgectl.model.facts import FactStore
 from edgectl.model.local_api import LocalServer
 from edgectl.model.modbus import Line
 from edgectl.model.ports import Clock, CrashRecord, Journal, Watchdog
@@ -58,9 +60,9 @@ SAFE_STOP_S: Final = 3.0
 class Ports:
     """Everything outside. `broker` and `outbox` are None where the site publishes nothing.
 
-    `alarms`: what is wrong with the ports themselves. `journal` is None where nothing is recorded.
-    `line` makes the line of a link. `rng` gives jitter and random draws. `rights` and
-    `local_server` are None where nobody asks locally.
+    `alarms`: what is wrong with the ports themselves. `facts` None: no figures are kept. `journal`
+    None: nothing is recorded. `line` makes the line of a link. `rng` gives jitter and random draws.
+    `rights` and `local_server` are None where nobody asks locally.
     """
 
     clock: Clock
@@ -70,6 +72,7 @@ class Ports:
     store: Store
     line: Callable[[Link], Line]
     journal: Journal | None = None
+    facts: FactStore | None = None
     outbox: Outbox | None = None
     broker: Broker | None = None
     local_server: LocalServer | None = None
@@ -155,12 +158,24 @@ def assemble(
 
     chronicle = Chronicle(ports.clock) if before is None else before.chronicle
     chronicle.watch(other_alarms)
+    books = None
+    if ports.facts is not None:
+        books = Bookkeeping(
+            site=site,
+            settings=settings.indicators,
+            facts=ports.facts,
+            outbox=ports.outbox,
+            clock=ports.clock,
+            alarms=other_alarms,
+            tell=chronicle.tell,
+        )
     telemetry = publisher = None
     if ports.outbox is not None:
         telemetry = Telemetry(
             outbox=ports.outbox,
             clock=ports.clock,
             alarms=other_alarms,
+            settings=settings.telemetry,
             happenings=None if before is None else before.happenings,
         )
         if ports.broker is not None:
@@ -169,8 +184,14 @@ def assemble(
                 outbox=ports.outbox,
                 clock=ports.clock,
                 random=ports.rng.random,
-                facts=BirthFacts(site=site, version=version, config_hash=loaded.config_hash),
+                facts=BirthFacts(
+                    site=site,
+                    version=version,
+                    config_hash=loaded.config_hash,
+                    telemetry=settings.telemetry,
+                ),
                 handler=correspondence.handle,
+                pace=Pace(backfill_rows_per_s=settings.telemetry.backfill_rows_per_s),
             )
     ceilings = Ceilings(site, events=events, commands=commands)
     tick = Tick(
@@ -186,7 +207,9 @@ def assemble(
         watchdog=ports.watchdog,
         wake=wake,
         crash_record=ports.crash_record,
-        observers=[part.observe for part in (chronicle, telemetry, recorder) if part is not None],
+        observers=[
+            part.observe for part in (chronicle, books, telemetry, recorder) if part is not None
+        ],
         log=log,
         state=None if before is None else before.known_state(loaded),
         started_utc_s=None if before is None else before.started_utc_s,
@@ -215,6 +238,7 @@ def assemble(
                 "events": chronicle.look,
                 "devices": bench.look_at_devices,
                 "read": bench.read,
+                **({} if books is None else {"report": books.archive.answer}),
             },
             acts={
                 "write": bench.write,
@@ -226,6 +250,7 @@ def assemble(
         tells_safe_decision=rules.s18_safe_stop,
         owners=owners,
         desks=(events, commands),
+        books=books,
         telemetry=telemetry,
         publisher=publisher,
         recorder=recorder,
@@ -269,6 +294,7 @@ def _mqtt_status(publisher: Publisher | None) -> MqttStatus | None:
     return MqttStatus(
         connected=status.connected,
         backlog=status.backlog,
+        refused=list(status.denied) or None,
         broker=status.broker,
         last_error=status.last_error,
     )

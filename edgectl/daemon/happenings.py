@@ -28,10 +28,6 @@ TOLD_MAX: Final = 20
 SETPOINT_CHANGE_A: Final = 0.5
 UNHEARD_S: Final = 15.0
 
-_PRESENT: Final = frozenset(
-    {EvseStatus.PLUGGED, EvseStatus.ASKING, EvseStatus.CHARGING, EvseStatus.PAUSED}
-)
-
 
 @dataclass(slots=True)
 class _Raised:
@@ -39,14 +35,6 @@ class _Raised:
 
     alarm: Alarm
     seen_s: float
-
-
-@dataclass(slots=True)
-class _Session:
-    """A vehicle at an EVSE; `began_s` is None when it was there before we were."""
-
-    began_s: float | None
-    energy_wh: float | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +51,6 @@ class Happenings:
     def __init__(self) -> None:
         self._alarms: dict[tuple[AlarmCode, str], _Raised] = {}
         self._status: dict[str, EvseStatus] = {}
-        self._sessions: dict[str, _Session | None] = {}
         self._silent: set[str] = set()
         self._told: dict[str, _Told] = {}
         self._next_evse = 0
@@ -121,33 +108,7 @@ class Happenings:
             events.append(
                 _event(EventCode.EVSE_STATE, Severity.INFO, evse.id, record.now, text, data=data)
             )
-        events += self._session_events(evse.id, status, record.now)
-        session = self._sessions.get(evse.id)
-        if session is not None and view.session_wh is not None:
-            session.energy_wh = view.session_wh
         return events
-
-    def _session_events(self, evse: str, status: EvseStatus, now: Instant) -> list[Event]:
-        first = evse not in self._sessions
-        session = self._sessions.get(evse)
-        if status in _PRESENT and session is None:
-            self._sessions[evse] = _Session(began_s=None if first else now.mono_s)
-            if first:
-                return []
-            text = f"a vehicle was plugged in at {evse}"
-            return [_event(EventCode.SESSION_STARTED, Severity.INFO, evse, now, text)]
-        if status is not EvseStatus.ABSENT:
-            return []
-        self._sessions[evse] = None
-        if session is None:
-            return []
-        data: dict[str, float | int | str] = {}
-        if session.began_s is not None:
-            data["duration_s"] = round(now.mono_s - session.began_s, 1)
-        if session.energy_wh is not None:
-            data["session_wh"] = round(session.energy_wh, 1)
-        text = f"the vehicle left {evse}"
-        return [_event(EventCode.SESSION_ENDED, Severity.INFO, evse, now, text, data=data)]
 
     def _silence_events(self, record: TickRecord) -> list[Event]:
         now = record.now

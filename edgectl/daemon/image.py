@@ -199,6 +199,7 @@ class _EvseCell(_Ring[EvseSample]):
         self.watchdog_s: float | None = None
         self._session_wh: float | None = None
         self._energy_wh: float | None = None
+        self._counted_s: float | None = None
         self._sent: list[Sent] = []
         self._confirmed: Confirmed | None = None
         self._view: EvseView | None = None
@@ -230,6 +231,7 @@ class _EvseCell(_Ring[EvseSample]):
         self.watchdog_s = _newer(facts.watchdog_s, self.watchdog_s)
         self._session_wh = _newer(facts.session_wh, self._session_wh)
         self._energy_wh = _newer(facts.energy_wh, self._energy_wh)
+        self._counted_s = _newer(facts.counted_s, self._counted_s)
 
     def add_sent(self, sent: Sent) -> None:
         self.touch()
@@ -267,6 +269,7 @@ class _EvseCell(_Ring[EvseSample]):
                 watchdog_s=self.watchdog_s,
                 session_wh=self._session_wh,
                 energy_wh=self._energy_wh,
+                counted_s=self._counted_s,
             )
         return self._view
 

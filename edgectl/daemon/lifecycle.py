@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edgectl.clock import Instant
 from edgectl.daemon.api import LocalApi
+from edgectl.daemon.bookkeeping import Bookkeeping
 from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.handover import Handover, leaving
 from edgectl.daemon.links import LinkOwner
@@ -54,6 +55,7 @@ class Daemon:
         tick: Tick,
         owners: Sequence[LinkOwner],
         desks: Sequence[Desk],
+        books: Bookkeeping | None,
         telemetry: Telemetry | None,
         publisher: Publisher | None,
         recorder: Recorder | None,
@@ -71,6 +73,7 @@ class Daemon:
         self._tells_safe_decision = tells_safe_decision
         self._owners = owners
         self._desks = desks
+        self._books = books
         self._telemetry = telemetry
         self._publisher = publisher
         self._recorder = recorder
@@ -194,6 +197,8 @@ class Daemon:
 
     def _start_telling(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         tasks = []
+        if self._books is not None:
+            tasks.append(self._start(group, "books", self._books.run))
         if self._telemetry is not None:
             tasks.append(self._start(group, "telemetry", self._telemetry.run))
         if self._publisher is not None:
@@ -240,7 +245,8 @@ class Daemon:
 
     async def _flush(self, telling: Sequence[asyncio.Task[None]]) -> None:
         """The last rows to the disk, then to the broker, each as far as its time goes."""
-        stops = [part.stop for part in (self._telemetry, self._publisher) if part is not None]
+        telling_parts = (self._books, self._telemetry, self._publisher)
+        stops = [part.stop for part in telling_parts if part is not None]
         for stop, task in zip(stops, telling, strict=True):
             stop()
             _, late = await asyncio.wait((task,), timeout=FLUSH_S)

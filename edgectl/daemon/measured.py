@@ -1,19 +1,25 @@
-"""What was measured and decided since the last batch, as samples for the region.
+"""What was measured and decided, as samples for the region: how often, the site file says.
 
-1. A sample's time is its reading's own; a silent device repeats both value and time.
-2. What was never measured is left out.
+1. A sample's time is that of its newest reading; a silent device repeats both value and time.
+2. Over its interval a measured value is averaged, with its extremes; a counter, and what is in
+   force, is given as it stands at the end.
+3. A sample within the dead band of the one before is left out: what the region has, still holds.
+   A quality that changed is always told, and everything is told again every `at_least_s`.
+4. What was never measured is left out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from edgectl.clock import Instant
 from edgectl.contract.envelope import rfc3339
-from edgectl.contract.messages import Sample
+from edgectl.contract.messages import COARSE_S, Sample
 from edgectl.contract.vocabulary import Quality, Quantity, of_phase
 from edgectl.model.decision import NodeDecision
-from edgectl.model.reading import EvseSample, MeterSample, quality_at
+from edgectl.model.reading import FRESH_POLLS, EvseSample, MeterSample, quality_at
 from edgectl.model.record import TickRecord
+from edgectl.model.settings import Sampling, TelemetrySettings
 from edgectl.model.snapshot import EvseView, MeterView
 from edgectl.units import PHASES, OptionalTriple
 
@@ -26,73 +32,207 @@ _CEILING: Final = of_phase("ceiling_a")
 _BASE: Final = of_phase("base_a")
 _COMMITTED: Final = of_phase("committed_a")
 
+COUNTER_POLL_S: Final = 30.0
+"""Devices are asked for their counters so often, as a rule; profiles may say otherwise."""
+
+_COUNTERS: Final = frozenset(
+    {Quantity.ENERGY_IMPORT_WH, Quantity.ENERGY_EXPORT_WH, Quantity.SESSION_WH}
+)
+_IN_FORCE: Final = frozenset(
+    {Quantity.SETPOINT_A, Quantity.CEILING_VA, *(quantity for _, quantity in _CEILING)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples that are due. `coarse` ones stay when a backlog is thinned."""
+
+    coarse: tuple[Sample, ...] = ()
+    fine: tuple[Sample, ...] = ()
+
+
+@dataclass(slots=True)
+class _Sent:
+    value: float
+    quality: Quality
+    sent_s: float
+
 
 @dataclass(slots=True)
 class _Series:
-    """The newest value of one quantity, and the extremes of the interval that runs."""
+    """One quantity of one thing: its newest value, and the interval that runs.
 
-    taken_s: float
-    value: float
-    least: float
-    greatest: float
+    `poll_s` None: it is decided, not measured, and `quality` says how far it may be believed.
+    """
+
+    quantity: Quantity
+    sampling: Sampling
+    poll_s: float | None
+    taken_s: float = 0.0
+    value: float = 0.0
+    quality: Quality = Quality.GOOD
     readings: int = 0
+    total: float = 0.0
+    least: float = 0.0
+    greatest: float = 0.0
+    sent: _Sent | None = None
 
     def add(self, taken_s: float, value: float) -> None:
         self.taken_s = taken_s
         self.value = value
-        self.least = value if not self.readings else min(self.least, value)
-        self.greatest = value if not self.readings else max(self.greatest, value)
+        self.least = min(self.least, value) if self.readings else value
+        self.greatest = max(self.greatest, value) if self.readings else value
+        self.total += value
         self.readings += 1
 
+    def worth(self) -> float:
+        """What the interval comes to."""
+        as_it_stands = self.quantity in _COUNTERS or self.quantity in _IN_FORCE
+        if as_it_stands or not self.readings:
+            return self.value
+        return self.total / self.readings
 
+    def spread(self) -> tuple[float, float] | None:
+        """Extremes of the interval, where it has any."""
+        if self.readings < 2 or self.quantity in _COUNTERS:
+            return None
+        return self.least, self.greatest
+
+    def quality_at(self, now_s: float) -> Quality:
+        if self.poll_s is None:
+            return self.quality
+        poll_s = self.poll_s
+        if self.quantity in _COUNTERS:
+            # A counter is read seldom, and what it counted stays true.
+            poll_s = max(poll_s, COUNTER_POLL_S)
+            return Quality.GOOD if now_s - self.taken_s <= FRESH_POLLS * poll_s else Quality.STALE
+        return quality_at(now_s - self.taken_s, poll_s=poll_s)
+
+    def left_band(self, *values: float) -> bool:
+        """Whether any of the values is out of the dead band around what was sent last."""
+        band = self.sampling.dead_band
+        if self.sent is None or band is None:
+            return True
+        return any(abs(value - self.sent.value) > band for value in values)
+
+    def begin_anew(self) -> None:
+        self.readings = 0
+        self.total = 0.0
+
+
+@dataclass(slots=True)
+class _Rhythm:
+    """All series of one interval fall due together; `coarse_s`: when a coarse batch is due."""
+
+    due_s: float
+    coarse_s: float
+
+
+@dataclass(slots=True)
 class Measured:
-    """Collects readings tick by tick and gives them out as one batch."""
+    """Collects readings tick by tick and gives out what is due."""
 
-    def __init__(self) -> None:
-        self._series: dict[str, dict[Quantity, _Series]] = {}
-        self._seen_s: dict[str, float] = {}
+    settings: TelemetrySettings
+    _series: dict[tuple[str, Quantity], _Series] = field(default_factory=dict)
+    _seen_s: dict[str, float] = field(default_factory=dict)
+    _rhythms: dict[float, _Rhythm] = field(default_factory=dict)
 
-    def take(self, record: TickRecord) -> None:
-        """Add every reading that is new in this tick's snapshot."""
-        for meter, meter_view in record.snapshot.meters.items():
-            self._take_meter(meter, meter_view)
-        for evse, evse_view in record.snapshot.evses.items():
-            self._take_evse(evse, evse_view)
-
-    def batch(self, record: TickRecord) -> list[Sample]:
-        """Give everything that is known as of the tick, and begin the next interval."""
+    def take(self, record: TickRecord) -> Batch:
+        """Add what is new in this tick and give what is due after it."""
+        self._collect(record)
         now = record.now
-        samples: list[Sample] = []
+        coarse: list[Sample] = []
+        fine: list[Sample] = []
+        due = {every_s: self._is_due(every_s, now.mono_s) for every_s in self._intervals()}
+        for (id_, _), series in self._series.items():
+            is_due, is_coarse = due[series.sampling.every_s]
+            if is_due and self._is_news(series, now.mono_s):
+                (coarse if is_coarse else fine).append(_sample(id_, series, now))
+            elif not is_due and series.sampling.on_change and series.left_band(series.value):
+                series.begin_anew()
+                fine.append(_sample(id_, series, now))
+            elif is_due:
+                series.begin_anew()
+        return Batch(tuple(coarse), tuple(fine))
+
+    def rest(self, now: Instant) -> Batch:
+        """Give the intervals that run, unfinished: the daemon ends."""
+        running = [
+            _sample(id_, series, now)
+            for (id_, _), series in self._series.items()
+            if series.readings
+        ]
+        return Batch(coarse=tuple(running))
+
+    def _intervals(self) -> set[float]:
+        return {series.sampling.every_s for series in self._series.values()}
+
+    def _is_due(self, every_s: float, now_s: float) -> tuple[bool, bool]:
+        """Whether an interval ends with this tick, and whether with a coarse batch."""
+        rhythm = self._rhythms.get(every_s)
+        if rhythm is None:
+            rhythm = self._rhythms[every_s] = _Rhythm(now_s + every_s, now_s + every_s)
+        if now_s < rhythm.due_s:
+            return False, False
+        # Due times keep their own rhythm unless whole intervals were missed.
+        rhythm.due_s = max(rhythm.due_s, now_s - every_s) + every_s
+        is_coarse = now_s >= rhythm.coarse_s
+        if is_coarse:
+            rhythm.coarse_s = max(rhythm.coarse_s, now_s - COARSE_S) + COARSE_S
+        return True, is_coarse
+
+    def _is_news(self, series: _Series, now_s: float) -> bool:
+        sent = series.sent
+        return (
+            sent is None
+            or sent.quality is not series.quality_at(now_s)
+            or now_s - sent.sent_s >= self.settings.at_least_s
+            or series.left_band(series.worth(), *(series.spread() or ()))
+        )
+
+    def _collect(self, record: TickRecord) -> None:
         for meter in record.snapshot.site.meters:
-            samples += self._samples(meter.id, poll_s=meter.poll_s, now=now)
+            view = record.snapshot.meters.get(meter.id)
+            if view is not None:
+                self._take_meter(meter.id, view, poll_s=meter.poll_s)
+        now_s = record.now.mono_s
         for evse in record.snapshot.site.evses:
-            samples += self._samples(evse.id, poll_s=evse.traits.poll_s, now=now)
+            evse_view = record.snapshot.evses.get(evse.id)
+            if evse_view is not None:
+                self._take_evse(evse.id, evse_view, poll_s=evse.traits.poll_s)
             decided = record.decision.evses.get(evse.id)
             if decided is not None:
-                samples.append(_sample(evse.id, Quantity.SETPOINT_A, now, decided.setpoint_a))
+                self._add(evse.id, now_s, Quantity.SETPOINT_A, decided.setpoint_a)
         for node, decision in record.decision.nodes.items():
-            samples += _node_samples(node, decision, now)
-        return samples
+            for quantity, value in _of_node(decision):
+                self._add(node, now_s, quantity, value, quality=decision.quality)
 
-    def _take_meter(self, meter: str, view: MeterView) -> None:
+    def _take_meter(self, meter: str, view: MeterView, *, poll_s: float) -> None:
         for sample in self._unseen(meter, view.samples):
-            self._add_triple(meter, sample.taken_s, _CURRENT, sample.current_a)
-            self._add_triple(meter, sample.taken_s, _VOLTAGE, sample.voltage_v)
-            self._add_triple(meter, sample.taken_s, _POWER, sample.power_w)
+            taken_s = sample.taken_s
+            self._add_triple(meter, taken_s, _CURRENT, sample.current_a, poll_s=poll_s)
+            self._add_triple(meter, taken_s, _VOLTAGE, sample.voltage_v, poll_s=poll_s)
+            self._add_triple(meter, taken_s, _POWER, sample.power_w, poll_s=poll_s)
             known = [power for power in sample.power_w if power is not None]
             wired = [current for current in sample.current_a if current is not None]
-            if known and len(known) >= len(wired):
-                self._add(meter, sample.taken_s, Quantity.POWER_W, sum(known))
-            self._add(meter, sample.taken_s, Quantity.ENERGY_IMPORT_WH, sample.energy_import_wh)
-            self._add(meter, sample.taken_s, Quantity.ENERGY_EXPORT_WH, sample.energy_export_wh)
+            for quantity, value in (
+                (Quantity.POWER_W, sum(known) if known and len(known) >= len(wired) else None),
+                (Quantity.ENERGY_IMPORT_WH, sample.energy_import_wh),
+                (Quantity.ENERGY_EXPORT_WH, sample.energy_export_wh),
+            ):
+                self._add(meter, taken_s, quantity, value, poll_s=poll_s)
 
-    def _take_evse(self, evse: str, view: EvseView) -> None:
+    def _take_evse(self, evse: str, view: EvseView, *, poll_s: float) -> None:
         for sample in self._unseen(evse, view.samples):
-            self._add_triple(evse, sample.taken_s, _CURRENT, sample.current_a)
-            self._add(evse, sample.taken_s, Quantity.POWER_W, sample.power_w)
-        if view.last_answer_s is not None:
-            self._add(evse, view.last_answer_s, Quantity.SESSION_WH, view.session_wh)
-            self._add(evse, view.last_answer_s, Quantity.ENERGY_IMPORT_WH, view.energy_wh)
+            self._add_triple(evse, sample.taken_s, _CURRENT, sample.current_a, poll_s=poll_s)
+            self._add(evse, sample.taken_s, Quantity.POWER_W, sample.power_w, poll_s=poll_s)
+        counted_s = view.counted_s
+        if counted_s is not None:
+            for quantity, value in (
+                (Quantity.SESSION_WH, view.session_wh),
+                (Quantity.ENERGY_IMPORT_WH, view.energy_wh),
+            ):
+                self._add(evse, counted_s, quantity, value, poll_s=poll_s)
 
     def _unseen(self, device: str, samples: tuple[_S, ...]) -> list[_S]:
         seen_s = self._seen_s.get(device, float("-inf"))
@@ -107,66 +247,53 @@ class Measured:
         taken_s: float,
         quantities: tuple[tuple[int, Quantity], ...],
         values: OptionalTriple,
+        *,
+        poll_s: float,
     ) -> None:
         for index, quantity in quantities:
-            self._add(device, taken_s, quantity, values[index])
+            self._add(device, taken_s, quantity, values[index], poll_s=poll_s)
 
-    def _add(self, device: str, taken_s: float, quantity: Quantity, value: float | None) -> None:
-        if value is None:
+    def _add(
+        self,
+        id_: str,
+        taken_s: float,
+        quantity: Quantity,
+        value: float | None,
+        *,
+        poll_s: float | None = None,
+        quality: Quality = Quality.GOOD,
+    ) -> None:
+        sampling = self.settings.of(quantity.value)
+        if value is None or not sampling.publish:
             return
-        of_device = self._series.setdefault(device, {})
-        series = of_device.get(quantity)
+        series = self._series.get((id_, quantity))
         if series is None:
-            series = of_device[quantity] = _Series(taken_s, value, value, value)
+            series = self._series[id_, quantity] = _Series(quantity, sampling, poll_s)
+        series.quality = quality
         series.add(taken_s, value)
 
-    def _samples(self, device: str, *, poll_s: float, now: Instant) -> list[Sample]:
-        samples = []
-        for quantity, series in self._series.get(device, {}).items():
-            spread = series.readings > 1 and quantity not in _COUNTERS
-            samples.append(
-                Sample(
-                    id=device,
-                    q=quantity,
-                    t=_utc(series.taken_s, now),
-                    v=round(series.value, 3),
-                    min=round(series.least, 3) if spread else None,
-                    max=round(series.greatest, 3) if spread else None,
-                    quality=quality_at(now.mono_s - series.taken_s, poll_s=poll_s),
-                )
-            )
-            series.readings = 0
-        return samples
 
-
-_COUNTERS: Final = frozenset(
-    {Quantity.ENERGY_IMPORT_WH, Quantity.ENERGY_EXPORT_WH, Quantity.SESSION_WH}
-)
-
-
-def _node_samples(node: str, decision: NodeDecision, now: Instant) -> list[Sample]:
-    quality = decision.quality
-    samples = []
+def _of_node(decision: NodeDecision) -> Iterator[tuple[Quantity, float | None]]:
     for phase in PHASES:
         index = phase - 1
-        committed_a = decision.account_a[index] - decision.base_a[index]
-        for (_, quantity), value in (
-            (_CEILING[index], decision.ceiling_a[index]),
-            (_BASE[index], decision.base_a[index]),
-            (_COMMITTED[index], committed_a),
-        ):
-            if value is not None:
-                samples.append(_sample(node, quantity, now, value, quality))
-    if decision.ceiling_va is not None:
-        samples.append(_sample(node, Quantity.CEILING_VA, now, decision.ceiling_va, quality))
-    return samples
+        yield _CEILING[index][1], decision.ceiling_a[index]
+        yield _BASE[index][1], decision.base_a[index]
+        yield _COMMITTED[index][1], decision.account_a[index] - decision.base_a[index]
+    yield Quantity.CEILING_VA, decision.ceiling_va
 
 
-def _sample(
-    id_: str, quantity: Quantity, now: Instant, value: float, quality: Quality = Quality.GOOD
-) -> Sample:
-    return Sample(id=id_, q=quantity, t=rfc3339(now.utc_s), v=round(value, 3), quality=quality)
-
-
-def _utc(taken_s: float, now: Instant) -> str:
-    return rfc3339(now.utc_s - (now.mono_s - taken_s))
+def _sample(id_: str, series: _Series, now: Instant) -> Sample:
+    """Give the interval out and begin the next one."""
+    value, spread = series.worth(), series.spread()
+    quality = series.quality_at(now.mono_s)
+    series.sent = _Sent(value, quality, now.mono_s)
+    series.begin_anew()
+    return Sample(
+        id=id_,
+        q=series.quantity,
+        t=rfc3339(now.utc_s - (now.mono_s - series.taken_s)),
+        v=round(value, 3),
+        min=None if spread is None else round(spread[0], 3),
+        max=None if spread is None else round(spread[1], 3),
+        quality=quality,
+    )

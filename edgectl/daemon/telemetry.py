@@ -14,14 +14,15 @@ import structlog
 
 from edgectl.clock import Instant
 from edgectl.contract.envelope import rfc3339
-from edgectl.contract.messages import BATCH_S, COARSE_S, Event, event_row, telemetry_rows
+from edgectl.contract.messages import Event, event_row, telemetry_rows
 from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.happenings import Happenings
-from edgectl.daemon.measured import Measured
+from edgectl.daemon.measured import Batch, Measured
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
+from edgectl.model.settings import TelemetrySettings
 from edgectl.model.telemetry import Detail, Outbox, OutboxCounts, OutRow
 
 RECORDS_MAX: Final = 60
@@ -40,20 +41,18 @@ class Telemetry:
         outbox: Outbox,
         clock: Clock,
         alarms: Callable[[], tuple[Alarm, ...]] = tuple,
-        batch_s: float = BATCH_S,
+        settings: TelemetrySettings | None = None,
         happenings: Happenings | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
         self._alarms = alarms
-        self._batch_s = batch_s
         self._records: deque[TickRecord] = deque(maxlen=RECORDS_MAX)
         self._arrived = asyncio.Event()
         self._stopping = False
-        self._measured = Measured()
+        self._measured = Measured(settings or TelemetrySettings())
         self.happenings = Happenings() if happenings is None else happenings
         self._newest: TickRecord | None = None
-        self._batch_due_s: float | None = None
         self._pending: deque[OutRow] = deque()
         self._failing = False
         self._lost_rows = 0
@@ -86,28 +85,18 @@ class Telemetry:
             await self._append()
         self._digest()
         if self._newest is not None:
-            self._queue(self._batch_rows(self._newest))
+            now = self._clock.now()
+            self._queue(_rows(self._measured.rest(now), made_utc_s=now.utc_s))
         await self._append()
 
     def _digest(self) -> None:
         while self._records:
             record = self._newest = self._records.popleft()
-            self._measured.take(record)
+            batch = self._measured.take(record)
             alarms = (*record.decision.alarms, *self._alarms())
             events = self.happenings.take(record, alarms)
             self._queue([event_row(event, made_utc_s=record.now.utc_s) for event in events])
-            if self._batch_due_s is None:
-                self._batch_due_s = record.now.mono_s + self._batch_s
-            if record.now.mono_s >= self._batch_due_s:
-                # Due times keep their own rhythm unless whole batches were missed.
-                self._batch_due_s = max(self._batch_due_s, record.now.mono_s - self._batch_s)
-                self._batch_due_s += self._batch_s
-                self._queue(self._batch_rows(record))
-
-    def _batch_rows(self, record: TickRecord) -> list[OutRow]:
-        made_utc_s = record.now.utc_s
-        detail = Detail.COARSE if made_utc_s % COARSE_S < self._batch_s else Detail.FINE
-        return telemetry_rows(self._measured.batch(record), made_utc_s=made_utc_s, detail=detail)
+            self._queue(_rows(batch, made_utc_s=record.now.utc_s))
 
     def _queue(self, rows: list[OutRow]) -> None:
         self._pending.extend(rows)
@@ -190,3 +179,10 @@ class Telemetry:
 
     def _utc_s(self) -> float:
         return self._clock.now().utc_s
+
+
+def _rows(batch: Batch, *, made_utc_s: float) -> list[OutRow]:
+    return [
+        *telemetry_rows(batch.coarse, made_utc_s=made_utc_s, detail=Detail.COARSE),
+        *telemetry_rows(batch.fine, made_utc_s=made_utc_s),
+    ]

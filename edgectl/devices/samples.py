@@ -23,7 +23,8 @@ class EvseFacts:
 
     `sample` needs a good current on every wired phase: a maximum over the rest would be too small.
     `setpoint_a`, `failsafe_a`, `watchdog_s`: as read from the charger; `command` is the setpoint in
-    its register's own unit. `bad`: every value refused.
+    its register's own unit. `counted_s`: when an energy was read, if one was. `bad`: every value
+    refused.
     """
 
     sample: EvseSample | None = None
@@ -35,6 +36,7 @@ class EvseFacts:
     power_w: float | None = None
     session_wh: float | None = None
     energy_wh: float | None = None
+    counted_s: float | None = None
     bad: tuple[Bad, ...] = ()
 
 
@@ -86,6 +88,7 @@ def evse_facts(
         current_a = _drawn(charger.mains, evse, _number(values, charger.mains.power), mains_v)
     command = _number(values, charger.setpoint.readback)
     power_w = _number(values, q.POWER)
+    session_wh, energy_wh = _number(values, q.SESSION), _number(values, q.ENERGY_IMPORT)
     whole = all(current_a[phase - 1] is not None for phase in evse.phases)
     return EvseFacts(
         sample=EvseSample(taken_s=taken_s, current_a=current_a, power_w=power_w) if whole else None,
@@ -97,8 +100,9 @@ def evse_facts(
         failsafe_a=_number(values, failsafe.current_read if failsafe else None),
         watchdog_s=_number(values, failsafe.timeout_read if failsafe else None),
         power_w=power_w,
-        session_wh=_number(values, q.SESSION),
-        energy_wh=_number(values, q.ENERGY_IMPORT),
+        session_wh=session_wh,
+        energy_wh=energy_wh,
+        counted_s=None if session_wh is None and energy_wh is None else taken_s,
         bad=tuple(value for value in values.values() if isinstance(value, Bad)),
     )
 

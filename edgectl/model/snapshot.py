@@ -43,7 +43,8 @@ class EvseView:
     `sent`: every setpoint written since the confirmed one was written, oldest first.
     `last_answer_s`: send time of the last good answer; None: not heard since start. `last_feed_s`:
     the last ordinary request that could have fed its watchdog (calls to a silent charger do not
-    count, S10). `failsafe_a`, `watchdog_s`: as read from the charger.
+    count, S10). `failsafe_a`, `watchdog_s`: as read from the charger. `counted_s`: send time of the
+    request that read `session_wh` or `energy_wh` last.
     """
 
     samples: tuple[EvseSample, ...] = ()
@@ -56,6 +57,7 @@ class EvseView:
     watchdog_s: float | None = None
     session_wh: float | None = None
     energy_wh: float | None = None
+    counted_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The model of a site and its settings, from a draft that nothing is wrong with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -8,11 +9,18 @@ from edgectl.devices.profile import Profile
 from edgectl.model.policy import Policy, Sharing
 from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.settings import (
+    SAMPLING,
     BrokerAddress,
     CommandSettings,
+    Exclusion,
+    ExclusionCause,
+    IndicatorSettings,
     MqttProtocol,
     MqttSettings,
+    Opening,
+    Sampling,
     Settings,
+    TelemetrySettings,
     Unsigned,
 )
 from edgectl.model.site import (
@@ -33,12 +41,15 @@ from edgectl.sitefile.entries import (
     DAYS,
     CapEntry,
     EvseEntry,
+    IndicatorsEntry,
     LinkEntry,
     MeterEntry,
     MqttEntry,
     NodeEntry,
     ProgramEntry,
+    SamplingEntry,
     SiteFile,
+    TelemetryEntry,
 )
 from edgectl.sitefile.fitting import traits_of
 from edgectl.sitefile.outside import minute_of
@@ -47,6 +58,7 @@ from edgectl.units import W_PER_KW, EvseId, LinkId, MeterId, NodeId, ProgramId
 CREDENTIAL: Final = "credential:"
 CREDENTIALS: Final = Path("/run/credentials/edgectl.service")
 """Where systemd puts what the unit loads as credentials, for the service alone."""
+BYTES_PER_MB: Final = 1_000_000.0
 
 
 def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
@@ -81,6 +93,8 @@ def build_settings(file: SiteFile, *, folder: Path) -> Settings:
     return Settings(
         mqtt=None if file.mqtt is None else _mqtt(file.mqtt, folder),
         commands=CommandSettings(unsigned=Unsigned(file.commands.unsigned)),
+        telemetry=_telemetry(file.telemetry),
+        indicators=_indicators(file.indicators, groups=file.groups),
         accept_risks=frozenset(file.accept_risks),
     )
 
@@ -210,6 +224,54 @@ def _mqtt(entry: MqttEntry, folder: Path) -> MqttSettings:
         key=_file(entry.key, folder),
         username=entry.username,
         password_file=_file(entry.password_file, folder),
+    )
+
+
+def _telemetry(entry: TelemetryEntry) -> TelemetrySettings:
+    named: dict[str, Sampling] = {
+        quantity: _sampling(one, SAMPLING[quantity]) for quantity, one in entry.quantities.items()
+    }
+    return TelemetrySettings(
+        sampling={**SAMPLING, **named},
+        at_least_s=float(entry.at_least_s),
+        disk_bytes=round(entry.disk_mb * BYTES_PER_MB),
+        backfill_rows_per_s=float(entry.backfill_rows_per_s),
+    )
+
+
+def _indicators(
+    entry: IndicatorsEntry, *, groups: Mapping[str, Sequence[str]]
+) -> IndicatorSettings:
+    return IndicatorSettings(
+        exclusions=tuple(
+            Exclusion(
+                ports=frozenset(port for name in one.evses for port in groups.get(name, [name])),
+                from_s=datetime.fromisoformat(one.from_).timestamp(),
+                until_s=datetime.fromisoformat(one.until).timestamp(),
+                cause=ExclusionCause(one.cause),
+                evidence=one.evidence,
+            )
+            for one in entry.exclusions
+        ),
+        opening=tuple(
+            Opening(
+                days=frozenset(DAYS.index(day) for day in one.days),
+                from_minute=minute_of(one.from_),
+                to_minute=minute_of(one.to),
+            )
+            for one in entry.opening_hours
+        ),
+    )
+
+
+def _sampling(entry: SamplingEntry, usual: Sampling) -> Sampling:
+    """Take what the file says; a dead band of null is said, too."""
+    says_band = "dead_band" in entry.model_fields_set
+    return Sampling(
+        every_s=usual.every_s if entry.every_s is None else float(entry.every_s),
+        dead_band=_float(entry.dead_band) if says_band else usual.dead_band,
+        on_change=usual.on_change if entry.on_change is None else entry.on_change,
+        publish=entry.publish,
     )
 
 

@@ -3,6 +3,7 @@
 The descriptions below are what an editor shows (`edgectl schema site`).
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -75,6 +76,20 @@ def _distinct(value: list[Any]) -> list[Any]:
     return value
 
 
+def _moment(value: str) -> str:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise PydanticCustomError(
+            "bad_time",
+            "not a time with its offset",
+            {"remedy": 'write it in quotes, such as "2026-03-01T06:00:00Z"'},
+        )
+    return value
+
+
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 Host = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_no_credentials)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -88,11 +103,40 @@ OptionalTriple = Annotated[list[Current | None], Field(min_length=3, max_length=
 PhaseNumber = Annotated[int, Field(ge=1, le=3)]
 Phases = Annotated[list[PhaseNumber], Field(min_length=1, max_length=3), AfterValidator(_distinct)]
 TimeOfDay = Annotated[str, Field(pattern=TIME_PATTERN)]
+Days = Annotated[
+    list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],
+    Field(min_length=1),
+    AfterValidator(_distinct),
+]
+Moment = Annotated[str, AfterValidator(_moment)]
+SampledQuantity = Literal[
+    "current_a",
+    "voltage_v",
+    "power_w",
+    "energy_import_wh",
+    "energy_export_wh",
+    "session_wh",
+    "setpoint_a",
+    "ceiling_a",
+    "ceiling_va",
+    "base_a",
+    "committed_a",
+]
 Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+_BY_ALIAS: Final = ConfigDict(
+    extra="forbid",
+    strict=True,
+    frozen=True,
+    allow_inf_nan=False,
+    validate_by_name=False,
+    validate_by_alias=True,
+)
 
 
 class SiteHead(_Entry):
@@ -289,24 +333,13 @@ class EvseEntry(_Entry):
 class CapEntry(_Entry):
     """The operator's own ceiling by local time of day."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        allow_inf_nan=False,
-        validate_by_name=False,
-        validate_by_alias=True,
-    )
+    model_config = _BY_ALIAS
 
     node: Id = Field(description="The node that is capped.")
     kw: Power = Field(description="Most that the node may draw, in kW; 0 means 0.")
     from_: TimeOfDay = Field(alias="from", description="Local time, such as 16:00.")
     to: TimeOfDay = Field(description="Local time; before `from` it is on the next day.")
-    days: Annotated[
-        list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],
-        Field(min_length=1),
-        AfterValidator(_distinct),
-    ] = Field(
+    days: Days = Field(
         default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
         description="Days on which it begins; default every day.",
     )
@@ -408,6 +441,95 @@ class MqttEntry(_Entry):
     )
 
 
+class SamplingEntry(_Entry):
+    """How one quantity is sent. What is left out stays as it is by default."""
+
+    every_s: float | None = Field(
+        default=None, ge=1, le=86_400, description="Interval of a sample, in s."
+    )
+    dead_band: float | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000_000,
+        description="In the quantity's unit: a sample within it of the last one sent is left out; "
+        "0: left out while nothing changed; null: never left out.",
+    )
+    on_change: bool | None = Field(
+        default=None, description="Send at once when the value leaves the dead band."
+    )
+    publish: bool = Field(default=True, description="false: never send it.")
+
+
+class TelemetryEntry(_Entry):
+    """What is sent to the region, and what may wait for it on the disk."""
+
+    quantities: dict[SampledQuantity, SamplingEntry] = Field(
+        default={}, description="How each quantity is sent; all its phases are alike."
+    )
+    at_least_s: float = Field(
+        default=900.0,
+        ge=10,
+        le=86_400,
+        description="Everything is sent again so often, whatever the dead bands leave out, in s.",
+    )
+    disk_mb: float = Field(
+        default=480.0,
+        ge=10,
+        le=100_000,
+        description="Most that waiting messages may take of the disk, in MB; beyond it the oldest "
+        "lose detail, then go.",
+    )
+    backfill_rows_per_s: float = Field(
+        default=50.0,
+        ge=1,
+        le=1000,
+        description="How many waiting messages a second follow the live ones after an outage.",
+    )
+
+
+class OpeningEntry(_Entry):
+    """Hours in which the depot is open, in local time."""
+
+    model_config = _BY_ALIAS
+
+    from_: TimeOfDay = Field(alias="from", description="Local time, such as 06:00.")
+    to: TimeOfDay = Field(description="Local time; before `from` it is on the next day.")
+    days: Days = Field(default=list(DAYS), description="Days on which they begin.")
+
+
+class ExclusionEntry(_Entry):
+    """A time whose outages are not the operator's own, after 23 CFR 680.116(b)."""
+
+    model_config = _BY_ALIAS
+
+    evses: Annotated[list[Id], Field(max_length=10_000), AfterValidator(_distinct)] = Field(
+        default=[], description="EVSEs or groups of EVSEs; none: all."
+    )
+    from_: Moment = Field(alias="from", description="Time with offset: 2026-03-01T06:00:00Z.")
+    until: Moment = Field(description="Time with offset.")
+    cause: Literal[
+        "utility_interruption",
+        "vehicle",
+        "scheduled_maintenance",
+        "vandalism",
+        "natural_disaster",
+    ] = Field(description="Why it does not count.")
+    evidence: str = Field(
+        min_length=1, max_length=500, description="What proves it: a ticket, a report."
+    )
+
+
+class IndicatorsEntry(_Entry):
+    """What the reports on availability need to be told."""
+
+    opening_hours: Annotated[list[OpeningEntry], Field(max_length=100)] = Field(
+        default=[], description="Stated opening hours; none: always open."
+    )
+    exclusions: Annotated[list[ExclusionEntry], Field(max_length=1000)] = Field(
+        default=[], description="Outages that do not count."
+    )
+
+
 class IssuerEntry(_Entry):
     """Who may sign commands. Not in this version."""
 
@@ -465,6 +587,8 @@ class SiteFile(_Entry):
     )
     policy: PolicyEntry = Field(default=PolicyEntry(name="fair"))
     mqtt: MqttEntry | None = Field(default=None)
+    telemetry: TelemetryEntry = Field(default=TelemetryEntry())
+    indicators: IndicatorsEntry = Field(default=IndicatorsEntry())
     commands: CommandsEntry = Field(default=CommandsEntry())
     accept_risks: Annotated[list[str], Field(max_length=1000), AfterValidator(_distinct)] = Field(
         default=[], description="Names of risks, as `edgectl check` prints them."

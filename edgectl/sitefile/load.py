@@ -13,6 +13,7 @@ from edgectl.model.site import Site
 from edgectl.sitefile.build import build_settings, build_site
 from edgectl.sitefile.cross import check_whole
 from edgectl.sitefile.draft import Draft, read_draft
+from edgectl.sitefile.exclusion_checks import check_exclusions
 from edgectl.sitefile.fitting import check_fitting, link_timing
 from edgectl.sitefile.outside import check_outside
 from edgectl.sitefile.profiles import profile_folders, read_profile
@@ -61,6 +62,7 @@ def load_source(source: Source, *, profile_dirs: Sequence[Path] | None = None) -
         *profile_findings,
         *check_whole(draft),
         *check_outside(draft),
+        *check_exclusions(draft),
         *check_supported(draft),
         *check_fitting(draft, profiles),
     ]

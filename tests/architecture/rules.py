@@ -33,6 +33,12 @@ ROOMS = (
     Room("edgectl/control/", 2, "the judgement is replayed bit for bit: it knows facts alone"),
     Room("edgectl/devices/", 2, "a device type is data and arithmetic, whatever carries its words"),
     Room("edgectl/grid/", 2, "events become ceilings by arithmetic, whatever carried them"),
+    Room(
+        "edgectl/indicators/",
+        2,
+        "figures that a region is paid or judged by are arithmetic over what was seen, whatever "
+        "stores and sends them",
+    ),
     Room("edgectl/planning/", 2, "a plan is arithmetic over facts"),
     Room(
         "edgectl/sitefile/",
@@ -117,6 +123,7 @@ PURE = (
     "edgectl/control/",
     "edgectl/devices/",
     "edgectl/grid/",
+    "edgectl/indicators/",
     "edgectl/planning/",
 )
 

@@ -19,6 +19,7 @@ def api(
     daemon_uid: int = 0,
     looks: Mapping[str, Look] | None = None,
     acts: Mapping[str, Act] | None = None,
+    mqtt: MqttStatus | None = None,
 ) -> LocalApi:
     return LocalApi(
         facts=facts or FixedFacts(),
@@ -26,7 +27,7 @@ def api(
         clock=FixedClock(),
         rights=Rights(daemon_uid=daemon_uid, group_id=lambda _: None),
         version="1.2.3",
-        mqtt=lambda: MqttStatus(connected=True, backlog=0),
+        mqtt=lambda: mqtt or MqttStatus(connected=True, backlog=0),
         dr=list,
         looks=looks,
         acts=acts,

@@ -11,7 +11,7 @@ import pytest
 
 from edgectl.cli.main import main
 from edgectl.contract.explain import Why
-from edgectl.contract.local import Status
+from edgectl.contract.local import MqttStatus, Status
 from edgectl.daemon.api import error_response
 from edgectl.errors import Refused
 from edgectl.model.decision import Reason, ReasonCode, Urgency
@@ -53,6 +53,12 @@ def test_status_fits_80_columns_but_for_sentences_and_24_lines(
         "evening",
         "peak",
     ]
+
+
+def test_status_names_what_the_broker_refuses(tmp_path: Path, capsys: Captured) -> None:
+    mqtt = MqttStatus(connected=True, backlog=12, refused=["edgectl/v1/bay/depot-north/event"])
+    assert tool(tmp_path, "status", handler=api(mqtt=mqtt).handle) == 0
+    assert "THE BROKER REFUSES edgectl/v1/bay/depot-north/event" in capsys.readouterr().out
 
 
 def test_status_shows_alarms_and_a_safe_decision(tmp_path: Path, capsys: Captured) -> None:

@@ -78,7 +78,13 @@ def test_it_tells_online_then_birth_and_offline_at_a_clean_stop() -> None:
     (birth,) = scene.told("site")
     assert [evse["id"] for evse in birth["evses"]] == ["bay01", "bay02"]
     assert birth["programs"] == [{"id": "prog-1", "kind": "mandatory"}]
-    assert birth["quantities"]["power_w"] == {"unit": "W", "scale": 1.0}
+    assert birth["quantities"]["power_w"] == {
+        "unit": "W",
+        "scale": 1.0,
+        "every_s": 10.0,
+        "dead_band": 100.0,
+        "on_change": False,
+    }
     assert birth["stream"] == "s1"
 
 

@@ -22,8 +22,10 @@ from edgectl.model.decision import (
 )
 from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState
 from edgectl.model.record import TickRecord
+from edgectl.model.settings import SAMPLING, Sampling, TelemetrySettings
 from edgectl.model.snapshot import EvseView, MeterView, Snapshot
 from edgectl.model.state import State
+from edgectl.model.telemetry import Detail
 from edgectl.simulator.memory_outbox import MemoryOutbox
 from edgectl.simulator.virtual_time import START_UTC_S, VirtualClock, run
 from edgectl.units import EvseId, MeterId, NodeId
@@ -32,6 +34,7 @@ from tests.mqtt.site import SITE, memory_outbox
 BAY = EvseId("bay01")
 OTHER = EvseId("bay02")
 METER = MeterId("m-grid")
+ALWAYS = TelemetrySettings(sampling=dict.fromkeys(SAMPLING, Sampling()))
 LIMIT = Holder(rank=Rank.SAFETY, kind="limit", id="grid")
 
 
@@ -82,7 +85,7 @@ class Depot:
     current_a: Callable[[float], float] = lambda _t: 10.0
     meter_heard: bool = True
     safe: bool = False
-    session_wh: float | None = None
+    step_utc_s: float = 0.0
     _meter: MeterView = field(default_factory=MeterView)
 
     async def ticks(self, count: int) -> None:
@@ -92,6 +95,7 @@ class Depot:
 
     def record(self) -> TickRecord:
         now = self.clock.now()
+        now = replace(now, utc_s=now.utc_s + self.step_utc_s)
         if self.meter_heard:
             sample = MeterSample(
                 taken_s=now.mono_s - 0.25,
@@ -128,7 +132,6 @@ class Depot:
             samples=(sample,),
             vehicle=self.vehicle,
             last_answer_s=now.mono_s - 0.5,
-            session_wh=self.session_wh,
         )
 
     async def rows(self, topic: str) -> list[dict[str, Any]]:
@@ -145,11 +148,16 @@ class Depot:
         return [event for event in await self.rows("event") if event["code"] == code]
 
 
-def play(script: Callable[[Depot], Awaitable[None]], outbox: MemoryOutbox | None = None) -> None:
+def play(
+    script: Callable[[Depot], Awaitable[None]],
+    outbox: MemoryOutbox | None = None,
+    *,
+    settings: TelemetrySettings | None = None,
+) -> None:
     async def main() -> None:
         kept = outbox or memory_outbox()
         clock = VirtualClock()
-        telemetry = Telemetry(outbox=kept, clock=clock)
+        telemetry = Telemetry(outbox=kept, clock=clock, settings=settings)
         running = asyncio.create_task(telemetry.run())
         try:
             await script(Depot(clock=clock, telemetry=telemetry, outbox=kept))
@@ -160,32 +168,113 @@ def play(script: Callable[[Depot], Awaitable[None]], outbox: MemoryOutbox | None
     run(main())
 
 
-def test_a_batch_every_ten_seconds_with_the_readings_own_times_and_extremes() -> None:
+def test_an_interval_is_averaged_with_its_extremes_and_the_readings_own_time() -> None:
     async def script(depot: Depot) -> None:
         depot.current_a = lambda t: 10.0 + t % 10
-        await depot.ticks(31)
-        assert len(await depot.rows("telemetry")) == 3
-        first, second, _ = await depot.samples("m-grid", "current_a.1")
+        await depot.ticks(61)
+        first, second, *_ = await depot.samples("m-grid", "current_a.1")
         assert first["t"] == "2026-01-01T00:00:09.750Z"
         assert second == {
             "id": "m-grid",
             "q": "current_a.1",
             "t": "2026-01-01T00:00:19.750Z",
-            "v": 10.0,
+            "v": 14.5,
             "min": 10.0,
             "max": 19.0,
             "quality": "good",
         }
         (power, *_) = await depot.samples("m-grid", "power_w")
         assert power["v"] == 1150.0
-        (energy, *_) = await depot.samples("m-grid", "energy_import_wh")
+        (energy,) = await depot.samples("m-grid", "energy_import_wh")
+        assert energy["v"] == 1060.0, "a counter is not averaged"
         assert energy.keys() == {"id", "q", "t", "v", "quality"}
         assert await depot.samples("m-grid", "current_a.3") == [], "not measured, not said"
         (setpoint, *_) = await depot.samples("bay01", "setpoint_a")
-        assert (setpoint["v"], setpoint["t"]) == (16.0, "2026-01-01T00:00:10.000Z")
+        assert (setpoint["v"], setpoint["t"]) == (16.0, "2026-01-01T00:00:00.000Z")
         for q, value in (("ceiling_a.1", 400.0), ("base_a.2", 21.0), ("committed_a.3", 10.0)):
             assert (await depot.samples("grid", q))[0]["v"] == value
         assert await depot.samples("grid", "ceiling_a.3") == []
+
+    play(script)
+
+
+def test_what_lies_within_the_dead_band_is_left_out_until_it_leaves_it() -> None:
+    async def script(depot: Depot) -> None:
+        depot.current_a = lambda t: 10.0 + 0.4 * (t % 2) + (6.0 if 303 <= t < 306 else 0.0)
+        await depot.ticks(1230)
+        found = await depot.samples("m-grid", "current_a.1")
+        times = [one["t"][14:19] for one in found]
+        # The first; the excursion and the way back from it; and again after 900 s.
+        assert times == ["00:09", "05:09", "05:19", "20:19"]
+        excursion = found[1]
+        assert (excursion["max"], round(excursion["v"], 2)) == (16.4, 12.0)
+
+    play(script)
+
+
+def test_on_change_is_told_at_once_and_the_site_file_says_of_what() -> None:
+    settings = TelemetrySettings(
+        sampling={
+            **SAMPLING,
+            "current_a": Sampling(every_s=3600.0, dead_band=5.0, on_change=True),
+            "power_w": Sampling(every_s=5.0),
+            "voltage_v": Sampling(publish=False),
+        }
+    )
+
+    async def script(depot: Depot) -> None:
+        depot.current_a = lambda t: 10.0 if t < 7.0 else 30.0
+        await depot.ticks(20)
+        changes = await depot.samples("m-grid", "current_a.1")
+        assert [one["v"] for one in changes] == [10.0, 30.0]
+        assert [one["t"][17:23] for one in changes] == ["59.750", "06.750"]
+        power = await depot.samples("m-grid", "power_w")
+        assert [one["t"][17:23] for one in power] == ["04.750", "09.750", "14.750"]
+        assert await depot.samples("m-grid", "voltage_v.1") == []
+
+    play(script, settings=settings)
+
+
+def test_one_batch_a_minute_is_coarse_and_outlives_the_thinning() -> None:
+    settings = TelemetrySettings(sampling={**SAMPLING, "power_w": Sampling(every_s=10.0)})
+
+    async def script(depot: Depot) -> None:
+        await depot.ticks(190)
+        found = await depot.outbox.waiting(after_seq=0, upto_seq=1 << 60, limit=1 << 30)
+        powers = [
+            one.row
+            for one in found
+            if one.row.topic == "telemetry"
+            and any(s["q"] == "power_w" for s in json.loads(one.row.body)["samples"])
+        ]
+        coarse = [row for row in powers if row.detail is Detail.COARSE]
+        assert [round(row.made_utc_s) % 3600 for row in coarse] == [10, 70, 130]
+        assert all(thin(row) is row for row in coarse)
+        fine = [row for row in powers if row.detail is Detail.FINE]
+        assert len(fine) == 15
+        assert all(thin(row).values == 0 for row in fine)
+
+    play(script, settings=settings)
+
+
+def test_a_clock_that_is_set_moves_times_and_loses_nothing() -> None:
+    async def script(depot: Depot) -> None:
+        depot.current_a = lambda t: t
+        await depot.ticks(25)
+        depot.step_utc_s = -86_400.0
+        await depot.ticks(20)
+        depot.step_utc_s = 3600.0
+        await depot.ticks(20)
+        found = await depot.samples("m-grid", "current_a.1")
+        assert [one["v"] for one in found] == [5.0, 15.5, 25.5, 35.5, 45.5, 55.5]
+        assert [one["t"][8:19] for one in found] == [
+            "01T00:00:09",
+            "01T00:00:19",
+            "31T00:00:29",
+            "31T00:00:39",
+            "01T01:00:49",
+            "01T01:00:59",
+        ]
 
     play(script)
 
@@ -197,13 +286,14 @@ def test_f13_a_silent_device_repeats_its_value_with_its_old_time_and_says_so() -
         await depot.ticks(40)
         found = await depot.samples("m-grid", "current_a.1")
         assert {one["t"] for one in found} == {"2026-01-01T00:00:03.750Z"}
-        assert [one["quality"] for one in found] == ["stale", "bad", "bad", "bad"]
+        assert [one["quality"] for one in found] == ["stale", "bad"]
         assert "min" in found[0]
-        assert all("min" not in one for one in found[1:])
+        assert "min" not in found[1]
         (silent,) = await depot.events("device_silent")
         assert silent["id"] == "m-grid"
         depot.meter_heard = True
-        await depot.ticks(2)
+        await depot.ticks(12)
+        assert (await depot.samples("m-grid", "current_a.1"))[-1]["quality"] == "good"
         (back,) = await depot.events("device_back")
         assert back["id"] == "m-grid"
 
@@ -237,13 +327,11 @@ def test_an_alarm_is_told_when_it_begins_and_when_it_is_over_and_not_when_it_fli
     play(script)
 
 
-def test_sessions_and_states_are_told_as_they_change() -> None:
+def test_states_are_told_as_they_change() -> None:
     async def script(depot: Depot) -> None:
         await depot.ticks(3)
         assert await depot.rows("event") == [], "the first tick is no change"
         depot.vehicle = VehicleState.ASKING
-        await depot.ticks(30)
-        depot.session_wh = 4200.0
         await depot.ticks(30)
         depot.vehicle = VehicleState.ABSENT
         await depot.ticks(1)
@@ -252,21 +340,18 @@ def test_sessions_and_states_are_told_as_they_change() -> None:
             {"from": "absent", "to": "asking"},
             {"from": "asking", "to": "absent"},
         ]
-        assert {one["id"] for one in await depot.events("session_started")} == {"bay01", "bay02"}
-        ended = await depot.events("session_ended")
-        assert ended[0]["data"] == {"duration_s": 60.0, "session_wh": 4200.0}
 
     play(script)
 
 
-def test_a_vehicle_that_was_there_before_us_starts_no_session_but_ends_one() -> None:
+def test_a_counter_that_is_read_seldom_is_good_and_grows_stale_but_never_bad() -> None:
     async def script(depot: Depot) -> None:
-        depot.vehicle = VehicleState.PLUGGED
-        await depot.ticks(3)
-        depot.vehicle = VehicleState.ABSENT
-        await depot.ticks(1)
-        assert await depot.events("session_started") == []
-        assert [one.get("data") for one in await depot.events("session_ended")] == [{}, {}]
+        await depot.ticks(60)
+        depot.meter_heard = False
+        await depot.ticks(3600)
+        found = await depot.samples("m-grid", "energy_import_wh")
+        assert [one["quality"] for one in found[:2]] == ["good", "stale"]
+        assert {one["quality"] for one in found[1:]} == {"stale"}
 
     play(script)
 
@@ -320,9 +405,10 @@ def test_a_safe_decision_is_critical_and_told_once() -> None:
 def test_a_full_disk_delays_and_loses_nothing_within_the_bound() -> None:
     async def script(depot: Depot) -> None:
         await depot.ticks(5)
+        before = depot.outbox.last_seq
         depot.outbox.disk_full = True
         await depot.ticks(600)
-        assert depot.outbox.last_seq == 0
+        assert depot.outbox.last_seq == before
         depot.outbox.disk_full = False
         await depot.ticks(3)
         assert len(await depot.samples("m-grid", "current_a.1")) == 60
@@ -330,7 +416,7 @@ def test_a_full_disk_delays_and_loses_nothing_within_the_bound() -> None:
         assert told["data"] == {"rows": 0, "values": 0}
         assert told["severity"] == "warning"
 
-    play(script)
+    play(script, settings=ALWAYS)
 
 
 def test_what_a_full_disk_costs_beyond_the_bound_is_counted_and_published() -> None:
@@ -345,7 +431,7 @@ def test_what_a_full_disk_costs_beyond_the_bound_is_counted_and_published() -> N
         assert told["data"]["values"] > told["data"]["rows"]
         assert told["severity"] == "alarm"
 
-    play(script)
+    play(script, settings=ALWAYS)
 
 
 def test_s23_what_the_bounds_of_the_outbox_take_is_counted_and_published() -> None:
@@ -361,7 +447,7 @@ def test_s23_what_the_bounds_of_the_outbox_take_is_counted_and_published() -> No
         # At most once a minute, however often the bound is met.
         assert len(dropped) <= 7300 // 60 + 1
 
-    play(script, MemoryOutbox("s1", thin=thin, max_bytes=150_000))
+    play(script, MemoryOutbox("s1", thin=thin, max_bytes=150_000), settings=ALWAYS)
 
 
 def test_alarms_of_the_links_are_told_too() -> None:

@@ -85,7 +85,7 @@ def test_numbers_window_and_counts_outlive_a_restart(tmp_path: Path) -> None:
             assert outbox.stream == stream
             assert outbox.last_seq == 30
             assert outbox.counts.dropped_rows == 30 - outbox.counts.kept > 0
-            # Connected time begins anew, so the window is kept for another round.
+            # Connected time counts on from the last acknowledgement.
             await outbox.let_go(served_s=119.0)
             found = await outbox.window(Lane.LIVE, after_seq=0, limit=10)
             assert [one.seq for one in found] == [29, 30]
@@ -195,3 +195,20 @@ def test_the_bound_holds_for_the_file_itself(tmp_path: Path, size: int) -> None:
 
     asyncio.run(main())
     assert 300_000 < (tmp_path / "outbox.db").stat().st_size < 1_200_000
+
+
+def test_a_window_does_not_grow_from_one_short_life_to_the_next(tmp_path: Path) -> None:
+    async def life(number: int) -> int:
+        async with an_outbox("file", tmp_path) as outbox:
+            await outbox.append([event(number)])
+            await outbox.acknowledge(Lane.LIVE, [outbox.last_seq], served_s=10.0)
+            await outbox.let_go(served_s=10.0)
+            kept: int = outbox.counts.kept
+            return kept
+
+    async def main() -> None:
+        kept = [await life(number) for number in range(40)]
+        assert kept[:5] == [1, 2, 3, 4, 5]
+        assert max(kept) == kept[-1] == 12, "120 s of connected time, whatever it was made of"
+
+    asyncio.run(main())

@@ -1,20 +1,28 @@
 """A good site file becomes the site that it describes."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from edgectl.contract.vocabulary import Quantity
 from edgectl.errors import BadInput, Finding
 from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.settings import (
+    SAMPLING,
     BrokerAddress,
     CommandSettings,
+    ExclusionCause,
     MqttProtocol,
     MqttSettings,
+    Opening,
     Settings,
+    TelemetrySettings,
     Unsigned,
 )
 from edgectl.model.site import Cap, KeepAlive, Link, LinkKind, Meter, Mode, Node, Program
+from edgectl.sitefile.entries import SampledQuantity
 from edgectl.sitefile.load import LoadedSite, load_site
 from tests.sitefile.sites import (
     CONFIG,
@@ -404,3 +412,81 @@ def test_charger_without_watchdog_is_named_with_its_nodes(tmp_path: Path) -> Non
     assert "e3" in warned(loaded)[0].message
     assert warned(loaded)[0].message.endswith("hardware maximum at grid")
     assert loaded.proof.nodes[loaded.site.nodes[0].id].failsafe_a == (12.0, 12.0, 28.0)
+
+
+def test_what_goes_to_the_region_has_defaults_and_is_set_quantity_by_quantity() -> None:
+    assert load_text(GOOD).settings.telemetry == TelemetrySettings()
+    more = """
+telemetry:
+  disk_mb: 64
+  backfill_rows_per_s: 5
+  at_least_s: 3600
+  quantities:
+    current_a: {every_s: 30}
+    power_w: {dead_band: null, on_change: true}
+    voltage_v: {publish: false}
+"""
+    telemetry = load_text(GOOD + more).settings.telemetry
+    assert (telemetry.disk_bytes, telemetry.backfill_rows_per_s) == (64_000_000, 5.0)
+    assert telemetry.at_least_s == 3600.0
+    usual = SAMPLING["current_a"]
+    assert telemetry.of("current_a.2") == replace(usual, every_s=30.0)
+    assert telemetry.of("power_w") == replace(SAMPLING["power_w"], dead_band=None, on_change=True)
+    assert not telemetry.of("voltage_v.1").publish
+    assert telemetry.of("base_a.3") == SAMPLING["base_a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("quantities: {amps: {every_s: 5}}", "telemetry.quantities.amps"),
+        ("quantities: {current_a: {every_s: 0}}", "telemetry.quantities.current_a.every_s"),
+        ("quantities: {current_a: {dead_band: -1}}", "telemetry.quantities.current_a.dead_band"),
+        ("disk_mb: 1", "telemetry.disk_mb"),
+        ("backfill_rows_per_s: 0", "telemetry.backfill_rows_per_s"),
+    ],
+)
+def test_what_the_region_cannot_be_sent_is_named(line: str, path: str) -> None:
+    with pytest.raises(BadInput) as bad:
+        load_text(f"{GOOD}telemetry:\n  {line}\n")
+    assert path in {finding.path for finding in bad.value.findings}
+
+
+def test_every_quantity_that_is_sent_can_be_set() -> None:
+    named = {quantity.value.partition(".")[0] for quantity in Quantity}
+    assert set(get_args(SampledQuantity)) == set(SAMPLING) == named
+
+
+def test_availability_is_told_opening_hours_and_exclusions() -> None:
+    more = """
+indicators:
+  opening_hours: [{from: "05:00", to: "23:00", days: [mon]}]
+  exclusions:
+    - {evses: [all-bays, e1], from: "2026-03-01T07:00:00+01:00", until: "2026-03-01T08:00:00Z",
+       cause: vandalism, evidence: police report 7}
+    - {from: "2026-03-02T00:00:00Z", until: "2026-03-03T00:00:00Z", cause: natural_disaster,
+       evidence: flood}
+"""
+    indicators = load_text(GOOD + more).settings.indicators
+    assert indicators.opening == (Opening(frozenset({0}), 300, 1380),)
+    first, second = indicators.exclusions
+    assert first.ports == {"e1", "e2", "e3"}
+    assert second.ports == frozenset()
+    assert (first.cause, first.evidence) == (ExclusionCause.VANDALISM, "police report 7")
+    assert first.until_s - first.from_s == 7200.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ('evses: [e9], from: "2026-03-01T06:00:00Z", until: "2026-03-01T07:00:00Z"', "evses[0]"),
+        ('from: "2026-03-01T06:00:00Z", until: "2026-03-01T05:00:00Z"', "until"),
+        ('from: "2026-03-01T06:00:00", until: "2026-03-01T07:00:00Z"', "from"),
+        ('from: "yesterday", until: "2026-03-01T07:00:00Z"', "from"),
+    ],
+)
+def test_an_exclusion_that_excludes_nothing_is_named(entry: str, path: str) -> None:
+    text = f"{GOOD}indicators:\n  exclusions:\n    - {{{entry}, cause: vehicle, evidence: x}}\n"
+    with pytest.raises(BadInput) as bad:
+        load_text(text)
+    assert f"indicators.exclusions[0].{path}" in {one.path for one in bad.value.findings}

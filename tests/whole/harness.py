@@ -18,6 +18,7 @@ from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
 from edgectl.simulator.depot import Depot, Scenario, build_depot
 from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory_facts import MemoryFacts
 from edgectl.simulator.memory_line import MemoryLine
 from edgectl.simulator.memory_outbox import MemoryOutbox
 from edgectl.simulator.memory_store import MemoryStore
@@ -73,6 +74,7 @@ class Whole:
     depot: Depot
     broker: MemoryBroker
     store: MemoryStore
+    facts: MemoryFacts
     outbox: MemoryOutbox
     watchdog: StillWatchdog
     crashes: KeptCrashes
@@ -102,13 +104,17 @@ def build(
     wrap: Callable[[Line], Line] = lambda line: line,
     clock: VirtualClock | None = None,
     journal: Journal | None = None,
+    step_s: float = 0.25,
+    record: bool = True,
 ) -> Whole:
     """Everything wired, nothing started; call it on the virtual-time loop.
 
-    `wrap` goes around every line.
+    `wrap` goes around every line. `step_s` of the physics; `record` keeps its trace.
     """
     clock = clock or VirtualClock()
-    depot = build_depot(loaded.site, seed=seed, clock=clock.monotonic_s, record=True)
+    depot = build_depot(
+        loaded.site, seed=seed, clock=clock.monotonic_s, step_s=step_s, record=record
+    )
     depot.begin(Scenario() if scenario is None else scenario(loaded))
     return _assembled(
         loaded,
@@ -117,6 +123,7 @@ def build(
         depot=depot,
         broker=MemoryBroker(),
         store=store or MemoryStore(),
+        facts=MemoryFacts(),
         outbox=MemoryOutbox("stream-1", thin=thin),
         wrap=wrap,
         journal=journal,
@@ -132,6 +139,7 @@ def restarted(whole: Whole, *, seed: int = 2) -> Whole:
         depot=whole.depot,
         broker=whole.broker,
         store=whole.store,
+        facts=whole.facts,
         outbox=whole.outbox,
         wrap=lambda line: line,
     )
@@ -145,6 +153,7 @@ def _assembled(
     depot: Depot,
     broker: MemoryBroker,
     store: MemoryStore,
+    facts: MemoryFacts,
     outbox: MemoryOutbox,
     wrap: Callable[[Line], Line],
     journal: Journal | None = None,
@@ -168,6 +177,7 @@ def _assembled(
             store=store,
             line=line,
             journal=journal,
+            facts=facts,
             outbox=outbox,
             broker=broker,
         ),
@@ -179,6 +189,7 @@ def _assembled(
         depot=depot,
         broker=broker,
         store=store,
+        facts=facts,
         outbox=outbox,
         watchdog=watchdog,
         crashes=crashes,
