@@ -339,6 +339,8 @@ def _answer(problem: Problem) -> dict[str, Any]:
         line_to_line=[evse.connection == "line_to_line" for evse in evses],
     )
     volts = _volts(problem, number)
+    gives = any(evse.max_discharge_a > 0.0 for evse in evses)
+    transforms = any(node.transformer is not None for node in problem.nodes)
     outcome = allocator.solve(
         ceiling_a=[_ceilings(node.ceiling_a) for node in problem.nodes],
         ceiling_va=[node.ceiling_va for node in problem.nodes],
@@ -353,11 +355,15 @@ def _answer(problem: Problem) -> dict[str, Any]:
         pause_a=[evse.pause_a for evse in evses],
         allowed=[_allowed(evse) for evse in evses],
         queue=range(len(evses)),
-        primary_ceiling_a=[_ceilings(node.primary_ceiling_a) for node in problem.nodes],
-        export_ceiling_a=[_ceilings(node.export_ceiling_a) for node in problem.nodes],
-        export_ceiling_va=[node.export_ceiling_va for node in problem.nodes],
-        min_discharge_a=[evse.min_discharge_a for evse in evses],
-        max_discharge_a=[evse.max_discharge_a for evse in evses],
+        primary_ceiling_a=[_ceilings(node.primary_ceiling_a) for node in problem.nodes]
+        if transforms
+        else None,
+        export_ceiling_a=[_ceilings(node.export_ceiling_a) for node in problem.nodes]
+        if gives
+        else None,
+        export_ceiling_va=[node.export_ceiling_va for node in problem.nodes] if gives else None,
+        min_discharge_a=[evse.min_discharge_a for evse in evses] if gives else None,
+        max_discharge_a=[evse.max_discharge_a for evse in evses] if gives else None,
     )
     return _told(problem, outcome)
 
@@ -469,4 +475,6 @@ def _told(problem: Problem, outcome: Outcome) -> dict[str, Any]:
 
 
 def _deficits(prefix: str, by: Sequence[float]) -> dict[str, float]:
+    if not any(by):
+        return {}
     return {f"{prefix}{row}": value for row, value in zip(ROWS, by, strict=False) if value > 0.0}

@@ -239,22 +239,20 @@ class Allocator:
         """Solve one problem: ceilings, base and voltage per node, the others per EVSE.
 
         As `FlatAllocator` says. A ceiling of None is none; tiers may have gaps, 0 is the highest.
+        What is left out (the primary and export ceilings, discharge) is as in the call before.
         """
         if allowed != self._allowed:
             self._allowed = allowed
             self._flat = self._compiled()
         flat = self._flat
-        nodes = len(ceiling_a)
-        nowhere: list[OptionalTriple] = [(None, None, None)] * nodes
-        nobody = [0.0] * len(weight)
         try:
-            _fill(flat.primary_ceiling, _ceilings(primary_ceiling_a or nowhere))
-            _fill(
-                flat.export_ceiling,
-                _rows(export_ceiling_a or nowhere, export_ceiling_va or [None] * nodes),
-            )
-            _fill(flat.min_discharge_a, min_discharge_a or nobody)
-            _fill(flat.max_discharge_a, max_discharge_a or nobody)
+            if primary_ceiling_a is not None:
+                _fill(flat.primary_ceiling, _ceilings(primary_ceiling_a))
+            if export_ceiling_a is not None and export_ceiling_va is not None:
+                _fill(flat.export_ceiling, _rows(export_ceiling_a, export_ceiling_va))
+            if min_discharge_a is not None and max_discharge_a is not None:
+                _fill(flat.min_discharge_a, min_discharge_a)
+                _fill(flat.max_discharge_a, max_discharge_a)
             _fill(flat.ceiling, _rows(ceiling_a, ceiling_va))
             _fill(flat.base, [v for abc, va in _paired(base_a, base_va) for v in (*abc, va)])
             _fill(flat.voltage_v, [v for abc in voltage_v for v in abc])

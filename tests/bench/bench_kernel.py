@@ -36,6 +36,12 @@ def figures() -> Iterator[Figure]:
     beside = median_s(_call, [flat_of(_to_neutral(problem))._kernel.solve for problem in garages])
     against = "the same EVSEs to neutral without the transformer"
     yield Figure("kernel.line_to_line_garage.54", curved * 1e6, "us", beside / curved, against)
+    for size in (100, 1_000):
+        depots = [depot(seed, evses=size) for seed in range(INSTANCES)]
+        apart = median_s(_call, [flat_of(_bounded(problem))._kernel.solve for problem in depots])
+        beside = median_s(_call, [flat_of(problem)._kernel.solve for problem in depots])
+        against = "without the unbalance ceiling, which binds"
+        yield Figure(f"kernel.unbalance.{size}", apart * 1e6, "us", beside / apart, against)
     yield Figure(
         "kernel.scaling_100_to_10000",
         per_evse[10_000] / per_evse[100],
@@ -43,6 +49,12 @@ def figures() -> Iterator[Figure]:
         per_evse[100] / per_evse[10_000],
         "time per EVSE at 100",
     )
+
+
+def _bounded(problem: Problem) -> Problem:
+    """With a difference of phases at the grid connection that the plain filling would break."""
+    nodes = (replace(problem.nodes[0], unbalance_a=2.0), *problem.nodes[1:])
+    return replace(problem, nodes=nodes)
 
 
 def _to_neutral(problem: Problem) -> Problem:
@@ -112,6 +124,7 @@ def flat_of(problem: Problem) -> FlatAllocator:
         evse_phases=[evse.phases for evse in evses],
         allowed=[evse.allowed for evse in evses],
         turns_ratios=[node.turns_ratio for node in nodes],
+        unbalance_a=[node.unbalance_a for node in nodes],
         line_to_line=[evse.line_to_line for evse in evses],
     )
     ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
