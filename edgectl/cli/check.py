@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgectl.cli.output import BAD_INPUT, DONE, NO, fail_with_findings, show_json, table
-from edgectl.control.static import NodeProof
+from edgectl.control.static import LinkProof, NodeProof
 from edgectl.errors import BadInput, Finding
 from edgectl.sitefile.load import LoadedSite, load_site
 from edgectl.units import PHASES
 
 SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
 
+_REACTION: Final = (">meter", ">decide", ">write", ">timeout", ">follow", ">reacts", ">trip")
+_REACTION_LEGEND: Final = (
+    "s until an unforeseen step is answered: its meter shows it, the daemon decides, the slowest "
+    "link writes each EVSE once, a request times out, the vehicle follows."
+)
+_LINKS: Final = ("link", "kind", ">meters", ">evses", ">busy", ">write all", ">timeout")
+_LINKS_LEGEND: Final = (
+    "busy: share of the time that polls and keep-alives take. write all: s to write each EVSE once."
+)
 _FIGURES: Final = (">limit", ">base", ">failsafe", ">return", ">short", ">reacts", ">trip")
 _LEGEND: Final = (
     "A per phase, kVA for the sum. base: worst base load of everything below. failsafe: EVSEs when "
@@ -44,6 +53,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="DIR",
         help="folder of device profiles, in place of the usual ones; may be repeated",
     )
+    parser.add_argument(
+        "--details",
+        action="store_true",
+        help="also show where the reaction's time goes and what each link carries",
+    )
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
 
@@ -60,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show_json(answer_of(loaded))
     else:
-        for line in report_of(loaded, file=str(args.site)):
+        for line in report_of(loaded, file=str(args.site), details=args.details):
             print(line)
     return NO if loaded.open_risks() else DONE
 
@@ -72,6 +86,7 @@ def answer_of(loaded: LoadedSite) -> dict[str, Any]:
         ok=not loaded.open_risks(),
         warnings=loaded.warnings,
         nodes={node: _node_json(proof) for node, proof in loaded.proof.nodes.items()},
+        links={link: _link_json(proof) for link, proof in loaded.proof.links.items()},
         risks=[
             {"name": r.name, "text": r.text, "node": r.node, "accepted": r.name in accepted}
             for r in loaded.proof.risks
@@ -79,7 +94,7 @@ def answer_of(loaded: LoadedSite) -> dict[str, Any]:
     )
 
 
-def report_of(loaded: LoadedSite, *, file: str) -> list[str]:
+def report_of(loaded: LoadedSite, *, file: str, details: bool = False) -> list[str]:
     """Give the answer for people, in 80 columns."""
     site = loaded.site
     head = (
@@ -96,6 +111,8 @@ def report_of(loaded: LoadedSite, *, file: str) -> list[str]:
         "",
         *_wrap(_LEGEND),
     ]
+    if details:
+        lines += ["", *_reaction_lines(loaded), "", *_link_lines(loaded)]
     if loaded.warnings:
         lines += ["", "warnings:"]
         for warning in loaded.warnings:
@@ -108,6 +125,49 @@ def report_of(loaded: LoadedSite, *, file: str) -> list[str]:
             lines += _wrap(risk.text, indent="      ")
     lines += ["", *_verdict(loaded)]
     return lines
+
+
+def _reaction_lines(loaded: LoadedSite) -> list[str]:
+    rows = [
+        (
+            _short_id(proof.node),
+            *(
+                _figure(value)
+                for value in (
+                    found.poll_s,
+                    found.decide_s,
+                    found.write_s,
+                    found.timeout_s,
+                    found.settle_s,
+                    found.total_s,
+                    proof.trip_s,
+                )
+            ),
+            _short_id(found.link),
+        )
+        for proof in loaded.proof.nodes.values()
+        if (found := proof.reaction) is not None
+    ]
+    heads = ("node", *_REACTION, "slowest link")
+    return [*table(heads, rows), "", *_wrap(_REACTION_LEGEND)]
+
+
+def _link_lines(loaded: LoadedSite) -> list[str]:
+    rows = []
+    for link in loaded.site.links:
+        proof = loaded.proof.links[link.id]
+        rows.append(
+            (
+                _short_id(link.id),
+                str(link.kind),
+                str(proof.meters),
+                str(proof.evses),
+                f"{proof.busy_share:.0%}",
+                _figure(proof.write_all_s),
+                _figure(proof.timeout_s),
+            )
+        )
+    return [*table(_LINKS, rows), "", *_wrap(_LINKS_LEGEND)]
 
 
 def _verdict(loaded: LoadedSite) -> list[str]:
@@ -182,6 +242,7 @@ def _answer(
     errors: Iterable[Finding] = (),
     warnings: Iterable[Finding] = (),
     nodes: dict[str, Any] | None = None,
+    links: dict[str, Any] | None = None,
     risks: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     return {
@@ -189,6 +250,7 @@ def _answer(
         "errors": [asdict(finding) for finding in errors],
         "warnings": [asdict(finding) for finding in warnings],
         "nodes": nodes or {},
+        "links": links or {},
         "risks": list(risks),
     }
 
@@ -211,13 +273,27 @@ def _node_json(proof: NodeProof) -> dict[str, Any]:
             "return_va": round(proof.return_va, 3),
             "short_va": round(proof.short_va, 3),
         }
-    if proof.physics_s is not None:
-        answer["physics_s"] = round(proof.physics_s, 3)
+    if proof.reaction is not None:
+        answer["physics_s"] = round(proof.reaction.total_s, 3)
+        answer["reaction"] = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in asdict(proof.reaction).items()
+        }
     if proof.trip_s is not None:
         answer["trip_s"] = proof.trip_s
     if proof.unwatched:
         answer["no_watchdog"] = list(proof.unwatched)
     return answer
+
+
+def _link_json(proof: LinkProof) -> dict[str, Any]:
+    return {
+        "meters": proof.meters,
+        "evses": proof.evses,
+        "busy_share": round(proof.busy_share, 3),
+        "write_all_s": round(proof.write_all_s, 3),
+        "timeout_s": round(proof.timeout_s, 3),
+    }
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

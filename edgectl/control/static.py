@@ -9,29 +9,20 @@
    does not start.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.control.reaction import LinkTiming, Reaction, reaction, write_all_s
+from edgectl.control.tree import base_worst_a, evses_below
 from edgectl.model.site import Evse, KeepAlive, Node, Site
 from edgectl.units import PHASES, EvseId, LinkId, NodeId, OptionalTriple, Triple
 
 VA_VOLTAGE_SHARE: Final = 1.10
 """Without a measured voltage a VA row counts the nominal one times this."""
 
-REACTION_S: Final = 0.15
-"""From a reading to the first write on the wire (S20)."""
-
 _SLACK_A: Final = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class LinkTiming:
-    """`write_s`: one setpoint write with answer and gap; `timeout_s`: of one request."""
-
-    write_s: float
-    timeout_s: float
+_NO_TIMING: Final = LinkTiming(write_s=0.0, timeout_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +30,7 @@ class NodeProof:
     """The figures of one node, summed over its subtree; `failsafe_*`, `return_*` without base load.
 
     `short_*`: by how much the worse of both sums, base load included, exceeds the limit; 0 where it
-    fits. `physics_s` None: no EVSE below, nothing here reacts. `unwatched`: EVSEs below without
+    fits. `reaction` None: no EVSE below, nothing here reacts. `unwatched`: EVSEs below without
     watchdog.
     """
 
@@ -54,9 +45,30 @@ class NodeProof:
     return_va: float
     short_a: Triple
     short_va: float
-    physics_s: float | None
+    reaction: Reaction | None
     trip_s: float | None
     unwatched: tuple[EvseId, ...]
+
+    @property
+    def physics_s(self) -> float | None:
+        """How long an unforeseen step may overload it (S20)."""
+        return None if self.reaction is None else self.reaction.total_s
+
+
+@dataclass(frozen=True, slots=True)
+class LinkProof:
+    """What a link has to carry.
+
+    `busy_share`: of its time, by polls and keep-alives. `write_all_s`: every EVSE on it once, gaps
+    and waits included.
+    """
+
+    link: LinkId
+    meters: int
+    evses: int
+    busy_share: float
+    write_all_s: float
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class StaticProof:
     """What can be said of a site before anything runs."""
 
     nodes: dict[NodeId, NodeProof]
+    links: dict[LinkId, LinkProof]
     risks: tuple[Risk, ...]
 
     def open_risks(self, accepted: frozenset[str]) -> tuple[Risk, ...]:
@@ -83,37 +96,28 @@ class StaticProof:
 def prove(site: Site, *, link_timing: Mapping[LinkId, LinkTiming]) -> StaticProof:
     """Work out S20 and S22 for every node."""
     proofs = {
-        node.id: _prove_node(site, node, physics_s(site, node.id, link_timing=link_timing))
+        node.id: _prove_node(site, node, reaction(site, node.id, link_timing=link_timing))
         for node in site.nodes
     }
+    write_s = write_all_s(site, link_timing=link_timing)
+    links = {
+        link.id: LinkProof(
+            link=link.id,
+            meters=sum(meter.link == link.id for meter in site.meters),
+            evses=sum(evse.link == link.id for evse in site.evses),
+            busy_share=link_timing.get(link.id, _NO_TIMING).busy_share,
+            write_all_s=write_s[link.id],
+            timeout_s=link_timing.get(link.id, _NO_TIMING).timeout_s,
+        )
+        for link in site.links
+    }
     risks = [risk for proof in proofs.values() for risk in _risks(site, proof)]
-    return StaticProof(nodes=proofs, risks=tuple(risks))
-
-
-def base_worst_a(site: Site, node: NodeId) -> Triple:
-    """Worst base load of a node: its own `base_max_a` and that of every node below it."""
-    inside = subtree(site, node)
-    return _sum_triples([n.base_max_a for n in site.nodes if n.id in inside])
-
-
-def subtree(site: Site, node: NodeId) -> frozenset[NodeId]:
-    """The node and everything below it; relies on parents standing before children."""
-    inside = {node}
-    for other in site.nodes:
-        if other.parent in inside:
-            inside.add(other.id)
-    return frozenset(inside)
-
-
-def evses_below(site: Site, node: NodeId) -> tuple[Evse, ...]:
-    """EVSEs that load a node."""
-    inside = subtree(site, node)
-    return tuple(evse for evse in site.evses if evse.node in inside)
+    return StaticProof(nodes=proofs, links=links, risks=tuple(risks))
 
 
 def has_watchdog(evse: Evse) -> bool:
-    """Whether the charger falls back by itself when nobody talks to it."""
-    return evse.traits.watchdog_s is not None and evse.traits.keepalive is not KeepAlive.NONE
+    """Whether the charger falls back by itself when nobody talks to it; after 0 s means never."""
+    return bool(evse.traits.watchdog_s) and evse.traits.keepalive is not KeepAlive.NONE
 
 
 def failsafe_count_a(evse: Evse) -> float:
@@ -126,58 +130,7 @@ def return_count_a(evse: Evse) -> float:
     return evse.traits.boot_a if has_watchdog(evse) else evse.traits.hardware_max_a
 
 
-def physics_s(
-    site: Site,
-    node: NodeId,
-    *,
-    link_timing: Mapping[LinkId, LinkTiming],
-    poll_s: float | None = None,
-) -> float | None:
-    """Longest overload by an unforeseen step at a node (S20); None where no EVSE is below.
-
-    Poll of its meter, or of its EVSEs where it has none, + 0.15 s + the greatest over the EVSEs
-    below of (time to write every EVSE of its link once + one request timeout + settle time).
-    `poll_s` stands in place of the poll while the meter is lost (`stale_s`) or frozen.
-    """
-    evses = evses_below(site, node)
-    if not evses:
-        return None
-    if poll_s is None:
-        polls = [meter.poll_s for meter in site.meters if meter.node == node]
-        poll_s = max(polls or [evse.traits.poll_s for evse in evses])
-    write_all_s = {
-        link: _write_all_s(evses_of_link, link_timing[link])
-        for link, evses_of_link in _by_link(site).items()
-    }
-    slowest_s = max(
-        write_all_s[evse.link]
-        + link_timing[evse.link].timeout_s
-        + max(evse.traits.settle_s, evse.traits.pause_settle_s)
-        for evse in evses
-    )
-    return poll_s + REACTION_S + slowest_s
-
-
-def _by_link(site: Site) -> dict[LinkId, list[Evse]]:
-    by_link: dict[LinkId, list[Evse]] = {}
-    for evse in site.evses:
-        by_link.setdefault(evse.link, []).append(evse)
-    return by_link
-
-
-def _write_all_s(evses: list[Evse], timing: LinkTiming) -> float:
-    """Time to write every EVSE of a link once (S20).
-
-    Writes follow each other; a device's own minimum write interval holds before each write to that
-    unit, also before the first, since it may just have been written. Different units wait side by
-    side.
-    """
-    per_unit = Counter(evse.unit for evse in evses)
-    wait_s = max(per_unit[evse.unit] * evse.traits.min_write_interval_s for evse in evses)
-    return len(evses) * timing.write_s + wait_s
-
-
-def _prove_node(site: Site, node: Node, reaction_s: float | None) -> NodeProof:
+def _prove_node(site: Site, node: Node, found: Reaction | None) -> NodeProof:
     evses = evses_below(site, node.id)
     base_a = base_worst_a(site, node.id)
     failsafe_a = _load(evses, {evse.id: failsafe_count_a(evse) for evse in evses})
@@ -196,7 +149,7 @@ def _prove_node(site: Site, node: Node, reaction_s: float | None) -> NodeProof:
         return_va=return_va,
         short_a=_excess(base_a, worse_a, node.limit_a),
         short_va=_over(base_va + max(failsafe_va, return_va), node.limit_va),
-        physics_s=reaction_s,
+        reaction=found,
         trip_s=node.trip_s,
         unwatched=tuple(evse.id for evse in evses if not has_watchdog(evse)),
     )

@@ -53,7 +53,7 @@ from edgectl.model.trust import Connection
 from edgectl.sitefile.load import LoadedSite
 
 SAFE_STOP_S: Final = 3.0
-"""For the safe decision, beside the longest time that a charger wants between two writes."""
+"""For the safe decision on a link, beside the time to write every EVSE on it once (S20)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,8 +258,9 @@ def assemble(
         local_server=ports.local_server,
         clock=ports.clock,
         watchdog=ports.watchdog,
-        safe_stop_s=SAFE_STOP_S
-        + max((evse.traits.min_write_interval_s for evse in site.evses), default=0.0),
+        safe_stop_s={
+            link: SAFE_STOP_S + proof.write_all_s for link, proof in loaded.proof.links.items()
+        },
         log=log,
         reloader=reloader,
         chronicle=chronicle,

@@ -10,7 +10,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -29,7 +29,7 @@ from edgectl.daemon.tick import Tick
 from edgectl.daemon.waiting import first_of
 from edgectl.model.local_api import LocalServer
 from edgectl.model.ports import Clock, Watchdog
-from edgectl.units import EvseId
+from edgectl.units import EvseId, LinkId
 
 FLUSH_S: Final = 4.0
 HANDOVER_FLUSH_S: Final = 0.5
@@ -47,7 +47,10 @@ class Desk(Protocol):
 
 
 class Daemon:
-    """Made by `edgectl.daemon.assemble`. `safe_stop_s`: how long the safe decision may take."""
+    """Made by `edgectl.daemon.assemble`.
+
+    `safe_stop_s`: how long the safe decision may take on each link.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Daemon:
         local_server: LocalServer | None,
         clock: Clock,
         watchdog: Watchdog,
-        safe_stop_s: float,
+        safe_stop_s: Mapping[LinkId, float],
         log: FilteringBoundLogger,
         reloader: Reloader | None = None,
         chronicle: Chronicle | None = None,
@@ -166,10 +169,9 @@ class Daemon:
         gone = leaving(reloader.loaded, reloader.successor)
         await self._flush(telling)
         values = {id_: value for id_, value in self._safe_values().items() if id_ in gone}
-        deadline_s = self._clock.monotonic_s() + self._safe_stop_s
         await asyncio.gather(
             *(
-                owner.safe_stop(values, deadline_s=deadline_s)
+                self._stop_safely(owner, values)
                 for owner in self._owners
                 if any(id_ in gone for id_ in owner.evses)
             )
@@ -235,10 +237,11 @@ class Daemon:
     async def _tell_safe_decision(self) -> None:
         """S18: wherever a charger answers; the links work at the same time, each for its own."""
         values = self._safe_values()
-        deadline_s = self._clock.monotonic_s() + self._safe_stop_s
-        await asyncio.gather(
-            *(owner.safe_stop(values, deadline_s=deadline_s) for owner in self._owners)
-        )
+        await asyncio.gather(*(self._stop_safely(owner, values) for owner in self._owners))
+
+    async def _stop_safely(self, owner: LinkOwner, values: Mapping[EvseId, float]) -> None:
+        within_s = self._safe_stop_s[owner.status().link]
+        await owner.safe_stop(values, deadline_s=self._clock.monotonic_s() + within_s)
 
     def _safe_values(self) -> dict[EvseId, float]:
         return {evse: one.setpoint_a for evse, one in self.tick.safe().evses.items()}

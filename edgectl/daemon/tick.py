@@ -4,7 +4,7 @@
    request can go out that the decision did not see.
 2. Only a tick whose step verified its promise renews the lease and feeds the watchdog (S16).
 3. A broken invariant, or any fault inside the step, ends in the safe decision, a record, and a
-   restart (S18).
+   restart (S18). A fault of those who only look on is said, and changes nothing.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from edgectl.control.verify import safe_decision
 from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
 from edgectl.daemon.waiting import first_of
-from edgectl.errors import StorageFailed
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.ports import Clock, CrashRecord, Watchdog
@@ -163,13 +162,13 @@ class Tick:
         self._log.critical("step_broken", error=repr(broken))
         safe = safe_decision(snapshot, self._state, now)
         self._actuator.apply(safe)
-        self._tell(now, snapshot, self._state, safe)
         try:
             self._crash_record.keep(
                 snapshot=snapshot, state=self._state, now=now, error=repr(broken)
             )
-        except StorageFailed as failed:
-            self._log.error("crash_record_failed", error=str(failed))
+        except Exception as failed:  # noqa: BLE001 - the way down goes on without it
+            self._log.error("crash_record_failed", error=repr(failed))
+        self._tell(now, snapshot, self._state, safe)
 
     def _tell(
         self, now: Instant, snapshot: Snapshot, before: State, decision: Decision
@@ -187,7 +186,10 @@ class Tick:
             late_ticks=self._late,
         )
         for observe in self._observers:
-            observe(record)
+            try:
+                observe(record)
+            except Exception as failed:  # noqa: BLE001 - who only looks on stops nothing
+                self._log.error("observer_failed", error=repr(failed))
         return record
 
     async def _sleep(self, due_s: float) -> None:

@@ -18,6 +18,9 @@ from edgectl.model.site import Evse, Meter
 TCP_EXCHANGE_S: Final = 0.1
 """What S20 allows one answered write over TCP; slower devices are covered by the timeout."""
 
+TCP_USUAL_S: Final = 0.02
+"""What one answered request over TCP usually takes: for how busy a link is, not a bound."""
+
 SERIAL_ANSWER_S: Final = 0.05
 """What a device on a serial line takes from the end of a request to the start of its answer."""
 
@@ -42,12 +45,33 @@ def unanswered_s(
     return 2.0 * timeout_s + serial.wire_s(request)
 
 
-def polling_share(serial: SerialLine, devices: Iterable[tuple[Meter | Evse, Profile]]) -> float:
-    """Share of a serial line's time that ordinary polls and keep-alives take; above 1: too much."""
-    return sum(_device_share(serial, device, profile) for device, profile in devices)
+def polling_share(
+    serial: SerialLine | None, devices: Iterable[tuple[Meter | Evse, Profile]]
+) -> float:
+    """Share of a link's time that ordinary polls and keep-alives take; above 1: too much.
+
+    A meter that stands for several nodes is read once. Over TCP the pauses that a device wants
+    count too, for its own unit alone: others are served meanwhile.
+    """
+    total = 0.0
+    of_unit: dict[int, float] = {}
+    read = set[tuple[int, int]]()
+    for device, profile in devices:
+        connector = device.connector if isinstance(device, Evse) else 0
+        if (device.unit, connector) in read:
+            continue
+        read.add((device.unit, connector))
+        total += _device_share(serial, device, profile)
+        if serial is None:
+            gap_s = profile.transport.request_gap_s
+            share = _device_share(serial, device, profile, gap_s=gap_s)
+            of_unit[device.unit] = of_unit.get(device.unit, 0.0) + share
+    return max([total, *of_unit.values()])
 
 
-def _device_share(serial: SerialLine, device: Meter | Evse, profile: Profile) -> float:
+def _device_share(
+    serial: SerialLine | None, device: Meter | Evse, profile: Profile, *, gap_s: float = 0.0
+) -> float:
     if isinstance(device, Evse):
         place, poll_s = place_of(device), device.traits.poll_s
     else:
@@ -66,10 +90,14 @@ def _device_share(serial: SerialLine, device: Meter | Evse, profile: Profile) ->
     for batch in batches:
         slow_s = max(poll_s, profile.transport.slow_poll_s)
         period_s = poll_s if batch.period is PollClass.FAST else slow_s
-        share += (serial.wire_s(batch.request) + SERIAL_ANSWER_S) / period_s
+        share += (_exchange_s(serial, batch.request) + gap_s) / period_s
     if isinstance(device, Evse):
         plan = keepalive(profile, device)
         request = plan.request or setpoint_write(profile, device, 0.0).request
         if plan.period_s is not None:
-            share += (serial.wire_s(request) + SERIAL_ANSWER_S) / plan.period_s
+            share += (_exchange_s(serial, request) + gap_s) / plan.period_s
     return share
+
+
+def _exchange_s(serial: SerialLine | None, request: Request) -> float:
+    return TCP_USUAL_S if serial is None else serial.wire_s(request) + SERIAL_ANSWER_S

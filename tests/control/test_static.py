@@ -4,14 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgectl.control.static import (
-    LinkTiming,
-    StaticProof,
-    base_worst_a,
-    evses_below,
-    physics_s,
-    prove,
-)
+from edgectl.control.reaction import LinkTiming, physics_s
+from edgectl.control.static import StaticProof, prove
+from edgectl.control.tree import base_worst_a, evses_below
 from edgectl.model.site import (
     ChargerTraits,
     Evse,

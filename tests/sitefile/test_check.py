@@ -36,6 +36,15 @@ def test_answer_of_a_safe_site(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "short_a": [0.0, 0.0, 0.0],
         # 0.5 poll + 0.15 + KEBA: one write 0.1 + gap 0.5, interval 5, timeout 1, settle 10
         "physics_s": 17.25,
+        "reaction": {
+            "poll_s": 0.5,
+            "decide_s": 0.15,
+            "write_s": 5.6,
+            "timeout_s": 1.0,
+            "settle_s": 10.0,
+            "evse": "e3",
+            "link": "lan3",
+        },
         "trip_s": 30.0,
     }
     panel = answer["nodes"]["panel"]
@@ -72,6 +81,23 @@ def test_people_are_told_how_to_accept(tmp_path: Path, capsys: pytest.CaptureFix
     assert "accept_risks: [slower-than-trip/grid]" in out
     assert "17.2 s" in out
     assert "not ok" in out
+
+
+def test_details_show_where_the_time_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, plain, _ = check(GOOD, tmp_path, capsys)
+    _, out, _ = check(GOOD, tmp_path, capsys, "--details")
+    assert "slowest link" not in plain
+    assert [line for line in out.splitlines() if len(line) > 80 and "/" not in line] == []
+    (grid,) = (line for line in out.splitlines() if line.startswith("grid") and "lan3" in line)
+    assert grid.split() == ["grid", "0.5", "0.1", "5.6", "1", "10", "17.2", "30", "lan3"]
+    (lan3,) = (line for line in out.splitlines() if line.startswith("lan3"))
+    assert lan3.split()[:4] == ["lan3", "tcp", "0", "1"]
+    links = json.loads(check(GOOD, tmp_path, capsys, "--json")[1])["links"]
+    assert links["lan2"]["evses"] == 2
+    assert links["lan3"]["write_all_s"] == 5.6
+    assert 0.0 < links["lan1"]["busy_share"] < links["lan3"]["busy_share"] < 1.0, "KEBA's pauses"
 
 
 @pytest.mark.parametrize("name", ["small-depot.yaml", "demo-depot.yaml", "bus-depot.yaml"])

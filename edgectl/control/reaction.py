@@ -1,0 +1,116 @@
+"""How long an unforeseen step may overload a node, part by part (S20).
+
+The meter must show it, the tick decides, the link writes every EVSE once, one of its requests may
+time out first, and the vehicle follows: the slowest EVSE below the node counts.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edgectl.control.tree import evses_below
+from edgectl.model.site import Evse, Site
+from edgectl.units import EvseId, LinkId, NodeId
+
+DECIDE_S: Final = 0.15
+"""From a reading to the first write on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTiming:
+    """`write_s`: one setpoint write with answer and gap; `timeout_s`: of one request.
+
+    `busy_share`: of the link's time, by ordinary polls and keep-alives.
+    """
+
+    write_s: float
+    timeout_s: float
+    busy_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """The parts of the time, in s. `evse` is the one that takes longest, `link` its own.
+
+    `poll_s`: of the node's meter, without one of its EVSEs. `write_s`: every EVSE of the link once.
+    """
+
+    poll_s: float
+    decide_s: float
+    write_s: float
+    timeout_s: float
+    settle_s: float
+    evse: EvseId
+    link: LinkId
+
+    @property
+    def total_s(self) -> float:
+        """What the node's breaker must bear."""
+        return self.poll_s + self.decide_s + self.write_s + self.timeout_s + self.settle_s
+
+
+def reaction(
+    site: Site,
+    node: NodeId,
+    *,
+    link_timing: Mapping[LinkId, LinkTiming],
+    poll_s: float | None = None,
+) -> Reaction | None:
+    """The longest reaction at a node; None where no EVSE is below, for nothing here reacts.
+
+    `poll_s` stands in place of the poll while the meter is lost (`stale_s`) or frozen.
+    """
+    evses = evses_below(site, node)
+    if not evses:
+        return None
+    if poll_s is None:
+        polls = [meter.poll_s for meter in site.meters if meter.node == node]
+        poll_s = max(polls or [evse.traits.poll_s for evse in evses])
+    write_s = write_all_s(site, link_timing=link_timing)
+    found = [
+        Reaction(
+            poll_s=poll_s,
+            decide_s=DECIDE_S,
+            write_s=write_s[evse.link],
+            timeout_s=link_timing[evse.link].timeout_s,
+            settle_s=max(evse.traits.settle_s, evse.traits.pause_settle_s),
+            evse=evse.id,
+            link=evse.link,
+        )
+        for evse in evses
+    ]
+    return max(found, key=lambda one: one.total_s)
+
+
+def physics_s(
+    site: Site,
+    node: NodeId,
+    *,
+    link_timing: Mapping[LinkId, LinkTiming],
+    poll_s: float | None = None,
+) -> float | None:
+    """The sum of `reaction`."""
+    found = reaction(site, node, link_timing=link_timing, poll_s=poll_s)
+    return None if found is None else found.total_s
+
+
+def write_all_s(site: Site, *, link_timing: Mapping[LinkId, LinkTiming]) -> dict[LinkId, float]:
+    """Per link the time to write every EVSE on it once; 0 where there is none."""
+    by_link: dict[LinkId, list[Evse]] = {link.id: [] for link in site.links}
+    for evse in site.evses:
+        by_link[evse.link].append(evse)
+    return {
+        link: _write_all_s(evses, link_timing[link]) if evses else 0.0
+        for link, evses in by_link.items()
+    }
+
+
+def _write_all_s(evses: Sequence[Evse], timing: LinkTiming) -> float:
+    """Writes follow each other, and units that want time between two writes wait side by side.
+
+    That time holds before the first write of a unit too, since it may just have been written.
+    """
+    per_unit = Counter(evse.unit for evse in evses)
+    wait_s = max(per_unit[evse.unit] * evse.traits.min_write_interval_s for evse in evses)
+    return len(evses) * timing.write_s + wait_s
