@@ -13,6 +13,7 @@
 from typing import NamedTuple
 
 from edgectl.clock import Instant
+from edgectl.control.layout import layout_of
 from edgectl.model.rules import Rules
 from edgectl.model.site import SILENT_AFTER_S, Evse, KeepAlive
 from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
@@ -51,12 +52,13 @@ def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tupl
             evse,
             snapshot.evses.get(evse.id, _UNHEARD),
             state.evses.get(evse.id),
+            boot_a=None if metered or not rules.s11_boot else evse.traits.boot_a,
             now_s=now.mono_s,
             started_s=started_s,
-            isolated=evse.id in snapshot.isolated,
+            isolated=rules.s11_boot and evse.id in snapshot.isolated,
             rules=rules,
         )
-        for evse in snapshot.site.evses
+        for evse, metered in zip(snapshot.site.evses, layout_of(snapshot.site).metered, strict=True)
     )
 
 
@@ -68,6 +70,7 @@ def _commit_one(
     view: EvseView,
     state: EvseState | None,
     *,
+    boot_a: float | None,
     now_s: float,
     started_s: float,
     isolated: bool,
@@ -79,7 +82,13 @@ def _commit_one(
     in_force_a = _in_force_a(view, held_a)
     if rules.s9_silent and _is_silent(evse, view, now_s):
         held_a = _silent_count_a(
-            evse, view, held_a=held_a, failsafe_a=failsafe_a, now_s=now_s, started_s=started_s
+            evse,
+            view,
+            held_a=held_a,
+            failsafe_a=failsafe_a,
+            boot_a=boot_a,
+            now_s=now_s,
+            started_s=started_s,
         )
         return Commitment(
             held_a=held_a,
@@ -125,13 +134,15 @@ def _silent_count_a(
     *,
     held_a: float,
     failsafe_a: float,
+    boot_a: float | None,
     now_s: float,
     started_s: float,
 ) -> float:
     """S9: the most it may draw; once its watchdog must have fired, its failsafe current.
 
     A watchdog time of 0 is none: chargers say so where it is switched off. What still counted when
-    it fell silent (S8) counts until its vehicle must have followed.
+    it fell silent (S8) counts until its vehicle must have followed. `boot_a`: where no meter sees
+    it, its silence may be a reboot (S11).
     """
     traits = evse.traits
     watchdog_s = traits.watchdog_s if view.watchdog_s is None else view.watchdog_s
@@ -149,6 +160,8 @@ def _silent_count_a(
         counts.append(held_a)
     if view.samples:
         counts.append(view.samples[-1].highest_a() or 0.0)
+    if boot_a is not None:
+        counts.append(boot_a)
     return max(counts)
 
 

@@ -5,11 +5,11 @@ from typing import Final
 from edgectl.control.account import FOLLOWED_A, Commitment
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
-from edgectl.control.rows import va_of
+from edgectl.control.rows import Tight, va_of
 from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Alarm, AlarmCode, NodeDecision, Severity
-from edgectl.model.reading import Quality
-from edgectl.model.site import Node
+from edgectl.model.reading import FRESH_POLLS, MeterSample, Quality
+from edgectl.model.site import Meter, Node
 from edgectl.units import EvseId, NodeId
 
 OVER: Final = 1e-6
@@ -22,7 +22,17 @@ def node_alarms(
     """What is wrong at one node; a node without a ceiling has nothing to be held against."""
     ceilings = (*decision.ceiling_a, decision.ceiling_va)
     alarms = []
-    if metered and judged.quality is not Quality.GOOD and any(c is not None for c in ceilings):
+    if metered and judged.frozen:
+        alarms.append(
+            Alarm(
+                code=AlarmCode.METER_FROZEN,
+                severity=Severity.ALARM,
+                id=node,
+                text=f"the meter of {node} repeats one value although chargers below it moved: its"
+                " base load goes to the worst case; look at the meter and whatever passes it on",
+            )
+        )
+    elif metered and judged.quality is not Quality.GOOD and any(c is not None for c in ceilings):
         stale = judged.quality is Quality.STALE
         alarms.append(
             Alarm(
@@ -65,6 +75,48 @@ def unbalance_alarms(node: Node, judged: NodeJudgement) -> list[Alarm]:
             data={"limit_a": node.unbalance_a, "measured_a": most_a - least_a},
         )
     ]
+
+
+def part_alarms(
+    node: NodeId, meter: Meter, sample: MeterSample | None, decision: NodeDecision, now_s: float
+) -> list[Alarm]:
+    """What a meter that sees a part of a node says: that alone is above the whole's ceiling (S7).
+
+    What it feeds back may be drawn by another part, so that currents count as amounts.
+    """
+    if sample is None or now_s - sample.taken_s > FRESH_POLLS * meter.poll_s:
+        return []
+    found = []
+    for phase in meter.phases:
+        measured_a, ceiling_a = sample.current_a[phase - 1], decision.ceiling_a[phase - 1]
+        power_w = sample.power_w[phase - 1]
+        if measured_a is None or ceiling_a is None or (power_w is not None and power_w < 0.0):
+            continue
+        if measured_a > ceiling_a + OVER + OVER_SHARE * ceiling_a:
+            found.append(
+                Alarm(
+                    code=AlarmCode.OVER_CEILING,
+                    severity=Severity.ALARM,
+                    id=f"{meter.id}.{phase}",
+                    text=f"{meter.id}, which sees a part of {node} L{phase}, shows more than its"
+                    " ceiling",
+                    data={"phase": phase, "measured_a": measured_a, "ceiling_a": ceiling_a},
+                )
+            )
+    return found
+
+
+def boot_alarm(evse: EvseId, boot_a: float, tight: Tight, node: NodeId) -> Alarm:
+    """S11: its reboot would overload a row even beside the base load alone."""
+    where = f"{node} in VA" if tight.row == VA_ROW else f"{node} L{ROWS[tight.row]}"
+    return Alarm(
+        code=AlarmCode.BOOT_CURRENT,
+        severity=Severity.WARNING,
+        id=evse,
+        text=f"after its power returns {evse} allows {boot_a:g} A until it is told otherwise, and"
+        f" {where} does not bear that even with every other EVSE paused; lower it in the charger",
+        data={"boot_a": boot_a, "room_a": max(0.0, tight.room_a)},
+    )
 
 
 def is_alarming(commitment: Commitment) -> bool:

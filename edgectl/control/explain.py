@@ -1,10 +1,20 @@
 """A reason with numbers for every EVSE and every node; the decision, said."""
 
-from edgectl.control.alarms import evse_alarms, is_alarming, node_alarms, unbalance_alarms
+from collections.abc import Iterator
+
+from edgectl.control.alarms import (
+    OVER,
+    boot_alarm,
+    evse_alarms,
+    is_alarming,
+    node_alarms,
+    part_alarms,
+    unbalance_alarms,
+)
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import EvseCeiling, NodeCeilings
-from edgectl.control.rows import Row, sum_evses, va_of
+from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Part, Shared
 from edgectl.control.situation import Situation
@@ -18,7 +28,7 @@ from edgectl.model.decision import (
     Reason,
     ReasonCode,
 )
-from edgectl.model.site import Meter
+from edgectl.model.site import Meter, Sees
 from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple
 
 
@@ -40,6 +50,11 @@ def explain(
             wake[meter.id] = _wake_above_a(judged[n], decision, meter)
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
         alarms.extend(unbalance_alarms(node, judged[n]))
+        for part in layout.part_meters[n]:
+            view = snapshot.meters.get(part.id)
+            newest = view.samples[-1] if view is not None and view.samples else None
+            alarms.extend(part_alarms(node.id, part, newest, decision, situation.now.mono_s))
+    alarms.extend(_boot_alarms(situation, shared))
     reasons = _evse_reasons(situation, shared, shaped)
     place = _places(situation, shared, shaped, reasons)
     urgency = shared.ranks.urgency
@@ -118,6 +133,32 @@ def _places(
                 tier = shared.ranks.tier[i]
                 count[tier] = places[i] = count.get(tier, 0) + 1
     return places
+
+
+def _boot_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
+    """S11: for every charger that answers, whether its reboot would fit beside the base load.
+
+    What counts is what the owner configured: nobody's wish is worth a charger that cannot be used.
+    """
+    snapshot, layout, judged = situation.snapshot, situation.layout, situation.judged
+    if not situation.rules.s11_boot or not any(layout.boots_high):
+        return
+    room: Room = [
+        [
+            None if ceiling is None else ceiling - base - fixed
+            for ceiling, base, fixed in zip(
+                layout.node_limits[n].ceiling, shared.base[n], shared.fixed[n], strict=True
+            )
+        ]
+        for n in range(len(layout.parent))
+    ]
+    for i, evse in enumerate(snapshot.site.evses):
+        if not layout.boots_high[i] or situation.commitments[i].silent:
+            continue
+        tight = tightest(layout, judged, room, i)
+        if tight is not None and evse.traits.boot_a > tight.room_a + OVER:
+            node = snapshot.site.nodes[tight.node].id
+            yield boot_alarm(evse.id, evse.traits.boot_a, tight, node)
 
 
 def _node(judged: NodeJudgement, ceilings: NodeCeilings, load: Row, promised: Row) -> NodeDecision:
@@ -216,16 +257,27 @@ class _Reasons:
 def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -> OptionalTriple:
     """A phase's own ceiling, and what it cannot rise above without leaving room in the VA row.
 
-    When the sum rises by more than its room, some phase rises by more than its part of it.
+    When the sum rises by more than its room, some phase rises by more than its part of it. A meter
+    that sees base load alone is held against what the account leaves for that.
     """
+    ceilings, present = decision.ceiling_a, [judged.meter_a[p] or 0.0 for p in range(3)]
+    loads_va = 0.0
+    if meter.sees is Sees.BASE_ONLY:
+        present = list(judged.base_a)
+        loads = [decision.account_a[p] - present[p] for p in range(3)]
+        loads_va = va_of(judged, loads)
+        one, two, three = (
+            None if ceiling is None else ceiling - load
+            for ceiling, load in zip(ceilings, loads, strict=True)
+        )
+        ceilings = (one, two, three)
     if decision.ceiling_va is None:
-        return decision.ceiling_a
+        return ceilings
     wired = [p - 1 for p in meter.phases]
-    present = [judged.meter_a[p] or 0.0 for p in range(3)]
-    room_va = decision.ceiling_va - va_of(judged, present)
+    room_va = decision.ceiling_va - loads_va - va_of(judged, present)
     part_a = max(0.0, room_va) / sum(judged.voltage_v[p] for p in wired)
     above: list[float | None] = []
-    for p, ceiling in enumerate(decision.ceiling_a):
+    for p, ceiling in enumerate(ceilings):
         most_a = present[p] + part_a if p in wired else ceiling
         above.append(most_a if ceiling is None or most_a is None else min(most_a, ceiling))
     return (above[0], above[1], above[2])

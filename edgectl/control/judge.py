@@ -10,7 +10,9 @@ meter and intervals (S4).
 2. A sample settles (becomes part of the state) once every interval is closed, or when it goes
    stale; open ones are judged anew at every tick, in their order, from the last settled base.
 3. A base grows with age and never falls while it is stale (S6); a node without a meter has the sum
-   of what hangs below it and its own worst case (S7).
+   of what hangs below it and its own worst case (S7). A meter that sees base load alone gives it as
+   it stands.
+4. A frozen value gives no base, and is as old as its first appearance (S5).
 """
 
 from dataclasses import dataclass, replace
@@ -19,16 +21,18 @@ from math import inf, isfinite, sqrt
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
 from edgectl.control.drawn import Drawn
+from edgectl.control.frozen import is_frozen, run_after
 from edgectl.control.layout import Layout
 from edgectl.model.reading import (
     FRESH_POLLS,
+    FROZEN_S,
     STALE_S,
     MeterSample,
     Quality,
     quality_at,
 )
 from edgectl.model.rules import Rules
-from edgectl.model.site import Meter
+from edgectl.model.site import Meter, Sees
 from edgectl.model.snapshot import MeterView, Snapshot
 from edgectl.model.state import BaseState, State
 from edgectl.units import MeterId, OptionalTriple, Triple
@@ -46,7 +50,7 @@ class NodeJudgement:
     `base_a`: what counts. `guard_a`: the highest base that the newest readings allow; a raise must
     fit it too, so that no raise rests on a doubt. `direct_a`: the base that the newest meter value
     proves by itself, None where there is no fresh one (S15). `meter_a`: the newest signed meter
-    current.
+    current. `frozen`: its meter repeats a value that cannot be true any more (S5).
     """
 
     base_a: Triple
@@ -55,6 +59,7 @@ class NodeJudgement:
     meter_a: OptionalTriple
     voltage_v: Triple
     quality: Quality
+    frozen: bool = False
 
 
 def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of its own type
@@ -186,16 +191,26 @@ def _judge_metered(
         aged_a = _greater(before.base_a, fallback_a)
         return replace(missing, base_a=aged_a, guard_a=aged_a), before
     newest, newest_a = watch.trusted[-1]
-    taken_s = newest.taken_s if rules.s1_age else now_s
+    settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
+    if meter.sees is Sees.BASE_ONLY and rules.s7_sees:
+        settled = BaseState(base_a=newest_a, upto_s=newest.taken_s)
+        present_a = newest_a
+    else:
+        settled, present_a = _fold(watch, drawn, n, settled, s5_frozen=rules.s5_frozen)
+    run = settled.run
+    frozen = is_frozen(run, newest_a)
+    first_s = run.since_s if frozen and run is not None else newest.taken_s
+    taken_s = first_s if rules.s1_age else now_s
     age_s = now_s - taken_s
     fresh_s = FRESH_POLLS * meter.poll_s
     fresh = age_s <= fresh_s
-    settled = before or BaseState(base_a=first_a, upto_s=float("-inf"))
-    settled, present_a = _fold(watch, drawn, n, settled)
     if not fresh:
-        settled = BaseState(base_a=present_a, upto_s=newest.taken_s)
+        settled = BaseState(base_a=present_a, upto_s=newest.taken_s, run=run)
     wired = [p - 1 for p in meter.phases]
-    read_a, latest_a = drawn.newest(n, newest.taken_s - meter.refresh_s, newest.taken_s)
+    sees_all = meter.sees is Sees.ALL or not rules.s7_sees
+    read_a = latest_a = _ZERO
+    if sees_all:
+        read_a, latest_a = drawn.newest(n, newest.taken_s - meter.refresh_s, newest.taken_s)
     base3 = _only_of(present_a, fallback_a, wired)
     if rules.s6_ageing and not fresh:
         base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
@@ -204,37 +219,52 @@ def _judge_metered(
             base_a=base3,
             guard_a=_greater(base3, _minus(newest_a, latest_a)) if fresh else base3,
             direct_a=_only(_minus(newest_a, read_a), wired) if fresh else _NONE,
-            meter_a=_only(newest_a, wired) if fresh else _NONE,
+            meter_a=_only(newest_a, wired) if fresh and sees_all else _NONE,
             voltage_v=voltage_v,
-            quality=quality_at(age_s, poll_s=meter.poll_s),
+            quality=Quality.BAD
+            if frozen and age_s >= FROZEN_S
+            else quality_at(age_s, poll_s=meter.poll_s),
+            frozen=frozen and age_s >= FROZEN_S,
         ),
         settled,
     )
 
 
 _NONE: OptionalTriple = (None, None, None)
+_ZERO: Triple = (0.0, 0.0, 0.0)
 
 
-def _fold(watch: _Watch, drawn: Drawn, n: int, settled: BaseState) -> tuple[BaseState, Triple]:
+def _fold(
+    watch: _Watch, drawn: Drawn, n: int, settled: BaseState, *, s5_frozen: bool
+) -> tuple[BaseState, Triple]:
     """Move the base through every sample that is not settled yet, oldest first.
 
     Gives the base as it is settled, up to the first sample with an open interval, and the present
     one, after all samples: an open one bounds it too, and is judged again when more is known.
     """
-    base_a, open_yet = settled.base_a, False
+    base_a, open_yet, run = settled.base_a, False, settled.run
     for sample, signed in watch.trusted:
         taken_s = sample.taken_s
         if taken_s <= settled.upto_s:
+            continue
+        if is_frozen(run, signed):
+            if not open_yet:
+                settled = BaseState(base_a=base_a, upto_s=taken_s, run=run)
             continue
         after_a = drawn.while_open(n, taken_s, signed, base_a)
         if after_a is not None:
             base_a, open_yet = after_a, True
             continue
         bounds = drawn.bounds(n, taken_s - watch.meter.refresh_s, taken_s)
-        base_a = _clamp3(base_a, _minus(signed, bounds.greatest_a), _minus(signed, bounds.least_a))
         open_yet = open_yet or not bounds.closed
+        if s5_frozen and not open_yet:
+            run = run_after(run, signed, taken_s, bounds)
+        if not is_frozen(run, signed):
+            base_a = _clamp3(
+                base_a, _minus(signed, bounds.greatest_a), _minus(signed, bounds.least_a)
+            )
         if not open_yet:
-            settled = BaseState(base_a=base_a, upto_s=taken_s)
+            settled = BaseState(base_a=base_a, upto_s=taken_s, run=run)
     return settled, base_a
 
 

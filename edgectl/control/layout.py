@@ -16,8 +16,8 @@ from edgectl.control.limits import (
     node_limit,
     unbalance_bound_a,
 )
-from edgectl.model.site import ChargerTraits, Meter, Site
-from edgectl.units import EvseId, Triple
+from edgectl.model.site import ChargerTraits, Meter, Sees, Site
+from edgectl.units import EvseId, NodeId, Triple
 
 VA_ROW = 3
 ROUNDING = 1e-9
@@ -28,11 +28,13 @@ ALL_WIRED: Triple = (1.0, 1.0, 1.0)
 class Layout:
     """Indices of one site, and what of its facts the verbs want in columns.
 
-    `parent[n]`: -1 at the root. `below[n]`: the EVSEs in the subtree of node n; `loaded[n]`: which
-    of its phases any of them loads. `up[n]`: the nodes from n up to the root; `path[i]` the same
-    from an EVSE's own node. `phases[i]`: the site phases (0-based) that EVSE i is wired to;
-    `wired[i]`: the same as factors 1 and 0. `base_worst_a[n]`: worst base load of the whole subtree
-    of node n. `unbalance_a[n]`: how far its phases may be apart, less the margin; None for any.
+    `parent[n]`: -1 at the root. `part_meters[n]`: meters that raise alarms alone (S7). `below[n]`:
+    the EVSEs in the subtree of node n; `loaded[n]`: which of its phases any of them loads. `up[n]`:
+    the nodes from n up to the root; `path[i]` the same from an EVSE's own node. `phases[i]`: the
+    site phases (0-based) that EVSE i is wired to; `wired[i]`: the same as factors 1 and 0.
+    `base_worst_a[n]`: worst base load of the whole subtree of node n. `metered[i]`: EVSE i is below
+    a meter that says more than alarms; `boots_high[i]`: its charger boots above its minimum.
+    `unbalance_a[n]`: how far its phases may be apart, less the margin; None for any.
     `least_a[i]`: the least that EVSE i can be told from its minimum on.
     """
 
@@ -41,6 +43,7 @@ class Layout:
     parent: tuple[int, ...]
     children: tuple[tuple[int, ...], ...]
     meter: tuple[Meter | None, ...]
+    part_meters: tuple[tuple[Meter, ...], ...]
     below: tuple[tuple[int, ...], ...]
     up: tuple[tuple[int, ...], ...]
     own_node: tuple[int, ...]
@@ -50,6 +53,8 @@ class Layout:
     loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
+    metered: tuple[bool, ...]
+    boots_high: tuple[bool, ...]
     node_limits: tuple[NodeCeilings, ...]
     unbalance_a: tuple[float | None, ...]
     evse_limits: tuple[EvseCeiling, ...]
@@ -110,7 +115,11 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
     number = {node.id: n for n, node in enumerate(site.nodes)}
     parent = tuple(-1 if node.parent is None else number[node.parent] for node in site.nodes)
     unbalance_a = tuple(unbalance_bound_a(node) for node in site.nodes)
-    meter_at = {meter.node: meter for meter in site.meters}
+    meter_at = {meter.node: meter for meter in site.meters if meter.sees is not Sees.PART}
+    parts_at: dict[NodeId, list[Meter]] = {}
+    for meter in site.meters:
+        if meter.sees is Sees.PART:
+            parts_at.setdefault(meter.node, []).append(meter)
     up = tuple(_up(n, parent) for n in range(len(parent)))
     own_node = tuple(number[evse.node] for evse in site.evses)
     path = tuple(up[n] for n in own_node)
@@ -138,6 +147,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         parent=parent,
         children=tuple(tuple(c) for c in children),
         meter=tuple(meter_at.get(node.id) for node in site.nodes),
+        part_meters=tuple(tuple(parts_at.get(node.id, ())) for node in site.nodes),
         below=tuple(tuple(b) for b in below),
         up=up,
         own_node=own_node,
@@ -148,6 +158,8 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
         evse_ids=tuple(evse.id for evse in site.evses),
         unbalance_a=unbalance_a,
+        metered=tuple(any(site.nodes[n].id in meter_at for n in nodes) for nodes in path),
+        boots_high=tuple(evse.traits.boot_a > evse.traits.min_a for evse in site.evses),
         node_limits=tuple(node_limit(node, site.voltage_v) for node in site.nodes),
         evse_limits=tuple(evse_limit(evse) for evse in site.evses),
         weight=tuple(evse.weight for evse in site.evses),

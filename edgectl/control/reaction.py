@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.control.tree import evses_below
-from edgectl.model.site import Evse, Site
+from edgectl.model.site import Evse, Sees, Site
 from edgectl.units import EvseId, LinkId, NodeId
 
 DECIDE_S: Final = 0.15
@@ -65,7 +65,11 @@ def reaction(
     if not evses:
         return None
     if poll_s is None:
-        polls = [meter.poll_s for meter in site.meters if meter.node == node]
+        polls = [
+            meter.poll_s
+            for meter in site.meters
+            if meter.node == node and meter.sees is not Sees.PART
+        ]
         poll_s = max(polls or [evse.traits.poll_s for evse in evses])
     write_s = write_all_s(site, link_timing=link_timing)
     found = [

@@ -103,9 +103,12 @@ class LinkOwner:
             )
             for evse in evses
         }
+        by_unit: dict[int, list[Meter]] = {}
+        for meter in meters:
+            by_unit.setdefault(meter.unit, []).append(meter)
         desks = [
-            MeterDesk(meter, profiles[meter.profile], image=image, troubles=self._troubles)
-            for meter in meters
+            MeterDesk(same, profiles[same[0].profile], image=image, troubles=self._troubles)
+            for same in by_unit.values()
         ]
         places = [(meter.unit, profiles[meter.profile]) for meter in meters]
         places += [(evse.unit, profiles[evse.profile]) for evse in evses]

@@ -1,5 +1,7 @@
 """One meter on its link."""
 
+from collections.abc import Sequence
+
 from edgectl.daemon.checks import fitness
 from edgectl.daemon.errand import Next, Troubles
 from edgectl.daemon.image import Image
@@ -14,10 +16,16 @@ from edgectl.model.site import Meter
 
 
 class MeterDesk:
-    """What one meter needs next: reads, and nothing else."""
+    """What one device needs next: reads, and nothing else.
 
-    def __init__(self, meter: Meter, profile: Profile, *, image: Image, troubles: Troubles) -> None:
-        self.meter = meter
+    It may stand for several nodes: `meters` are its entries, all at one link and unit.
+    """
+
+    def __init__(
+        self, meters: Sequence[Meter], profile: Profile, *, image: Image, troubles: Troubles
+    ) -> None:
+        self.meter = meter = meters[0]
+        self._meters = tuple(meters)
         self._profile = profile
         self._image = image
         self._troubles = troubles
@@ -46,18 +54,20 @@ class MeterDesk:
         self._poller.check_at(now_s)
 
     def _take(self, values: dict[str, Value], taken_s: float, _now_s: float) -> None:
-        sample = meter_sample(self._profile, self.meter, values, taken_s=taken_s)
-        if isinstance(sample, Bad):
-            self._image.meter_missed(self.meter.id, str(sample))
-            self._troubles.begin(
-                AlarmCode.METER_WITHOUT_DATA,
-                self.meter.id,
-                f"{sample}; check profile {self._profile.file} and the meter's wiring",
-                severity=Severity.ALARM,
-            )
-            return
-        self._troubles.end(AlarmCode.METER_WITHOUT_DATA, self.meter.id)
-        self._image.meter_sample(self.meter.id, sample)
+        for meter in self._meters:
+            sample = meter_sample(self._profile, meter, values, taken_s=taken_s)
+            if isinstance(sample, Bad):
+                self._image.meter_missed(meter.id, str(sample))
+                self._troubles.begin(
+                    AlarmCode.METER_WITHOUT_DATA,
+                    meter.id,
+                    f"{sample}; check profile {self._profile.file} and the meter's wiring",
+                    severity=Severity.ALARM,
+                )
+                continue
+            self._troubles.end(AlarmCode.METER_WITHOUT_DATA, meter.id)
+            self._image.meter_sample(meter.id, sample)
 
     def _missed(self, miss: Miss) -> None:
-        self._image.meter_missed(self.meter.id, miss.detail)
+        for meter in self._meters:
+            self._image.meter_missed(meter.id, miss.detail)

@@ -22,6 +22,13 @@ STALE_S: Final = 15.0
 """Age from which a reading says nothing any more: a base load is at its worst case (S6)."""
 
 
+FROZEN_S: Final = 10.0
+"""Age from which a value that is frozen is no data and said (S5)."""
+
+FROZEN_MOVED_A: Final = 5.0
+"""A value that stays the same while the EVSEs below moved by more is frozen (S5)."""
+
+
 def quality_at(age_s: float, *, poll_s: float) -> Quality:
     """Good while fresh, bad from `STALE_S` on, stale between."""
     if age_s <= FRESH_POLLS * poll_s:

@@ -18,10 +18,13 @@ class Rules:
     s2_implausible: bool = True
     s3_sign: bool = True
     s4_base: bool = True
+    s5_frozen: bool = True
     s6_ageing: bool = True
+    s7_sees: bool = True
     s8_committed: bool = True
     s9_silent: bool = True
     s10_calls: bool = True
+    s11_boot: bool = True
     s12_promise: bool = True
     s13_no_raise_into_debt: bool = True
     s14_decreases_first: bool = True

@@ -112,9 +112,20 @@ class Node:
     primary_limit_a: OptionalTriple = (None, None, None)
 
 
+class Sees(StrEnum):
+    """What a meter measures of its node: all that flows there, all but the EVSEs, or some of it.
+
+    One that sees a part raises alarms and nothing else.
+    """
+
+    ALL = "all"
+    BASE_ONLY = "base_only"
+    PART = "part"
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A meter that sees everything at its node.
+    """A meter at a node. One device may be the meter of several nodes that lie in a row.
 
     `phases`: entry k is the site phase on the meter's own terminal k+1. `refresh_s`: how old a
     value may be when it is read.
@@ -131,6 +142,7 @@ class Meter:
     sign: int = 1
     address_offset: int = 0
     word_order: str | None = None
+    sees: Sees = Sees.ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,27 @@ from edgectl.units import EvseId, MeterId, Triple
 
 
 @dataclass(frozen=True, slots=True)
+class MeterRun:
+    """A meter's value for as long as it stays the same (S5). `since_s`: when it first appeared.
+
+    `least_a` and `greatest_a` bound what the EVSEs below drew then. `frozen`: they have moved since
+    as no live meter could have missed.
+    """
+
+    value_a: Triple
+    since_s: float
+    least_a: Triple
+    greatest_a: Triple
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BaseState:
     """A meter's base load as far as it is settled: after every sample up to `upto_s`."""
 
     base_a: Triple
     upto_s: float
+    run: MeterRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgectl.model.site import Evse, Site
+from edgectl.model.site import Evse, Sees, Site
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.units import LinkId, MeterId, NodeId
 
@@ -98,7 +98,7 @@ def allowance(
     evses = [evse for evse in site.evses if evse.node in below]
     if not evses:
         return None
-    meters = [meter for meter in site.meters if meter.node == node]
+    meters = [m for m in site.meters if m.node == node and m.sees is not Sees.PART]
     poll_s = max([meter.poll_s for meter in meters] or [evse.traits.poll_s for evse in evses])
     slowest_s = max(
         _write_all_s([other for other in site.evses if other.link == evse.link], links[evse.link])

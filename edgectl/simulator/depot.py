@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from edgectl.model.site import Evse, Meter, Site
+from edgectl.model.site import Evse, Meter, Sees, Site
 from edgectl.simulator.charge_point import ChargePoint
 from edgectl.simulator.charx import CharxSec
 from edgectl.simulator.device_catalog import (
@@ -132,7 +132,12 @@ class Depot:
         self._meters: dict[MeterId, _Meter] = {}
         self._add_chargers()
         for meter in site.meters:
-            self._add_meter(meter)
+            known = [m for m in self._meters.values() if _same_device(m.meter, meter)]
+            if known:
+                self._meters[meter.id] = known[0]
+                self.trace.meter_answers_s[meter.id] = self.trace.meter_answers_s[known[0].meter.id]
+            else:
+                self._add_meter(meter)
         self._settle()
 
     def begin(self, scenario: Scenario) -> None:
@@ -425,7 +430,7 @@ class Depot:
         scenario_s = now_s - self._start_s
         if any(f.kind is FaultKind.METER_STUCK and f.active(scenario_s) for f in box.faults):
             return
-        total_a, volts_v = self._tree.total_a(box.node), self._tree.voltage_v
+        total_a, volts_v = self._seen_a(box), self._tree.voltage_v
         voltage_v, current_a, power_w = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for terminal, phase in enumerate(box.meter.phases):
             voltage_v[terminal] = volts_v[phase - 1]
@@ -446,6 +451,20 @@ class Depot:
                 export_wh=box.export_wh,
             )
         )
+
+    def _seen_a(self, box: _Meter) -> Triple:
+        """What a meter sees; one that sees a part sees the node's own base load."""
+        match box.meter.sees:
+            case Sees.ALL:
+                return self._tree.total_a(box.node)
+            case Sees.BASE_ONLY:
+                return self._tree.base_a(box.node)
+            case Sees.PART:
+                return self._tree.own_base_a(box.node)
+
+
+def _same_device(one: Meter, other: Meter) -> bool:
+    return (one.link, one.unit) == (other.link, other.unit)
 
 
 def _in_order(events: list[tuple[float, Fault]], event: tuple[float, Fault]) -> None:

@@ -87,6 +87,15 @@ class Tree:
         one_a, two_a, three_a = self._branches[node].total_a
         return (one_a, two_a, three_a)
 
+    def base_a(self, node: int) -> Triple:
+        """Give what flows through a node beside all EVSEs."""
+        one_a, two_a, three_a = self._branches[node].base_a
+        return (one_a, two_a, three_a)
+
+    def own_base_a(self, node: int) -> Triple:
+        """Give the base load connected at a node itself."""
+        return self._branches[node].own_base_a
+
     def truth(self, node: int) -> NodeTruth:
         """Give a node's sample for the trace."""
         branch, v = self._branches[node], self.voltage_v

@@ -33,6 +33,7 @@ from edgectl.model.site import (
     Mode,
     Node,
     Program,
+    Sees,
     Site,
     Transformer,
 )
@@ -149,6 +150,7 @@ def _meter(entry: MeterEntry, profile: Profile) -> Meter:
         sign=1 if overrides is None or overrides.sign is None else overrides.sign,
         address_offset=0 if overrides is None else overrides.address_offset or 0,
         word_order=None if overrides is None else overrides.word_order,
+        sees=Sees(entry.sees),
     )
 
 

@@ -4,7 +4,7 @@ Every function yields all it finds; none stops at the first. What concerns progr
 broker is in `outside`, what needs the device profiles in `fitting`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -303,14 +303,15 @@ def _check_meters(draft: Draft) -> Iterator[Finding]:
     nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
     for placed in draft.meters:
         meter = placed.entry
-        if meter.node in at_node:
+        if meter.sees != "part" and meter.node in at_node:
             yield draft.source.finding(
                 (*placed.where, "node"),
                 code="two_meters",
                 message=f"{meter.node} is already measured by {at_node[meter.node]}",
-                remedy="keep the meter that sees the whole node",
+                remedy="keep the one that sees the whole node; others may say sees: part",
             )
-        at_node.setdefault(meter.node, meter.id)
+        if meter.sees != "part":
+            at_node.setdefault(meter.node, meter.id)
         if FRESH_POLLS * meter.poll_s > STALE_S / 2:
             yield draft.source.finding(
                 (*placed.where, "poll_s"),
@@ -319,7 +320,48 @@ def _check_meters(draft: Draft) -> Iterator[Finding]:
                 f"{STALE_S / 2:g} s",
                 remedy=f"write {STALE_S / 2 / FRESH_POLLS:g} s or less; 1 s is usual",
             )
-        yield from _check_meter_phases(draft, placed, nodes.get(meter.node))
+        if meter.sees != "part":
+            yield from _check_meter_phases(draft, placed, nodes.get(meter.node))
+    yield from _check_shared_meters(draft)
+
+
+def _check_shared_meters(draft: Draft) -> Iterator[Finding]:
+    """Entries at one link and unit are one device: it is of one kind, at nodes in one row."""
+    parents = {placed.entry.id: placed.entry.parent for placed in draft.nodes}
+    first_at: dict[tuple[str, int], MeterEntry] = {}
+    for placed in draft.meters:
+        meter = placed.entry
+        first = first_at.setdefault((meter.link, meter.unit), meter)
+        if first is meter:
+            continue
+        where, message, remedy = placed.where, "", ""
+        if (first.profile, first.overrides, first.poll_s) != (
+            meter.profile,
+            meter.overrides,
+            meter.poll_s,
+        ):
+            message = f"{first.id} is the same device and has another profile, poll_s or overrides"
+            remedy = "write the same there, or correct link and unit"
+        elif not _in_a_row(first.node, meter.node, parents):
+            where = (*placed.where, "node")
+            message = f"{first.id} is the same device and measures {first.node}, which is neither "
+            message += f"above nor below {meter.node}"
+            remedy = "name nodes that the same current flows through, or correct link and unit"
+        if message:
+            yield draft.source.finding(where, code="same_meter", message=message, remedy=remedy)
+
+
+def _in_a_row(one: str, other: str, parents: Mapping[str, str | None]) -> bool:
+    """Whether one of two nodes is above the other."""
+    for lower, upper in ((one, other), (other, one)):
+        name: str | None = parents.get(lower)
+        for _ in parents:
+            if name is None or name == upper:
+                break
+            name = parents.get(name)
+        if name == upper:
+            return True
+    return False
 
 
 def _check_meter_phases(

@@ -56,12 +56,15 @@ def _no_credentials(value: str) -> str:
 
 
 def _one_node(value: object) -> object:
-    """Name the feature that a list of nodes asks for, instead of a wrong type."""
+    """Say how one meter serves several nodes, instead of a wrong type."""
     if isinstance(value, list):
         raise PydanticCustomError(
-            "not_supported",
-            "one meter for several nodes is not in this version",
-            {"remedy": "name one node; put the others below it and leave them without a meter"},
+            "several_nodes",
+            "a meter's entry names one node",
+            {
+                "remedy": "write it once for each node, with an id of its own each time and the "
+                "same link and unit: the device is read once"
+            },
         )
     return value
 
@@ -253,13 +256,16 @@ class MeterEntry(_Entry):
 
     id: Id = Field(description="Name of the meter.")
     node: Annotated[Id, BeforeValidator(_one_node)] = Field(
-        description="The node whose whole current it measures."
+        description="The node that it measures. A device that stands for several nodes in a row is "
+        "written once for each, with the same link and unit."
     )
     profile: Id = Field(description="Device type, such as janitza-umg96rm.")
     link: Id = Field(description="The link that it answers on.")
     unit: int = Field(ge=0, le=255, description="Modbus unit id.")
     sees: Literal["all", "base_only", "part"] = Field(
-        default="all", description="What it measures of its node; this version needs all."
+        default="all",
+        description="What it measures of its node: all that flows there, base_only (all but the "
+        "EVSEs), or a part, which raises alarms and nothing else.",
     )
     poll_s: float = Field(
         default=1.0, ge=0.05, le=60, description="Time from one reading to the next, in s."

@@ -42,22 +42,6 @@ def _nodes(draft: Draft) -> Iterator[tuple[Where, str, str]]:
 
 
 def _devices(draft: Draft) -> Iterator[tuple[Where, str, str]]:
-    first_at: dict[tuple[str, int], str] = {}
-    for meter in draft.meters:
-        if meter.entry.sees != "all":
-            yield (
-                (*meter.where, "sees"),
-                f"meters that see {meter.entry.sees}",
-                "use a meter that measures the whole node, or leave the node without one",
-            )
-        address = (meter.entry.link, meter.entry.unit)
-        if address in first_at:
-            yield (
-                meter.where,
-                f"one meter for several nodes: {first_at[address]} is at the same link and unit",
-                "keep one of them and leave the other node without a meter",
-            )
-        first_at.setdefault(address, meter.entry.id)
     for evse in draft.evses:
         if evse.entry.connection != "line_to_neutral":
             yield (

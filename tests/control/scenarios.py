@@ -10,9 +10,11 @@ from types import MappingProxyType
 from typing import Final
 
 from edgectl.model.ceiling import Holder, Rank, TimedCeiling
+from edgectl.model.decision import AlarmCode
 from edgectl.model.rules import Rules
-from edgectl.units import EvseId
-from tests.control.world import GRID, UTC0_S, World, evse, setpoints, site
+from edgectl.model.site import Meter, Sees
+from edgectl.units import EvseId, LinkId
+from tests.control.world import GRID, M_GRID, UTC0_S, World, evse, setpoints, site
 
 
 def s1_republishing_does_not_make_a_reading_younger(rules: Rules) -> bool:
@@ -55,6 +57,27 @@ def s4_a_vehicle_that_ramps_between_readings_is_not_base_load(rules: Rules) -> b
     return world.step().nodes[GRID].base_a[0] == 20.0
 
 
+def s5_a_value_that_does_not_follow_the_evses_is_no_data(rules: Rules) -> bool:
+    """A constant night is believed; the vehicle that begins to draw unseen is not."""
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(80.0, None, None)), rules=rules)
+    world.settle(20.0, {"e1": 0.0, "e2": 10.0}, ticks=40)
+    night = world.everything(20.0, {"e1": 0.0, "e2": 10.0})
+    world.sends("e1", 16.0)
+    world.confirms("e1")
+    for _ in range(18):
+        world.wait(1.0)
+        world.reads("e1", 16.0)
+        world.reads("e2", 10.0)
+        world.meter(30.0)
+        decision = world.step()
+    return (
+        night.nodes[GRID].base_a[0] == 20.0
+        and not [one for one in night.alarms if one.code is AlarmCode.METER_FROZEN]
+        and decision.nodes[GRID].base_a[0] == 60.0
+        and AlarmCode.METER_FROZEN in {one.code for one in decision.alarms}
+    )
+
+
 def s6_a_base_ages_towards_the_worst_case(rules: Rules) -> bool:
     world = World(site(evses=[evse(1)]), rules=rules)
     world.settle(20.0, {"e1": 10.0})
@@ -70,6 +93,28 @@ def s6_a_base_ages_towards_the_worst_case(rules: Rules) -> bool:
         and abs(rising[5] - (20.0 + 40.0 * (8.0 - 2.5) / 12.5)) < 1e-9
         and worst == [60.0, 60.0]
     )
+
+
+def s7_a_meter_of_the_base_load_alone_has_no_evse_in_it(rules: Rules) -> bool:
+    only = Meter(
+        id=M_GRID,
+        node=GRID,
+        profile="test",
+        link=LinkId("lan"),
+        unit=99,
+        poll_s=1.0,
+        refresh_s=0.0,
+        sees=Sees.BASE_ONLY,
+    )
+    world = World(site(evses=[evse(1)], meters=[only]), rules=rules)
+    world.sends("e1", 16.0)
+    world.confirms("e1")
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e1", 16.0)
+        world.meter(25.0)
+        decision = world.step()
+    return decision.nodes[GRID].base_a[0] == 25.0 and decision.nodes[GRID].account_a[0] >= 41.0
 
 
 def s8_a_decrease_counts_only_when_confirmed_and_followed(rules: Rules) -> bool:
@@ -109,6 +154,14 @@ def s9_a_silent_charger_is_a_fixed_load(rules: Rules) -> bool:
         and bool(held)
         and bool(fallen)
     )
+
+
+def s11_who_is_locked_off_counts_nothing(rules: Rules) -> bool:
+    world = World(site(evses=[evse(1), evse(2)], limit_a=(50.0, None, None)), rules=rules)
+    world.isolated = (EvseId("e1"),)
+    world.reads("e2", 0.0)
+    world.meter(0.0)
+    return world.step().evses[EvseId("e1")].committed_a == 0.0
 
 
 def s13_no_raise_into_debt(rules: Rules) -> bool:
@@ -168,9 +221,12 @@ SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
         "s2_implausible": s2_no_data_is_not_zero,
         "s3_sign": s3_feeding_back_adds_headroom,
         "s4_base": s4_a_vehicle_that_ramps_between_readings_is_not_base_load,
+        "s5_frozen": s5_a_value_that_does_not_follow_the_evses_is_no_data,
         "s6_ageing": s6_a_base_ages_towards_the_worst_case,
+        "s7_sees": s7_a_meter_of_the_base_load_alone_has_no_evse_in_it,
         "s8_committed": s8_a_decrease_counts_only_when_confirmed_and_followed,
         "s9_silent": s9_a_silent_charger_is_a_fixed_load,
+        "s11_boot": s11_who_is_locked_off_counts_nothing,
         "s13_no_raise_into_debt": s13_no_raise_into_debt,
         "s15_over_ceiling": s15_a_meter_above_its_ceiling_cuts_at_once,
         "s17_ladder": s17_nothing_remote_widens,

@@ -2,13 +2,11 @@
 
 import ast
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from edgectl.model.rules import Rules
 from tests.sitefile.sites import findings_in, spoil
 
 TESTS: Final = Path(__file__).parents[1]
@@ -57,6 +55,7 @@ F12 grid/ceilings
     test_F12_below_minimum_obey_goes_below
 F13 field/measuring
     test_f13_a_high_value_of_a_dead_meter_is_not_new_again_and_stops_nobody
+    test_f13_a_meter_that_repeats_one_value_is_not_believed_for_long
 F13 mqtt/telemetry
     test_f13_a_silent_device_repeats_its_value_with_its_old_time_and_says_so
 F14 links/order
@@ -115,7 +114,6 @@ WAITS: Final = {
     "F5": "who waits gets a turn only when somebody leaves or room grows",
     "F7": "vehicles on one phase of three-phase EVSEs count on all three",
     "F11": "a failsafe limit on the loss of the utility's link: refused in the site file",
-    "F13": "a frozen value that is read again and again is believed",
     "F23": "a program's rule for the loss of its link: refused in the site file",
 }
 """What of a row this version does not have."""
@@ -170,7 +168,3 @@ def test_what_waits_is_refused_and_not_ignored(row: str) -> None:
     """When one of these fails, the row has got its missing part: show it, and strike it here."""
     codes = {finding.code for finding in findings_in(REFUSED[row])}
     assert "not_supported" in codes, WAITS[row]
-
-
-def test_what_is_frozen_still_waits() -> None:
-    assert not [field.name for field in fields(Rules) if field.name.startswith("s5_")], WAITS["F13"]

@@ -213,3 +213,36 @@ def test_f22_without_fresh_readings_nobody_is_raised() -> None:
     silent = seen.limits_a("c2", from_s=130.0, until_s=150.0)
     assert all(after <= before for before, after in pairwise(silent))
     assert seen.longest_over_s(LIMIT_A) <= FOLLOWED_S
+
+
+def test_f13_a_meter_that_repeats_one_value_is_not_believed_for_long() -> None:
+    """It answers all the time, always the same, while a vehicle begins to draw and a load comes."""
+    frozen_s = 10.0
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(
+            SITE,
+            stay("c1"),
+            stay("w1"),
+            stay("k1", from_s=75.0),
+            faults=[
+                fault(FaultKind.METER_STUCK, "m-grid", at_s=60.0, until_s=200.0),
+                base_step(30.0, 30.0, 30.0, at_s=100.0, until_s=180.0),
+            ],
+        )
+        async with running(whole) as seen:
+            await whole.until(260.0)
+        return whole, seen
+
+    whole, seen = virtual_time.run(main())
+    assert seen.longest_over_s(LIMIT_A) <= STALE_S + frozen_s + FOLLOWED_S
+    assert max(seen.flow_a(from_s=140.0, until_s=180.0)) <= LIMIT_A
+    alarms = [
+        (event["code"], event["t"][14:19])
+        for event in told(whole, "event")
+        if event.get("data", {}).get("alarm") == "meter_frozen"
+    ]
+    assert [code for code, _ in alarms] == ["alarm_raised", "alarm_cleared"]
+    assert "01:15" < alarms[0][1] < "01:55"
+    assert "03:20" <= alarms[1][1] < "03:40"
+    assert sum(seen.drawn_a(bay)[-1] for bay in BAYS) > 30.0, "with the meter the room is back"

@@ -6,6 +6,20 @@ from tests.sitefile.sites import GOOD, findings_in, marks, spoil
 
 CASES = {
     # name: (text in the good file, what stands there instead, line, path, code)
+    "meter of two nodes": (
+        "{id: m1, node: grid",
+        "{id: m1, node: [grid, panel]",
+        10,
+        "meters[0].node",
+        "several_nodes",
+    ),
+    "one meter, two kinds": (
+        "poll_s: 0.5}",
+        "poll_s: 0.5}\n  - {id: m2, node: panel, profile: janitza-umg96rm, link: lan1, unit: 1}",
+        11,
+        "meters[1]",
+        "same_meter",
+    ),
     "unknown key": ("margin_a: 2", "marign_a: 2", 3, "nodes[0].marign_a", "unknown_key"),
     "unknown section": ("groups:", "gruops:", 18, "gruops", "unknown_key"),
     "missing key": ("voltage_v: 230, ", "", 1, "site.voltage_v", "missing"),
@@ -313,20 +327,6 @@ NOT_SUPPORTED = {
         "primary_limit_a: [10, 10, 10]",
         3,
         "nodes[0].primary_limit_a",
-    ),
-    "base only": ("poll_s: 0.5", "sees: base_only", 10, "meters[0].sees"),
-    "part": ("poll_s: 0.5", "sees: part", 10, "meters[0].sees"),
-    "meter of two nodes": (
-        "{id: m1, node: grid",
-        "{id: m1, node: [grid, panel]",
-        10,
-        "meters[0].node",
-    ),
-    "shared meter": (
-        "poll_s: 0.5}",
-        "poll_s: 0.5}\n  - {id: m2, node: panel, profile: janitza-umg96rm, link: lan1, unit: 1}",
-        11,
-        "meters[1]",
     ),
     "signed program": (
         "kind: mandatory",

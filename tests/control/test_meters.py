@@ -1,0 +1,163 @@
+"""What a meter means by what it sees, and when it is believed no more (S5, S7)."""
+
+from edgectl.model.decision import AlarmCode, Decision
+from edgectl.model.reading import FROZEN_MOVED_A, FROZEN_S, Quality
+from edgectl.model.site import Meter, Node, Sees
+from edgectl.units import EvseId, LinkId, MeterId, NodeId
+from tests.control.world import GRID, M_GRID, World, evse, site
+
+PANEL = NodeId("panel")
+
+
+def meter(name: str = "m-grid", *, node: NodeId = GRID, sees: Sees = Sees.ALL) -> Meter:
+    return Meter(
+        id=MeterId(name),
+        node=node,
+        profile="test",
+        link=LinkId("lan"),
+        unit=99,
+        poll_s=1.0,
+        refresh_s=0.0,
+        sees=sees,
+    )
+
+
+def codes(decision: Decision) -> set[AlarmCode]:
+    return {alarm.code for alarm in decision.alarms}
+
+
+def frozen_for(seconds: int, *, moved_a: float) -> tuple[World, Decision]:
+    """A meter that shows 30 A for ever, while a vehicle goes up by `moved_a` at the beginning."""
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": 10.0})
+    world.sends("e1", 10.0 + moved_a)
+    world.confirms("e1")
+    for _ in range(seconds):
+        world.wait(1.0)
+        world.reads("e1", 10.0 + moved_a)
+        world.meter(30.0)
+        decision = world.step()
+    return world, decision
+
+
+def test_s5_a_frozen_value_is_as_old_as_its_first_appearance() -> None:
+    _, decision = frozen_for(3, moved_a=8.0)
+    # It had appeared with the 18 ticks of the beginning.
+    assert decision.nodes[GRID].quality is Quality.BAD
+    assert decision.nodes[GRID].base_a[0] == 60.0
+    assert AlarmCode.METER_FROZEN in codes(decision)
+    assert AlarmCode.METER_LOST not in codes(decision)
+
+
+def test_s5_a_movement_that_a_meter_may_miss_freezes_nothing() -> None:
+    _, decision = frozen_for(20, moved_a=FROZEN_MOVED_A - 0.1)
+    assert decision.nodes[GRID].quality is Quality.GOOD
+    assert codes(decision) == set()
+
+
+def test_s5_a_value_that_appeared_a_moment_ago_gives_no_base_before_it_is_bad() -> None:
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": 10.0})
+    world.sends("e1", 20.0)
+    world.confirms("e1")
+    world.wait(1.0)
+    world.everything(20.5, {"e1": 10.0})
+    first_s = world.now_s
+    seen = {}
+    for _ in range(14):
+        world.wait(1.0)
+        world.reads("e1", 20.0)
+        world.meter(30.5)
+        seen[world.now_s - first_s] = world.step()
+    assert {seen[age].nodes[GRID].base_a[0] for age in (1.0, 2.0)} == {20.5}, "never 10.5"
+    bases = [one.nodes[GRID].base_a[0] for one in seen.values()]
+    assert bases == sorted(bases)
+    assert not any(AlarmCode.METER_FROZEN in codes(seen[age]) for age in seen if age < FROZEN_S)
+    assert all(AlarmCode.METER_FROZEN in codes(seen[age]) for age in seen if age >= FROZEN_S)
+
+
+def test_s5_another_value_ends_it() -> None:
+    world, decision = frozen_for(20, moved_a=8.0)
+    assert AlarmCode.METER_FROZEN in codes(decision)
+    for _ in range(2):
+        world.wait(1.0)
+        decision = world.everything(21.0, {"e1": 18.0})
+    assert codes(decision) == set()
+    assert abs(decision.nodes[GRID].base_a[0] - 21.0) < 1e-9
+
+
+def test_s5_readings_of_other_moments_freeze_no_live_meter() -> None:
+    """The vehicle has moved already, and the meter's last two samples were before that."""
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": 6.0})
+    world.sends("e1", 30.0)
+    world.confirms("e1")
+    for tick in range(12):
+        world.wait(1.0)
+        drawn_a = 6.0 if tick == 0 else 30.0
+        world.meter(20.0 + (6.0 if tick < 2 else 30.0), taken_s=world.now_s - 0.9)
+        world.reads("e1", drawn_a)
+        assert AlarmCode.METER_FROZEN not in codes(world.step())
+
+
+def test_s7_a_part_raises_an_alarm_and_moves_no_base() -> None:
+    part = meter("m-part", sees=Sees.PART)
+    nodes = [Node(id=GRID, parent=None, limit_a=(50.0,) * 3, base_max_a=(30.0,) * 3)]
+    world = World(site(evses=[evse(1)], nodes=nodes, meters=[part]))
+    decision = None
+    for part_a in (5.0, 5.0, 49.0, 51.0):
+        world.wait(1.0)
+        world.reads("e1", 6.0)
+        world.meter(part_a, meter=part.id)
+        decision = world.step()
+        assert decision.nodes[GRID].base_a[0] == 30.0
+        assert (AlarmCode.OVER_CEILING in codes(decision)) is (part_a > 50.0)
+    assert decision is not None
+    assert {alarm.id for alarm in decision.alarms} >= {"m-part.1"}
+    world.wait(10.0)
+    world.reads("e1", 6.0)
+    assert AlarmCode.OVER_CEILING not in codes(world.step()), "an old value says nothing"
+
+
+def test_s7_a_part_stands_beside_the_nodes_own_meter() -> None:
+    world = World(site(evses=[evse(1)], meters=[meter("m-part", sees=Sees.PART), meter()]))
+    world.settle(20.0, {"e1": 10.0})
+    world.meter(3.0, meter=MeterId("m-part"))
+    decision = world.step()
+    assert decision.nodes[GRID].base_a[0] == 20.0
+    assert set(decision.wake_above_a) == {M_GRID}
+
+
+def test_s7_base_only_wakes_the_tick_where_the_account_leaves_no_more() -> None:
+    only = meter(sees=Sees.BASE_ONLY)
+    world = World(site(evses=[evse(1)], meters=[only]))
+    for _ in range(12):
+        world.wait(1.0)
+        world.reads("e1", 10.0)
+        world.meter(20.0)
+        decision = world.step()
+    committed_a = decision.evses[EvseId("e1")].committed_a
+    assert decision.wake_above_a[M_GRID][0] == 100.0 - committed_a
+    assert decision.nodes[GRID].account_a[0] == 20.0 + committed_a
+
+
+def test_s7_two_nodes_of_one_meter_have_a_base_each() -> None:
+    """The panel is all that hangs below the grid connection, but for one charger."""
+    nodes = [
+        Node(id=GRID, parent=None, limit_a=(100.0,) * 3, base_max_a=(10.0,) * 3),
+        Node(id=PANEL, parent=GRID, limit_a=(100.0,) * 3, base_max_a=(10.0,) * 3),
+    ]
+    meters = [meter("m-grid"), meter("m-panel", node=PANEL)]
+    world = World(site(evses=[evse(1, node=PANEL), evse(2)], nodes=nodes, meters=meters))
+    for name in ("e1", "e2"):
+        world.sends(name, 10.0)
+        world.confirms(name)
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e1", 10.0)
+        world.reads("e2", 10.0)
+        for one in meters:
+            world.meter(25.0, meter=one.id)
+        decision = world.step()
+    assert decision.nodes[GRID].base_a[0] == 5.0
+    assert decision.nodes[PANEL].base_a[0] == 15.0, "what it sees beside its own EVSEs"

@@ -1,0 +1,201 @@
+"""Setpoints on their way, over minutes and hours: watchdogs, silence, memory, other masters.
+
+Judged by what truly flowed and what the chargers truly held.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from edgectl.model.modbus import Answer, Function, Line, Miss, Request
+from edgectl.simulator import virtual_time
+from edgectl.simulator.depot import Scenario
+from edgectl.simulator.faults import FaultKind
+from edgectl.units import LinkId
+from tests.field.yard import (
+    Bay,
+    Place,
+    Seen,
+    base_step,
+    fault,
+    limit_event,
+    physics_s,
+    running,
+    stay,
+    told,
+    whole_yard,
+    yard,
+)
+from tests.whole.harness import Whole, build
+
+BAYS = ("c1", "k1", "w1")
+LIMIT_A = 60.0
+FAILSAFE_A = 6.0
+WATCHDOG_S = 20.0
+STALE_S = 15.0
+SITE = yard(
+    Bay(id="c1"),
+    Bay(id="k1", kind="keba"),
+    Bay(id="w1", kind="webasto"),
+    nodes=[Place(limit_a=(LIMIT_A,) * 3, base_max_a=(20.0,) * 3)],
+)
+
+
+@dataclass
+class Ear:
+    """A line that notes what is written, and can write as somebody else does."""
+
+    line: Line
+    written: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
+
+    async def open(self, *, timeout_s: float) -> Miss | None:
+        return await self.line.open(timeout_s=timeout_s)
+
+    async def exchange(self, request: Request, *, timeout_s: float) -> Answer | Miss:
+        if request.function in {Function.WRITE_SINGLE, Function.WRITE_MULTIPLE}:
+            self.written.append((str(id(self.line)), request.address, request.words))
+        return await self.line.exchange(request, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        await self.line.close()
+
+
+@pytest.mark.parametrize("bay", BAYS)
+def test_s9_s10_a_charger_of_each_kind_is_silent_for_ten_minutes_and_comes_back(bay: str) -> None:
+    """CHARX is kept alive by rewriting, KEBA by any access, Webasto by its life bit."""
+    gone_s, back_s, end_s = 60.0, 660.0, 780.0
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(
+            SITE,
+            *(stay(one) for one in BAYS),
+            faults=[fault(FaultKind.CHARGER_SILENT, bay, at_s=gone_s, until_s=back_s)],
+        )
+        async with running(whole) as seen:
+            await whole.until(end_s)
+        return whole, seen
+
+    whole, seen = virtual_time.run(main())
+    assert seen.longest_over_s(LIMIT_A) <= physics_s(SITE)
+    held_a = seen.limits_a(bay, until_s=gone_s)[-1]
+    assert held_a > FAILSAFE_A
+    fallen = seen.limits_a(bay, from_s=gone_s + WATCHDOG_S + 5.0, until_s=back_s)
+    assert set(fallen) == {FAILSAFE_A}, "its own watchdog has fired, and nothing fed it"
+    others = [one for one in BAYS if one != bay]
+    for other in others:
+        before_a = seen.limits_a(other, until_s=gone_s)[-1]
+        assert seen.limits_a(other, until_s=back_s)[-1] > before_a, "what it left goes to them"
+    assert seen.limits_a(bay, until_s=end_s)[-1] > FAILSAFE_A, "and it takes part again"
+    codes = [
+        event["code"]
+        for event in told(whole, "event")
+        if event["id"] == bay and event["code"] in {"device_silent", "device_back"}
+    ]
+    assert codes[-2:] == ["device_silent", "device_back"]
+
+
+@pytest.mark.parametrize("step_a", [0.0, 15.0])
+def test_s6_s20_the_grid_meter_is_silent_for_a_minute(step_a: float) -> None:
+    async def main() -> Seen:
+        whole = whole_yard(
+            SITE,
+            *(stay(bay) for bay in BAYS),
+            faults=[
+                fault(FaultKind.METER_SILENT, "m-grid", at_s=60.0, until_s=120.0),
+                base_step(step_a, step_a, step_a, at_s=70.0),
+            ],
+        )
+        async with running(whole) as seen:
+            await whole.until(240.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    assert seen.longest_over_s(LIMIT_A) <= STALE_S + physics_s(SITE)
+    assert max(seen.flow_a(from_s=60.0 + STALE_S + physics_s(SITE), until_s=120.0)) <= LIMIT_A
+    for bay in BAYS:
+        blind = seen.limits_a(bay, from_s=63.0, until_s=120.0)
+        assert all(after <= before for before, after in pairwise(blind)), "blind, nobody is raised"
+        assert seen.drawn_a(bay, until_s=240.0)[-1] > 0.0
+
+
+def test_f11_s19_zero_watts_hold_for_an_hour_while_the_meter_dies_and_returns(
+    *, prove: bool
+) -> None:
+    """0 W means 0 W, whoever can be seen; the clock says when it is over."""
+    minutes = 60 if prove else 12
+    end_s = 60.0 + 60.0 * minutes
+
+    async def main() -> Seen:
+        whole = whole_yard(
+            SITE,
+            *(stay(bay) for bay in BAYS),
+            faults=[
+                fault(FaultKind.METER_SILENT, "m-grid", at_s=150.0, until_s=400.0),
+                fault(FaultKind.REBOOT, "w1", at_s=500.0, until_s=520.0),
+            ],
+        )
+        async with running(whole) as seen:
+            await whole.until(60.0)
+            limit_event(whole, kw=0.0, duration=f"PT{minutes}M")
+            await whole.until(end_s + 300.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    for bay in BAYS:
+        assert seen.drawn_a(bay, until_s=60.0)[-1] > FAILSAFE_A
+        inside = seen.drawn_a(bay, from_s=60.0 + physics_s(SITE), until_s=end_s)
+        rebooted = seen.drawn_a(bay, from_s=500.0, until_s=540.0) if bay == "w1" else []
+        assert sum(one > 0.0 for one in inside) <= len(rebooted), "but for what it boots with"
+        assert seen.drawn_a(bay)[-1] > FAILSAFE_A, "and it charges again"
+
+
+def test_flash_is_not_worn_by_what_the_charger_holds_already() -> None:
+    """In ten quiet minutes only what feeds a watchdog is written."""
+    ears: list[Ear] = []
+
+    def listening(line: Line) -> Line:
+        ears.append(Ear(line))
+        return ears[-1]
+
+    async def main() -> tuple[int, dict[int, list[int]]]:
+        scenario = Scenario(sessions=tuple(stay(bay) for bay in BAYS))
+        whole = build(SITE, scenario=lambda _: scenario, wrap=listening)
+        async with running(whole):
+            await whole.until(120.0)
+            begun = [len(ear.written) for ear in ears]
+            await whole.until(720.0)
+            quiet = [
+                ear.written[count:] for ear, count in zip(ears, begun, strict=True) if ear.written
+            ]
+        return sum(begun), {
+            n: sorted({address for _, address, _ in written}) for n, written in enumerate(quiet)
+        }
+
+    begun, quiet = virtual_time.run(main())
+    assert begun >= 9, "failsafe block and setpoint of each"
+    assert all(len(addresses) <= 1 for addresses in quiet.values()), quiet
+
+
+def test_a_charger_that_rebooted_gets_its_failsafe_block_and_its_setpoint_again() -> None:
+    """It forgets both, and nobody tells: what it holds is compared, not assumed."""
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(
+            SITE,
+            *(stay(bay) for bay in BAYS),
+            faults=[fault(FaultKind.REBOOT, bay, at_s=90.0, until_s=100.0) for bay in BAYS],
+        )
+        async with running(whole) as seen:
+            await whole.until(300.0)
+            for bay in BAYS:
+                link = LinkId(f"l-{bay}")
+                whole.lines[link].reachable = False
+            await whole.until(360.0)
+        return whole, seen
+
+    _, seen = virtual_time.run(main())
+    assert seen.longest_over_s(LIMIT_A) <= physics_s(SITE)
+    for bay in BAYS:
+        assert seen.limits_a(bay, until_s=299.0)[-1] > FAILSAFE_A
+        assert seen.limits_a(bay, until_s=359.0)[-1] == FAILSAFE_A, "its failsafe block is there"
