@@ -120,10 +120,9 @@ def _places(
     reasons: tuple[Reason, ...],
 ) -> dict[int, int]:
     """Where each EVSE that waits stands among those of its tier; 1 is next."""
+    min_a = situation.layout.min_a
     waits = {
-        i
-        for i, reason in enumerate(reasons)
-        if reason.code in _WAITS and shaped[i].setpoint_a < situation.layout.min_a[i]
+        i for i, one in enumerate(shaped) if one.setpoint_a < min_a[i] and reasons[i].code in _WAITS
     }
     places: dict[int, int] = {}
     if waits:

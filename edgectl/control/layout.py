@@ -21,7 +21,6 @@ from edgectl.units import EvseId, NodeId, Triple
 
 VA_ROW = 3
 ROUNDING = 1e-9
-ALL_WIRED: Triple = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +180,6 @@ def _up(node: int, parent: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _wired(phases: tuple[int, ...]) -> Triple:
-    if len(phases) == 3:
-        return ALL_WIRED
     return (float(0 in phases), float(1 in phases), float(2 in phases))
 
 

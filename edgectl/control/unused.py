@@ -54,16 +54,13 @@ def watch_draws(
             draws.append(None)
             continue
         view, before = views[evse.id], known.draw or _NOTHING
-        if view.vehicle in _AWAY:
+        if view.vehicle is VehicleState.ABSENT or view.vehicle is VehicleState.FAULT:
             draws.append(None)
         elif _nothing_new(evse, view, before, known.admitted_s, drawn_a, commitment, now_s):
             draws.append(before)
         else:
             draws.append(_watch(evse, view, before, known.admitted_s, drawn_a, commitment, now_s))
     return tuple(draws)
-
-
-_AWAY: Final = frozenset({VehicleState.ABSENT, VehicleState.FAULT})
 
 
 def used_phases(

@@ -1,0 +1,97 @@
+"""The sums of what EVSEs drew, bit for bit those of a slow and obvious way to make them."""
+
+from array import array
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgectl.control import _drawn
+from edgectl.model.reading import EvseSample
+from edgectl.units import Triple
+
+AMPERES = st.floats(0.0, 40.0)
+MOMENTS = st.lists(st.floats(0.0, 20.0), min_size=1, max_size=12).map(sorted)
+
+
+@st.composite
+def evses(draw: st.DrawFn) -> tuple[Triple, float, float, tuple[EvseSample, ...]]:
+    """Wired phases, commitment, refresh time and readings, oldest first; perhaps none."""
+    wired = draw(st.sampled_from([(1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 1.0)]))
+    moments = draw(st.one_of(st.just([]), MOMENTS))
+    samples = []
+    for taken_s in moments:
+        values = [draw(st.one_of(AMPERES, st.none())) if w else None for w in wired]
+        samples.append(EvseSample(taken_s, (values[0], values[1], values[2])))
+    return wired, draw(AMPERES), draw(st.sampled_from([0.0, 0.5, 3.0])), tuple(samples)
+
+
+def obvious(
+    below: list[tuple[Triple, float, float, tuple[EvseSample, ...]]],
+    before_s: float,
+    taken_s: float,
+) -> tuple[list[float], list[float], bool]:
+    low, high, all_after = [0.0] * 3, [0.0] * 3, True
+    for wired, committed_a, refresh_s, samples in below:
+        after = [k for k, one in enumerate(samples) if one.taken_s >= taken_s + refresh_s]
+        before = [k for k, one in enumerate(samples) if one.taken_s <= before_s]
+        if samples and not after:
+            all_after = False
+        first = before[-1] if before else 0
+        last = max(after[0], first) if after else len(samples) - 1
+        for p in range(3):
+            if not wired[p]:
+                continue
+            seen = [one.current_a[p] for one in samples[first : last + 1]]
+            known = [value for value in seen if value is not None]
+            if not seen or len(known) < len(seen):
+                high[p] += committed_a
+            elif before and after:
+                low[p] += min(known)
+                high[p] += max(known)
+            else:
+                high[p] += max(*known, committed_a)
+    return low, high, all_after
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    below=st.lists(evses(), min_size=1, max_size=5),
+    taken_s=st.floats(0.0, 20.0),
+    refresh_s=st.sampled_from([0.0, 1.0]),
+)
+def test_the_bounds_are_those_of_the_slow_way(
+    below: list[tuple[Triple, float, float, tuple[EvseSample, ...]]],
+    taken_s: float,
+    refresh_s: float,
+) -> None:
+    count = len(below)
+    sums = _drawn.Sums(
+        array("i", [0, count]), array("i", range(count)), array("i", [0] * count), array("i", [-1])
+    )
+    before_s = taken_s - refresh_s
+    for _ in range(2):  # nothing is carried over from one filling to the next
+        sums.begin()
+        for i, (wired, committed_a, charger_s, samples) in enumerate(below):
+            if samples:
+                sums.read(i, wired, committed_a, samples, charger_s, before_s)
+            else:
+                sums.unread(i, wired, committed_a)
+        sums.finish()
+        low, high, closed = sums.bounds(0, before_s, taken_s, s4_base=True)
+    assert (list(low), list(high), closed) == obvious(below, before_s, taken_s)
+
+
+def test_sums_go_up_the_tree() -> None:
+    """The root has node 1 below it; e0 hangs on the root, e1 on node 1."""
+    sums = _drawn.Sums(
+        array("i", [0, 2, 3]), array("i", [0, 1, 1]), array("i", [0, 1]), array("i", [-1, 0])
+    )
+    sums.begin()
+    every = (1.0, 1.0, 1.0)
+    sums.read(0, every, 10.0, (EvseSample(5.0, (8.0, 7.0, 6.0)),), 1.0, 0.0)
+    sums.read(1, every, 20.0, (EvseSample(7.0, (1.0, 2.0, 3.0)),), 1.0, 0.0)
+    sums.finish()
+    assert sums.known_s.tolist() == [6.0, 6.0]
+    assert sums.committed_a.tolist() == [30.0] * 3 + [20.0] * 3
+    assert sums.newest(0, 0.0, 9.0, s4_base=True) == ((9.0, 9.0, 9.0), (9.0, 9.0, 9.0))
+    assert sums.newest(1, 0.0, 9.0, s4_base=True) == ((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
