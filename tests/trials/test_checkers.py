@@ -1,0 +1,139 @@
+"""Every checker can fail: one trial without faults, and everything in its evidence spoilt once."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from edgectl.simulator.faults import Fault, FaultKind
+from edgectl.simulator.trial.evidence import Evidence, Heard, Look
+from edgectl.simulator.trial.orders import OrderKind
+from edgectl.simulator.trial.trial import draw_trial, run_trial
+from edgectl.simulator.trial.verdict import judge_trial
+
+SEED = 0
+AT = 1200  # a sample of the trace, 300 s after the start
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Evidence:
+    return run_trial(draw_trial(SEED).only(faults=frozenset()))
+
+
+def overloaded(evidence: Evidence) -> None:
+    """The EVSEs draw far more than the node bears, and nothing else has changed."""
+    node = evidence.site.nodes[0]
+    for traced in evidence.trace.evses.values():
+        for n in range(AT, AT + 400):
+            traced.drawn_a[n] = traced.asked_a[n] = 500.0
+            traced.phases[n] = 3
+    truths = evidence.trace.nodes[node.id]
+    for n in range(AT, AT + 400):
+        truths[n] = replace(truths[n], current_a=(1000.0,) * 3, power_w=690_000.0)
+
+
+def never_falls_back(evidence: Evidence) -> None:
+    evse = evidence.site.evses[0]
+    silent = Fault(kind=FaultKind.CHARGER_SILENT, id=evse.id, at_s=300.0, until_s=500.0)
+    evidence.faults = (silent,)
+    evidence.trace.evses[evse.id].limit_a[AT:] = [32.0] * len(
+        evidence.trace.evses[evse.id].limit_a[AT:]
+    )
+
+
+def stops_badly(evidence: Evidence) -> None:
+    evidence.lives[0].stopping_s = 300.0
+    evidence.lives[0].until_s = 302.0
+    for traced in evidence.trace.evses.values():
+        traced.limit_a[AT:] = [32.0] * len(traced.limit_a[AT:])
+
+
+def loses_a_row(evidence: Evidence) -> None:
+    evidence.heard = [one for one in evidence.heard if one.body.get("seq") != 7]
+
+
+def goes_back(evidence: Evidence) -> None:
+    first = next(n for n, one in enumerate(evidence.heard) if one.body.get("seq") == 9)
+    evidence.heard.append(evidence.heard.pop(first))
+
+
+def answers_nobody(evidence: Evidence) -> None:
+    evidence.heard = [one for one in evidence.heard if one.name != "command/response"]
+    evidence.last_seq = 0
+
+
+def obeys_a_stranger(evidence: Evidence) -> None:
+    hostile = next(one for one in evidence.sent if one.order.kind is OrderKind.HOSTILE)
+    body = {"command_id": hostile.order.id, "result": "accepted"}
+    evidence.heard.append(Heard(hostile.at_s + 1.0, "command/response", body))
+
+
+def ticks_no_more(evidence: Evidence) -> None:
+    evidence.ticks_s = [at_s for at_s in evidence.ticks_s if not 300.0 < at_s < 310.0]
+
+
+def leaves_a_link_alone(evidence: Evidence) -> None:
+    link = evidence.site.links[0].id
+    evidence.looks = [
+        Look(
+            at_s=look.at_s,
+            ticks=look.ticks,
+            tasks=look.tasks,
+            talked_s={**look.talked_s, link: 1.0},
+            connected=look.connected,
+            backlog=look.backlog,
+        )
+        for look in evidence.looks
+    ]
+
+
+def never_connects(evidence: Evidence) -> None:
+    evidence.looks = [replace(look, connected=False) for look in evidence.looks]
+
+
+def keeps_ever_more(evidence: Evidence) -> None:
+    evidence.overgrown = "samples"
+
+
+def breaks(evidence: Evidence) -> None:
+    evidence.lives[0].crashes = ["InvariantBroken('promise')"]
+
+
+def dies(evidence: Evidence) -> None:
+    evidence.lives[0].failure = "ValueError"
+
+
+def test_without_faults_nothing_is_breached(whole: Evidence) -> None:
+    assert judge_trial(SEED, whole).breaches == ()
+    assert whole.delivered_wh > 100.0
+    assert len(whole.heard) > 100
+    assert len(whole.sent) >= 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "check"),
+    [
+        (overloaded, "overload"),
+        (never_falls_back, "failsafe"),
+        (stops_badly, "safe_stop"),
+        (loses_a_row, "telemetry"),
+        (goes_back, "order"),
+        (answers_nobody, "answer"),
+        (obeys_a_stranger, "hostile"),
+        (ticks_no_more, "tick"),
+        (leaves_a_link_alone, "wedged"),
+        (never_connects, "wedged"),
+        (keeps_ever_more, "bounds"),
+        (breaks, "broken_step"),
+        (dies, "failed"),
+    ],
+)
+def test_a_checker_sees_what_is_wrong(
+    whole: Evidence, spoil: Callable[[Evidence], None], check: str
+) -> None:
+    evidence = deepcopy(whole)
+    spoil(evidence)
+    assert check in {breach.check for breach in judge_trial(SEED, evidence).breaches}
