@@ -40,6 +40,9 @@ QUIET_S: Final = 240.0
 FIRST_FAULT_S: Final = 25.0
 FAULTS_PER_MINUTE: Final = (0.5, 2.5)
 LOOK_EVERY_S: Final = 5.0
+AFTERWARDS_S: Final = 2.0
+"""Time in which the site is looked at after the last stop."""
+
 KILLED_WITHIN_S: Final = 15.0
 SAMPLES_MAX: Final = 32
 SENT_MAX: Final = 16
@@ -213,6 +216,7 @@ class _Run:
                 await self.clock.sleep_until(self.trial.duration_s)
             self.wanted = False
             await self._stop()
+            await self.clock.sleep_until(self.clock.monotonic_s() + AFTERWARDS_S)
         self.depot.advance()
         evidence, outbox = self.evidence, self.disk.outbox
         evidence.delivered_wh = self.depot.delivered_wh()
