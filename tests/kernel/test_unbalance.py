@@ -34,7 +34,7 @@ def near(*amperes: float) -> object:
 def test_one_phase_may_have_no_more_than_the_bound_above_another() -> None:
     outcome = solve(site(Node(unbalance_a=20.0), on(ONE)))
     assert outcome.setpoint_a == near(20.0)
-    assert outcome.stops == (Stop(ReasonCode.UNBALANCE, 0, "1"),)
+    assert outcome.stops == (Stop(ReasonCode.UNBALANCE, 0, "1", unbalance=True),)
     assert solve(site(Node(unbalance_a=20.0), Evse(0))).setpoint_a == near(32.0)
 
 
@@ -68,7 +68,7 @@ def test_base_load_counts_and_beyond_the_bound_is_the_bound() -> None:
     beyond = replace(node, base_a=(26.0, 0.0, 0.0))
     outcome = solve(site(beyond, on(ONE), on(TWO, max_a=9.0), on(THREE, max_a=9.0)))
     assert outcome.setpoint_a == near(9.0, 9.0, 9.0)
-    assert outcome.stops[0] == Stop(ReasonCode.UNBALANCE, 0, "1")
+    assert outcome.stops[0] == Stop(ReasonCode.UNBALANCE, 0, "1", unbalance=True)
 
 
 def test_minima_are_admitted_together_or_one_by_one() -> None:
@@ -78,7 +78,7 @@ def test_minima_are_admitted_together_or_one_by_one() -> None:
     assert solve(site(node, *three)).setpoint_a == near(32.0, 32.0, 32.0)
     outcome = solve(site(node, *three[:2]))
     assert outcome.admitted == (False, False)
-    assert outcome.stops[0] == Stop(ReasonCode.NOT_ADMITTED, 0, "1")
+    assert outcome.stops[0] == Stop(ReasonCode.NOT_ADMITTED, 0, "1", unbalance=True)
 
 
 def test_the_greater_phase_is_rounded_down_further() -> None:
@@ -90,7 +90,7 @@ def test_the_greater_phase_is_rounded_down_further() -> None:
     continuous = (on(ONE, step_a=8.0, max_a=24.0), on(TWO), on(THREE))
     outcome = solve(site(Node(ceiling_a=(20.0, None, None), unbalance_a=2.0), *continuous))
     assert outcome.setpoint_a == near(16.0, 18.0, 18.0)
-    assert outcome.stops[1] == Stop(ReasonCode.UNBALANCE, 0, "2")
+    assert outcome.stops[1] == Stop(ReasonCode.UNBALANCE, 0, "2", unbalance=True)
 
 
 def test_discharge_keeps_it_beside_what_charges() -> None:
