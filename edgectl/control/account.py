@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from edgectl.clock import Instant
 from edgectl.control.layout import layout_of
+from edgectl.model.reading import STALE_S
 from edgectl.model.rules import Rules
 from edgectl.model.site import SILENT_AFTER_S, Evse, KeepAlive
 from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
@@ -32,7 +33,8 @@ class Commitment(NamedTuple):
     `held_a`: the highest setpoint that still counts. `committed_a`: that, or what it is measured to
     draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
     `measured_a`: its last reading, None where it has none. `silent`: a fixed load of `committed_a`
-    in both sums. `excess_a`: what it draws beyond its setpoint, whatever that is.
+    in both sums. `excess_a`: what it draws beyond its setpoint, whatever that is. `blind`: it
+    answers and should measure, and gives no current.
     """
 
     held_a: float
@@ -42,6 +44,7 @@ class Commitment(NamedTuple):
     silent: bool
     failsafe_a: float
     excess_a: float = 0.0
+    blind: bool = False
 
 
 def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tuple[Commitment, ...]:
@@ -98,7 +101,8 @@ def _commit_one(
             silent=True,
             failsafe_a=failsafe_a,
         )
-    measured_a = view.samples[-1].highest_a() if view.samples else None
+    blind = _is_blind(evse, view, now_s)
+    measured_a = view.samples[-1].highest_a() if view.samples and not blind else None
     sure_a = _sure_draw_a(view, measured_a)
     settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     before_a = 0.0 if state is None else state.excess_a
@@ -111,6 +115,7 @@ def _commit_one(
         False,
         failsafe_a,
         _excess_a(sure_a, settled_a, before_a, in_force_a),
+        blind,
     )
 
 
@@ -185,11 +190,13 @@ def _held_a(
 def _followed(
     evse: Evse, confirmed: Confirmed, view: EvseView, value_a: float, now_s: float
 ) -> bool:
-    """Whether a value measured after the confirmation is low enough; unmetered: by time."""
+    """Whether a value measured after the confirmation is low enough; without one: by time."""
     traits = evse.traits
     if not traits.metered:
         return now_s >= _follows_by_s(evse, confirmed)
     enough_a = value_a + max(FOLLOWED_A, FOLLOWED_SHARE * value_a)
+    if _is_blind(evse, view, now_s):
+        return now_s >= _follows_by_s(evse, confirmed)
     newest = view.samples[-1] if view.samples else None
     if newest is None or newest.taken_s - traits.refresh_s < confirmed.confirmed_s:
         return False
@@ -199,6 +206,14 @@ def _followed(
     # Who was not seen above it has perhaps not begun to draw, and is on the way up.
     seen_above = any((sample.highest_a() or 0.0) > enough_a for sample in view.samples)
     return seen_above or now_s >= _follows_by_s(evse, confirmed)
+
+
+def _is_blind(evse: Evse, view: EvseView, now_s: float) -> bool:
+    """Whether it has held its setpoint for long and still, or again, has no current to show."""
+    confirmed = view.confirmed
+    if not evse.traits.metered or confirmed is None or now_s - confirmed.confirmed_s < STALE_S:
+        return False
+    return not view.samples or now_s - view.samples[-1].taken_s >= STALE_S
 
 
 def _follows_by_s(evse: Evse, confirmed: Confirmed) -> float:

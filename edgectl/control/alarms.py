@@ -121,7 +121,7 @@ def boot_alarm(evse: EvseId, boot_a: float, tight: Tight, node: NodeId) -> Alarm
 
 def is_alarming(commitment: Commitment) -> bool:
     """Whether something is wrong with an EVSE."""
-    if commitment.silent:
+    if commitment.silent or commitment.blind:
         return True
     measured_a = commitment.measured_a
     if measured_a is None:
@@ -138,6 +138,16 @@ def evse_alarms(evse: EvseId, commitment: Commitment) -> list[Alarm]:
                 severity=Severity.ALARM,
                 id=evse,
                 text=f"{evse} does not answer; counted with {commitment.committed_a:.1f} A",
+                data={"counted_a": commitment.committed_a},
+            )
+        ]
+    if commitment.blind:
+        return [
+            Alarm(
+                code=AlarmCode.CHARGER_WITHOUT_DATA,
+                severity=Severity.ALARM,
+                id=evse,
+                text=f"{evse} answers, but not with its current; counted by what it was told",
                 data={"counted_a": commitment.committed_a},
             )
         ]

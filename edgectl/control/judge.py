@@ -26,6 +26,7 @@ from edgectl.control.layout import Layout
 from edgectl.model.reading import (
     FRESH_POLLS,
     FROZEN_S,
+    POSSIBLE_A,
     STALE_S,
     MeterSample,
     Quality,
@@ -39,8 +40,6 @@ from edgectl.units import MeterId, OptionalTriple, Triple
 
 STALE_VOLTAGE_SHARE = 1.10
 PLAUSIBLE_VOLTAGE = (0.5, 1.5)
-POSSIBLE_A = 1e7
-"""Above it a number is no current: a device without a range of its own gives such ones."""
 
 
 @dataclass(frozen=True, slots=True)

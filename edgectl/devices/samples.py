@@ -12,7 +12,7 @@ from edgectl.devices.codec import Bad, Value
 from edgectl.devices.mains import drawn_a
 from edgectl.devices.profile import Mains, Profile, StateRule
 from edgectl.devices.writes import amperes_told
-from edgectl.model.reading import EvseSample, MeterSample, VehicleState
+from edgectl.model.reading import POSSIBLE_A, EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter
 from edgectl.units import OptionalTriple
 
@@ -89,7 +89,7 @@ def evse_facts(
     command = _number(values, charger.setpoint.readback)
     power_w = _number(values, q.POWER)
     session_wh, energy_wh = _number(values, q.SESSION), _number(values, q.ENERGY_IMPORT)
-    whole = all(current_a[phase - 1] is not None for phase in evse.phases)
+    whole = all(_is_current(current_a[phase - 1]) for phase in evse.phases)
     return EvseFacts(
         sample=EvseSample(taken_s=taken_s, current_a=current_a, power_w=power_w) if whole else None,
         vehicle=vehicle_state(profile, values),
@@ -117,6 +117,11 @@ def _drawn(mains: Mains, evse: Evse, power_w: float | None, mains_v: float) -> O
         current_a if 2 in evse.phases else None,
         current_a if 3 in evse.phases else None,
     )
+
+
+def _is_current(value_a: float | None) -> bool:
+    """S2: what no conductor bears is no current, and NaN is none either."""
+    return value_a is not None and value_a <= POSSIBLE_A
 
 
 def vehicle_state(profile: Profile, values: Mapping[str, Value]) -> VehicleState | None:

@@ -45,6 +45,7 @@ class AlarmCode(StrEnum):
     METER_WITHOUT_DATA = "meter_without_data"
     CHARGER_SILENT = "charger_silent"
     BOOT_CURRENT = "boot_current"
+    CHARGER_WITHOUT_DATA = "charger_without_data"
     EXCEEDS_SETPOINT = "exceeds_setpoint"
     SETPOINT_CONFLICT = "setpoint_conflict"
     SETPOINT_REFUSED = "setpoint_refused"

@@ -22,6 +22,9 @@ STALE_S: Final = 15.0
 """Age from which a reading says nothing any more: a base load is at its worst case (S6)."""
 
 
+POSSIBLE_A: Final = 1e7
+"""Above it a number is no current: a device without a range of its own gives such ones (S2)."""
+
 FROZEN_S: Final = 10.0
 """Age from which a value that is frozen is no data and said (S5)."""
 

@@ -104,6 +104,12 @@ def test_s2_a_bad_current_on_a_wired_phase_gives_no_sample_of_an_evse() -> None:
     assert evse_facts(CHARX, evse_of(CHARX, phases=(1,)), values, taken_s=0.0).sample is not None
 
 
+@pytest.mark.parametrize("value", [3.4e38, float("inf"), float("nan")])
+def test_s2_what_no_conductor_bears_is_no_current_of_an_evse(value: float) -> None:
+    values: dict[str, Value] = {**ROUND, "current_a.2": value}
+    assert evse_facts(CHARX, evse_of(CHARX), values, taken_s=0.0).sample is None
+
+
 def test_what_was_not_read_is_none() -> None:
     facts = evse_facts(KEBA, evse_of(KEBA), {"failsafe_a": 6.0, "watchdog_s": 60.0}, taken_s=0.0)
     assert (facts.failsafe_a, facts.watchdog_s) == (6.0, 60.0)
