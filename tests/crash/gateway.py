@@ -115,12 +115,18 @@ class Gateway:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def outbox(self) -> tuple[str, list[int]]:
-        """Stream and numbers of what waits to be published."""
+    def outbox(self) -> tuple[str, list[int]] | None:
+        """Stream and numbers of what waits to be published; None while the file is being made."""
         with sqlite3.connect(self.state / "outbox.db") as database:
             (fine,) = database.execute("PRAGMA integrity_check").fetchone()
             assert fine == "ok"
-            (stream,) = database.execute("SELECT stream FROM totals").fetchone()
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if not {("rows",), ("totals",)} <= set(tables):
+                return None
+            found = database.execute("SELECT stream FROM totals").fetchone()
+            if found is None:
+                return None
+            (stream,) = found
             rows = database.execute("SELECT seq FROM rows ORDER BY seq").fetchall()
         return stream, [seq for (seq,) in rows]
 

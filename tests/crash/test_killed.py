@@ -70,7 +70,11 @@ def _outbox_goes_on(yard: Gateway, known: tuple[str, int] | None) -> tuple[str, 
     if not (yard.state / "outbox.db").exists():
         assert known is None
         return None
-    stream, numbers = yard.outbox()
+    found = yard.outbox()
+    if found is None:
+        assert known is None, "what was there is gone"
+        return None
+    stream, numbers = found
     assert numbers == list(range(1, len(numbers) + 1))
     if known is not None:
         assert stream == known[0]
