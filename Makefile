@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: help demo test lint types sanitize bench prove sim clean prerequisites install uninstall
+.PHONY: help demo test lint types sanitize bench fuzz prove sim clean prerequisites install uninstall
 
 help:
 	@echo "make demo    run a simulated depot for about 90 s, with faults; the report is in demo-report/"
@@ -17,6 +17,7 @@ help:
 	@echo "make types   mypy"
 	@echo "make sanitize the kernel's tests on a build with overflow checks and sanitizers"
 	@echo "make bench   print figures: name, value, unit, ratio to a reference in the same run"
+	@echo "make fuzz    a million inputs at the command path; ARGS='--inputs N --seed S'"
 	@echo "make prove   the long proofs that are too slow for every change"
 	@echo "make install [PREFIX=/usr/local] [DESTDIR=]    the tool, the service, manual and completions"
 	@echo "make uninstall [PREFIX=...] [PURGE=1]           PURGE=1: site file and state as well"
@@ -56,6 +57,9 @@ sanitize: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(STAMP)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 prove: $(STAMP)
 	@$(BIN)/python -m pytest -q -n 2 --prove $(ARGS)

@@ -224,3 +224,18 @@ def _document(text: str) -> Document:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def read_documents(path: Path, kind: str) -> dict[str, Document]:
+    """Every document of a kind, read beside a daemon that may be running; none without a file."""
+    if not path.exists():
+        return {}
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            rows = db.execute("SELECT key, doc FROM documents WHERE kind = ?", (kind,))
+            return {key: json.loads(text) for key, text in rows}
+        finally:
+            db.close()
+    except (sqlite3.Error, OSError, ValueError) as fault:
+        raise StorageFailed(f"{path}: {fault}; see that this user may read it") from fault

@@ -84,7 +84,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "release",
         summary="take back a limit or a pause by its id",
         description="`edgectl status` shows the ids of what is in force.",
-        examples=('edgectl release 7f3a --reason "works are done"',),
+        examples=(
+            'edgectl release 7f3a --reason "works are done"',
+            'edgectl release EVENT --for 1h --reason "bus 12 must leave"',
+        ),
+    )
+    release.add_argument(
+        "--for",
+        dest="duration",
+        metavar="TIME",
+        help="how long to set a voluntary event aside (default 1h)",
     )
     release.add_argument("target_command_id", metavar="ID", help="as `edgectl status` shows it")
 
@@ -179,7 +188,8 @@ def _verb(
 def _body(args: argparse.Namespace) -> dict[str, object]:
     body: dict[str, object] = {"reason": args.reason}
     if args.verb == "release":
-        return body | {"target_command_id": args.target_command_id}
+        body |= {"target_command_id": args.target_command_id}
+        return body | ({} if args.duration is None else {"duration_s": duration_s(args.duration)})
     body["target"] = args.target
     if args.verb == "limit":
         body |= limit_of(args.limit)

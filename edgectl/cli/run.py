@@ -18,6 +18,7 @@ from edgectl import __version__
 from edgectl.adapters import log
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.crash_record import CrashRecordFiles
+from edgectl.adapters.evidence import SqliteEvidence
 from edgectl.adapters.facts import SqliteFacts
 from edgectl.adapters.folder_lock import FolderLock
 from edgectl.adapters.journal import JournalFiles
@@ -36,7 +37,8 @@ from edgectl.daemon.assemble import Ports
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.reload import Reloader
 from edgectl.daemon.succession import run_in_succession
-from edgectl.errors import StorageFailed
+from edgectl.errors import BadInput, Finding, Refused, StorageFailed
+from edgectl.model.issuer import SignatureCheck
 from edgectl.sitefile.load import LoadedSite, load_site
 
 SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
@@ -131,6 +133,7 @@ async def real_ports(
         structlog.get_logger("edgectl").critical(alarm.code, text=alarm.text)
     facts = SqliteFacts(state / "facts.db", on_damage=_say_damage)
     closing.push_async_callback(facts.close)
+    evidence = await _open_evidence(state / "evidence.db", closing)
 
     journal = JournalFiles(state / "journal", version=__version__)
     closing.push_async_callback(journal.close)
@@ -145,10 +148,34 @@ async def real_ports(
         alarms=store.alarms,
         line=lambda link: line_of(link, clock),
         facts=facts,
+        signature_check=_signature_check(loaded),
+        evidence=evidence,
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
     )
     return await _with_region(ports, loaded, state=state, closing=closing)
+
+
+async def _open_evidence(path: Path, closing: AsyncExitStack) -> SqliteEvidence | None:
+    """None where its disk refuses: chargers matter more than the record, and this is said."""
+    evidence = SqliteEvidence(path)
+    try:
+        await evidence.open()
+    except StorageFailed as fault:
+        structlog.get_logger("edgectl").critical("no_evidence", error=str(fault))
+        return None
+    closing.push_async_callback(evidence.close)
+    return evidence
+
+
+def _signature_check(loaded: LoadedSite) -> SignatureCheck | None:
+    """None without issuers: the library is 8 MB, so it is loaded only where somebody signs."""
+    issuers = loaded.settings.commands.issuers
+    if not issuers:
+        return None
+    from edgectl.adapters.signatures import CryptographyCheck  # noqa: PLC0415
+
+    return CryptographyCheck(issuers)
 
 
 async def _with_region(
@@ -199,13 +226,15 @@ async def _serve(
         )
         signals = _Signals()
         signals.listen(loop, reloader)
-        told = loaded.settings.mqtt
+        told = loaded.settings
 
         async def fit(ports: Ports, site: LoadedSite) -> Ports:
             nonlocal told
-            if site.settings.mqtt == told:
+            before, told = told, site.settings
+            if told.commands.issuers != before.commands.issuers:
+                ports = replace(ports, signature_check=_signature_check(site))
+            if told.mqtt == before.mqtt:
                 return ports
-            told = site.settings.mqtt
             return await _with_region(ports, site, state=state, closing=closing)
 
         await run_in_succession(reloader, ports, version=__version__, fit=fit, steer=signals.steer)
@@ -220,7 +249,23 @@ class SiteFileOnDisk:
 
     async def load(self) -> LoadedSite:
         """Read and check it; `BadInput` with everything that is wrong."""
-        return await asyncio.to_thread(load_site, self._path, profile_dirs=self._profile_dirs)
+        loaded = await asyncio.to_thread(load_site, self._path, profile_dirs=self._profile_dirs)
+        try:
+            _signature_check(loaded)
+        except Refused as bad:
+            raise BadInput(
+                [
+                    Finding(
+                        file=str(self._path),
+                        line=0,
+                        path="commands.issuers",
+                        code=bad.code,
+                        message=bad.message,
+                        remedy=bad.remedy,
+                    )
+                ]
+            ) from bad
+        return loaded
 
 
 class _Signals:

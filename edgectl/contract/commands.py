@@ -125,9 +125,10 @@ class TargetCommand(_Command):
 
 
 class ReleaseCommand(_Command):
-    """The end of an earlier command's effect."""
+    """The end of an earlier command's effect, or a voluntary event set aside for `duration_s`."""
 
     target_command_id: _Name
+    duration_s: _DurationS | None = None
     reason: _Reason | None = None
 
 

@@ -36,10 +36,19 @@ class DrState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Impact(Outgoing):
+    """A vehicle that will miss its target by so much because of an event."""
+
+    evse: str
+    missing_wh: float
+
+
 class DrResponse(Outgoing):
     """An answer to an event. `modified`: the version that it is about.
 
-    `not_acted_on`: payload types that are only recorded. `unknown_targets`: names not known here.
+    `promised_w`: the ceiling that will be kept in the tightest interval. `impact`: vehicles that
+    will miss their targets because of the event. `not_acted_on`: payload types that are only
+    recorded. `unknown_targets`: names not known here.
     """
 
     schema_id: ClassVar[str] = "edgectl/v1/dr/response"
@@ -51,6 +60,8 @@ class DrResponse(Outgoing):
     code: RefusalCode | None = None
     message: str | None = None
     remedy: str | None = None
+    promised_w: float | None = None
+    impact: tuple[Impact, ...] | None = None
     not_acted_on: tuple[str, ...] | None = None
     unknown_targets: tuple[str, ...] | None = None
 

@@ -58,6 +58,8 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.STATE_NOT_KEPT: "the disk takes nothing; what was kept holds, nothing new does",
         AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
         AlarmCode.JOURNAL_FAILED: "the flight recorder cannot write; control goes on",
+        AlarmCode.UTILITY_LOST: "a program's utility is not heard; its own limit holds",
+        AlarmCode.SEAL_EXPIRED: "an open-ended event outlived its signature; its ceiling stays",
     }
 )
 
@@ -82,6 +84,8 @@ REFUSALS: Final[Mapping[RefusalCode, str]] = MappingProxyType(
         RefusalCode.NOT_SUPPORTED: "asks for what this build cannot do",
         RefusalCode.TOO_MANY: "is more than the bound allows",
         RefusalCode.NOT_STORED: "could not be kept on disk, so it has no effect",
+        RefusalCode.VEHICLES_FIRST: "would make vehicles miss their departure",
+        RefusalCode.LIFTED: "was set aside on site for a time by a higher rank",
     }
 )
 

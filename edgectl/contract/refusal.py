@@ -33,6 +33,8 @@ class RefusalCode(StrEnum):
     NOT_SUPPORTED = "not_supported"
     TOO_MANY = "too_many"
     NOT_STORED = "not_stored"
+    VEHICLES_FIRST = "vehicles_first"
+    LIFTED = "lifted"
 
 
 def refused(code: RefusalCode, message: str, remedy: str) -> Refused:

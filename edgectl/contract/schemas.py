@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edgectl.contract import allocate, commands, dr, messages, reports
+from edgectl.contract import allocate, commands, dr, dr_report, messages, reports
 from edgectl.contract.explain import Why
 from edgectl.contract.local import ErrorAnswer, Health, Message, Status
 from edgectl.contract.local_tool import (
@@ -31,6 +31,7 @@ _PUBLISHED: Final[tuple[Callable[[], Mapping[str, dict[str, Any]]], ...]] = (
     reports.schemas,
     commands.schemas,
     dr.schemas,
+    dr_report.schemas,
 )
 
 

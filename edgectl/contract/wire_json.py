@@ -10,24 +10,20 @@ import re
 from typing import Final, NoReturn
 
 from edgectl.contract.refusal import RefusalCode, refused
-from edgectl.errors import Refused
 
 MAX_DEPTH: Final = 16
 _INTEGER_CHARS: Final = 20
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_JWS: Final = re.compile(rb"[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
 
 
 def read_object(payload: bytes, *, max_bytes: int, what: str) -> dict[str, object]:
-    """Parse a JSON object or raise `Refused`; a JWS is `not_supported`."""
+    """Parse a JSON object or raise `Refused`."""
     if len(payload) > max_bytes:
         raise refused(
             RefusalCode.TOO_LARGE,
             f"{what} has {len(payload)} bytes, at most {max_bytes} are taken",
             "send less in one message",
         )
-    if _JWS.fullmatch(payload.strip()):
-        raise _signed(what)
     if _depth(payload) > MAX_DEPTH:
         raise refused(
             RefusalCode.TOO_LARGE,
@@ -53,17 +49,7 @@ def read_object(payload: bytes, *, max_bytes: int, what: str) -> dict[str, objec
         raise refused(
             RefusalCode.MALFORMED, f"{what} is not a JSON object", "send one JSON object in UTF-8"
         )
-    if "payload" in value and ("signature" in value or "signatures" in value):
-        raise _signed(what)
     return value
-
-
-def _signed(what: str) -> Refused:
-    return refused(
-        RefusalCode.NOT_SUPPORTED,
-        f"{what} is a JWS, and this version verifies no signatures",
-        "send it unsigned over a connection that `commands.unsigned` of the site file allows",
-    )
 
 
 def _depth(payload: bytes) -> int:

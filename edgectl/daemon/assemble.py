@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from edgectl.clock import Instant
 from edgectl.contract.birth import BirthFacts
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.local import MqttStatus
@@ -21,26 +22,38 @@ from edgectl.contract.topics import Topics
 from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.actuation import Actuation
 from edgectl.daemon.api import LocalApi, Rights
+from edgectl.daemon.audit import Audit
+from edgectl.daemon.baselines import Baselines
 from edgectl.daemon.bookkeeping import Bookkeeping
 from edgectl.daemon.ceilings import Ceilings
 from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.commands import CommandDesk
 from edgectl.daemon.correspondence import Correspondence
+from edgectl.daemon.dr_view import DrView
 from edgectl.daemon.events import EventDesk
 from edgectl.daemon.handover import Handover
+from edgectl.daemon.held_event import Promise
 from edgectl.daemon.image import Image
 from edgectl.daemon.lease import Lease
+from edgectl.daemon.ledger import Ledger
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.mains import Mains
+from edgectl.daemon.promises import Promises
 from edgectl.daemon.publisher import Pace, Publisher
 from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
+from edgectl.daemon.seals import Seals
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
+from edgectl.daemon.utility_links import UtilityLinks
 from edgectl.daemon.workbench import Workbench
+from edgectl.grid.plan import EventPlan
+from edgectl.grid.targets import Element
 from edgectl.model.decision import Alarm
+from edgectl.model.evidence import Evidence
 from edgectl.model.facts import FactStore
+from edgectl.model.issuer import SignatureCheck
 from edgectl.model.local_api import LocalServer
 from edgectl.model.modbus import Line
 from edgectl.model.ports import Clock, CrashRecord, Journal, Watchdog
@@ -50,6 +63,7 @@ from edgectl.model.site import Link
 from edgectl.model.store import Store
 from edgectl.model.telemetry import Broker, Outbox
 from edgectl.model.trust import Connection
+from edgectl.planning.lead import Leads
 from edgectl.sitefile.load import LoadedSite
 
 SAFE_STOP_S: Final = 3.0
@@ -61,8 +75,9 @@ class Ports:
     """Everything outside. `broker` and `outbox` are None where the site publishes nothing.
 
     `alarms`: what is wrong with the ports themselves. `facts` None: no figures are kept. `journal`
-    None: nothing is recorded. `line` makes the line of a link. `rng` gives jitter and random draws.
-    `rights` and `local_server` are None where nobody asks locally.
+    None: nothing is recorded. `evidence` None: nothing is kept for later. `signature_check` is None
+    where the site has no issuers. `line` makes the line of a link. `rng` gives jitter and random
+    draws. `rights` and `local_server` are None where nobody asks locally.
     """
 
     clock: Clock
@@ -73,6 +88,8 @@ class Ports:
     line: Callable[[Link], Line]
     journal: Journal | None = None
     facts: FactStore | None = None
+    signature_check: SignatureCheck | None = None
+    evidence: Evidence | None = None
     outbox: Outbox | None = None
     broker: Broker | None = None
     local_server: LocalServer | None = None
@@ -125,36 +142,73 @@ def assemble(
         )
         for link in site.links
     )
+    audit = Audit(evidence=ports.evidence, store=ports.store)
     correspondence = Correspondence(
-        topics=Topics(region=site.region, site=site.id),
+        names=Topics(region=site.region, site=site.id),
         outbox=ports.outbox,
         clock=ports.clock,
         connection=_connection(settings.mqtt),
+        audit=audit,
     )
+    seals = Seals(site=site.id, issuers=settings.commands.issuers, check=ports.signature_check)
+    links = UtilityLinks(site=site, store=ports.store, audit=audit.note)
+    leads = Leads(site, {node: proof.physics_s for node, proof in loaded.proof.nodes.items()})
+
+    async def assess(plan: EventPlan, now: Instant) -> Promise:
+        return await promises(plan, now)
+
     events = EventDesk(
         site=site,
         store=ports.store,
         unsigned=settings.commands.unsigned,
         draw=ports.rng.random,
         reply=correspondence.reply_event,
-        audit=correspondence.audit,
+        audit=audit.note,
+        seals=seals,
+        lead=lambda plan, element: _lead_s(leads, plan, element),
+        assess=assess,
+        limited=links.limited,
     )
     commands = CommandDesk(
         site=site,
         store=ports.store,
         unsigned=settings.commands.unsigned,
         reply=correspondence.reply_command,
-        audit=correspondence.audit,
+        audit=audit.note,
+        seals=seals,
+        lift=events.lift,
     )
-    correspondence.serve(events=events, commands=commands)
+    correspondence.serve(events=events, commands=commands, links=links)
+
+    ceilings = Ceilings(site, events=events, links=links, commands=commands)
+    promises = Promises(
+        site=site,
+        latest=lambda: tick.latest,
+        targets=commands.targets,
+        ceilings=lambda: ceilings(ports.clock.now()),
+        clock=ports.clock,
+    )
+    ledger = Ledger(
+        site=site,
+        store=ports.store,
+        evidence=ports.evidence,
+        baselines=Baselines(site=site, store=ports.store),
+        watched=events.begun,
+        send=correspondence.report,
+    )
     recorder = None
     if ports.journal is not None:
         recorder = Recorder(journal=ports.journal, clock=ports.clock, log=log)
 
     def other_alarms() -> tuple[Alarm, ...]:
-        found = [alarm for owner in owners for alarm in owner.alarms()]
-        found += [] if recorder is None else recorder.alarms()
-        return (*found, *ports.alarms(), *(() if reloader is None else reloader.alarms()))
+        return (
+            *(alarm for owner in owners for alarm in owner.alarms()),
+            *(() if recorder is None else recorder.alarms()),
+            *links.alarms(),
+            *events.alarms(ports.clock.now()),
+            *ports.alarms(),
+            *(() if reloader is None else reloader.alarms()),
+        )
 
     chronicle = Chronicle(ports.clock) if before is None else before.chronicle
     chronicle.watch(other_alarms)
@@ -193,7 +247,6 @@ def assemble(
                 handler=correspondence.handle,
                 pace=Pace(backfill_rows_per_s=settings.telemetry.backfill_rows_per_s),
             )
-    ceilings = Ceilings(site, events=events, commands=commands)
     tick = Tick(
         site=site,
         image=image,
@@ -208,7 +261,9 @@ def assemble(
         wake=wake,
         crash_record=ports.crash_record,
         observers=[
-            part.observe for part in (chronicle, books, telemetry, recorder) if part is not None
+            part.observe
+            for part in (chronicle, books, ledger, telemetry, recorder)
+            if part is not None
         ],
         log=log,
         state=None if before is None else before.known_state(loaded),
@@ -221,6 +276,7 @@ def assemble(
             telemetry.tell(taken)
     api = None
     if ports.rights is not None:
+        view = DrView(events=events, links=links, ledger=ledger, evidence=ports.evidence)
         bench = Workbench(
             site=site, profiles=loaded.profiles, owners=owners, image=image, clock=ports.clock
         )
@@ -235,6 +291,7 @@ def assemble(
             alarms=other_alarms,
             config=lambda: None if reloader is None else reloader.status(),
             looks={
+                "dr": view.look,
                 "events": chronicle.look,
                 "devices": bench.look_at_devices,
                 "read": bench.read,
@@ -249,7 +306,7 @@ def assemble(
         tick=tick,
         tells_safe_decision=rules.s18_safe_stop,
         owners=owners,
-        desks=(events, commands),
+        desks=(audit, events, links, commands, ledger),
         books=books,
         telemetry=telemetry,
         publisher=publisher,
@@ -276,6 +333,13 @@ def _taken(loaded: LoadedSite, clock: Clock) -> Event:
         text="a changed site file is in force",
         data={"config_hash": loaded.config_hash},
     )
+
+
+def _lead_s(leads: Leads, plan: EventPlan, element: Element) -> float:
+    mandatory = plan.program.mandatory
+    if element.node is not None:
+        return leads.of_node(element.node, mandatory=mandatory)
+    return 0.0 if element.evse is None else leads.of_evse(element.evse, mandatory=mandatory)
 
 
 def _connection(mqtt: MqttSettings | None) -> Connection:

@@ -1,4 +1,4 @@
-"""All that narrows from outside at one moment: events, commands, the operator's caps."""
+"""All that narrows from outside: events, lost utilities, commands, the operator's caps."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from edgectl.clock import Instant
 from edgectl.daemon.commands import CommandDesk
 from edgectl.daemon.events import EventDesk
+from edgectl.daemon.utility_links import UtilityLinks
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.site import Site
 from edgectl.model.snapshot import EvseView
@@ -19,9 +20,12 @@ CAPS_AGAIN_S: Final = 3600.0
 class Ceilings:
     """Asked by the tick; the caps' windows are worked out once an hour for two days ahead."""
 
-    def __init__(self, site: Site, *, events: EventDesk, commands: CommandDesk) -> None:
+    def __init__(
+        self, site: Site, *, events: EventDesk, links: UtilityLinks, commands: CommandDesk
+    ) -> None:
         self._site = site
         self._events = events
+        self._links = links
         self._commands = commands
         self._zone = ZoneInfo(site.timezone)
         self._caps: tuple[TimedCeiling, ...] = ()
@@ -30,8 +34,14 @@ class Ceilings:
     def __call__(self, now: Instant) -> tuple[TimedCeiling, ...]:
         """Let the desks' time pass, then collect."""
         self._events.advance(now)
+        self._links.advance(now)
         self._commands.advance(now)
-        return (*self._events.ceilings(), *self._commands.ceilings(), *self._caps_at(now.utc_s))
+        return (
+            *self._events.ceilings(),
+            *self._links.ceilings(),
+            *self._commands.ceilings(),
+            *self._caps_at(now.utc_s),
+        )
 
     def isolated(self, evses: Mapping[EvseId, EvseView]) -> tuple[EvseId, ...]:
         """EVSEs that are locked off and have not answered since (S11)."""

@@ -65,16 +65,16 @@ def _limit(command: LimitCommand, held: HeldCommand, site: Site, now: Instant) -
         limit_a=_triple(command.limit_a),
         limit_w=command.limit_w,
     )
-    return Effect(_answered(made, f"limit on {_listed(places)} for {command.duration_s:g} s"))
+    return Effect(answered(made, f"limit on {_listed(places)} for {command.duration_s:g} s"))
 
 
 def _pause(command: PauseCommand, held: HeldCommand, site: Site, now: Instant) -> Effect:
     places = _places(site, command.evse, nodes=False)
     made = replace(held, elements=places)
     if command.duration_s is None:
-        return Effect(_answered(made, f"{_listed(places)} paused until resumed or released"))
+        return Effect(answered(made, f"{_listed(places)} paused until resumed or released"))
     made = replace(made, until_utc_s=now.utc_s + command.duration_s)
-    return Effect(_answered(made, f"{_listed(places)} paused for {command.duration_s:g} s"))
+    return Effect(answered(made, f"{_listed(places)} paused for {command.duration_s:g} s"))
 
 
 def _resume(
@@ -92,7 +92,7 @@ def _resume(
         message = f"{_listed(places)} resumed"
     else:
         message = f"{_listed(places)} was not paused"
-    return Effect(_answered(held, message), changed)
+    return Effect(answered(held, message), changed)
 
 
 def _isolate(
@@ -103,7 +103,7 @@ def _isolate(
     message = (
         f"{_listed(places)} counts nothing until it answers, and stays paused until it is resumed"
     )
-    made = _answered(replace(held, elements=places), message)
+    made = answered(replace(held, elements=places), message)
     return Effect(made, tuple(other.without(places) for other in before))
 
 
@@ -141,7 +141,7 @@ def _target(
         priority=command.priority,
     )
     message = f"{command.energy_wh:g} Wh at {places[0]} by {rfc3339(command.departure)}"
-    return Effect(_answered(made, message), tuple(other.without(places) for other in before))
+    return Effect(answered(made, message), tuple(other.without(places) for other in before))
 
 
 def _release(
@@ -157,12 +157,13 @@ def _release(
     if other.rank < held.rank:
         raise _not_permitted(other)
     if not other.elements:
-        return Effect(_answered(held, f"{other.id} was not in force any more"))
+        return Effect(answered(held, f"{other.id} was not in force any more"))
     message = f"{other.verb.value} {other.id} released"
-    return Effect(_answered(held, message), (other.without(other.elements),))
+    return Effect(answered(held, message), (other.without(other.elements),))
 
 
-def _answered(made: HeldCommand, message: str) -> HeldCommand:
+def answered(made: HeldCommand, message: str) -> HeldCommand:
+    """The command with its answer."""
     until_s = made.until_utc_s
     until = None if until_s is None else rfc3339(until_s)
     return replace(made, answer=made.answer.model_copy(update={"message": message, "until": until}))

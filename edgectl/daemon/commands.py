@@ -5,9 +5,10 @@
    holds anyway is taken and changes nothing.
 3. Every limit ends by itself; a pause without a duration holds until resumed or released (S19).
    Durations run on the monotonic clock: when the wall clock is set, their ends move with it.
-4. Over MQTT nobody is vouched for by a signature, so commands have the rank of unsigned ones,
-   utility voluntary unless told otherwise; over the local socket the rank is technician.
-5. Accepted commands are remembered until they expire, so that none is taken twice.
+4. What is signed has the rank and the rights of its issuer; unsigned commands over MQTT are utility
+   voluntary unless told otherwise; over the local socket the rank is technician.
+5. Accepted commands are remembered until they expire, so that none is taken twice. An issuer's
+   sequence goes to the disk in the same write as the command that raised it.
 6. An isolated EVSE counts nothing until its charger answers; from then on, whatever becomes of it,
    it counts as ever and is only paused (S11).
 """
@@ -18,7 +19,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 from edgectl.clock import Instant
 from edgectl.contract import topics
@@ -28,17 +29,21 @@ from edgectl.contract.commands import (
     Command,
     CommandResponse,
     CommandResult,
+    ReleaseCommand,
     Verb,
     parse_command,
 )
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.contract.wire_json import read_object
-from edgectl.daemon.command_effects import work_out
+from edgectl.daemon.command_effects import Effect, answered, work_out
+from edgectl.daemon.command_rights import check_rights, check_sequence
 from edgectl.daemon.held_command import HeldCommand, duplicate, from_doc
+from edgectl.daemon.seals import Seals
 from edgectl.errors import Refused, StorageFailed
 from edgectl.grid.targets import find
 from edgectl.model.ceiling import Rank, TimedCeiling
+from edgectl.model.issuer import Seal
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
 from edgectl.model.snapshot import EvseView
@@ -49,6 +54,24 @@ from edgectl.units import EvseId
 
 Reply: TypeAlias = Callable[[str, CommandResponse], Awaitable[None]]
 Audit: TypeAlias = Callable[[Document], None]
+
+
+class LiftEvent(Protocol):
+    """Sets an event aside for a time."""
+
+    async def __call__(
+        self,
+        name: str,
+        *,
+        rank: Rank,
+        by: str,
+        reason: str,
+        until_utc_s: float,
+        now: Instant,
+        seal: Seal | None = None,
+    ) -> bool:
+        """False: no such event is in force. Raises `Refused` for one of a higher rank."""
+
 
 COMMANDS_MAX: Final = 512
 """Commands in force and commands remembered, together."""
@@ -62,7 +85,11 @@ SKEW_S: Final = 30.0
 _STEP_S: Final = 2.0
 _RETRY_S: Final = 10.0
 _LOCAL_VALID_S: Final = 60.0
+LIFT_S: Final = 3600.0
+"""How long an event is set aside where nobody says for how long."""
+
 _KIND: Final = "command"
+_MARK_KIND: Final = "issuer_mark"
 _LOCAL: Final = "local:"
 _WITHOUT_CLOCK: Final = frozenset({Verb.LIMIT, Verb.PAUSE, Verb.ISOLATE})
 """What tightens, and what a technician says of this moment and has no end by time."""
@@ -81,6 +108,8 @@ class CommandDesk:
         reply: Reply,
         audit: Audit,
         mqtt_rank: Rank = Rank.UTILITY_VOLUNTARY,
+        seals: Seals | None = None,
+        lift: LiftEvent | None = None,
     ) -> None:
         self._site = site
         self._store = store
@@ -88,6 +117,9 @@ class CommandDesk:
         self._reply = reply
         self._audit = audit
         self._mqtt_rank = mqtt_rank
+        self._seals = seals or Seals(site=site.id)
+        self._lift = lift
+        self._marks: dict[str, int] = {}
         self._held: dict[str, HeldCommand] = {}
         self._unsaved: set[str] = set()
         self._lock = asyncio.Lock()
@@ -98,6 +130,9 @@ class CommandDesk:
 
     async def load(self, now: Instant) -> None:
         """Take up what was kept."""
+        for issuer, doc in (await self._store.load_all(_MARK_KIND)).items():
+            if isinstance(doc.get("seq"), int):
+                self._raise_mark(issuer, cast("int", doc["seq"]))
         for key, doc in (await self._store.load_all(_KIND)).items():
             try:
                 kept = from_doc(key, doc)
@@ -110,6 +145,7 @@ class CommandDesk:
             if held.verb is Verb.ISOLATE:
                 age_s = max(0.0, now.utc_s - held.from_utc_s)
                 self._isolated_mono_s[key] = now.mono_s - age_s
+            self._raise_mark(held.issuer, held.seq)
             if held != kept:
                 self._unsaved.add(key)
         self.advance(now)
@@ -224,16 +260,21 @@ class CommandDesk:
         actor = "mqtt"
         body: Document = {}
         try:
-            body = read_object(payload, max_bytes=BYTES_MAX, what="the command")
+            seal, content = self._seals.open(
+                payload, max_bytes=BYTES_MAX, what="the command", now=now
+            )
+            body = read_object(content, max_bytes=BYTES_MAX, what="the command")
             issuer = _name(body, "issuer")
             actor = f"mqtt:{issuer}" if issuer else actor
+            if seal is not None:
+                actor = f"issuer:{seal.issuer.id}"
             if retained:
                 raise refused(
                     RefusalCode.RETAINED,
                     "a retained command",
                     "send commands without the retain flag, and clear the topic",
                 )
-            if not allows_unsigned(self._unsigned, connection):
+            if seal is None and not allows_unsigned(self._unsigned, connection):
                 raise refused(
                     RefusalCode.UNSIGNED,
                     "an unsigned command that the site file does not allow",
@@ -241,10 +282,19 @@ class CommandDesk:
                 )
         except Refused as fault:
             return self._reject(fault, word, _name(body, "command_id"), actor, now)
-        return await self._take(word, body, payload, rank=self._mqtt_rank, actor=actor, now=now)
+        rank = self._mqtt_rank if seal is None else seal.issuer.rank
+        return await self._take(word, body, payload, rank=rank, actor=actor, now=now, seal=seal)
 
     async def _take(
-        self, word: str, body: Document, raw: bytes, *, rank: Rank, actor: str, now: Instant
+        self,
+        word: str,
+        body: Document,
+        raw: bytes,
+        *,
+        rank: Rank,
+        actor: str,
+        now: Instant,
+        seal: Seal | None = None,
     ) -> CommandResponse:
         digest = hashlib.sha256(word.encode() + b"\0" + raw).hexdigest()
         try:
@@ -253,6 +303,9 @@ class CommandDesk:
             known = self._held.get(command.command_id)
             if known is not None:
                 return self._again(known, digest, actor, now)
+            if seal is not None:
+                check_sequence(seal, self._marks.get(seal.issuer.id))
+                check_rights(seal, verb, command, body, others=self._held, site=self._site)
             self._check(verb, command, rank, now)
             held = HeldCommand(
                 id=command.command_id,
@@ -261,14 +314,18 @@ class CommandDesk:
                 answer=CommandResponse(
                     command_id=command.command_id, result=CommandResult.ACCEPTED, message=""
                 ),
-                expires_utc_s=command.expires_at,
+                expires_utc_s=max(command.expires_at, seal.expires_utc_s if seal else 0.0),
                 rank=rank,
                 actor=actor,
                 reason=command.reason or "",
                 from_utc_s=now.utc_s,
                 trusted=now.utc_trusted,
+                issuer=None if seal is None else seal.issuer.id,
+                seq=None if seal is None else seal.seq,
             )
-            effect = work_out(command, held, others=self._held, site=self._site, now=now)
+            effect = await self._lifting(command, held, now, seal)
+            if effect is None:
+                effect = work_out(command, held, others=self._held, site=self._site, now=now)
             if verb is Verb.ISOLATE:
                 self._isolated_mono_s[held.id] = now.mono_s
             for changed in effect.changed:
@@ -284,9 +341,38 @@ class CommandDesk:
             )
             return self._reject(failed, word, _name(body, "command_id"), actor, now)
         made = effect.made
+        self._raise_mark(made.issuer, made.seq)
         message = made.answer.message
         self._note(now, word, made.id, "accepted", message, actor=actor, reason=made.reason)
         return made.answer
+
+    async def _lifting(
+        self, command: Command, held: HeldCommand, now: Instant, seal: Seal | None
+    ) -> Effect | None:
+        """The effect of a release that names an event; None for every other command."""
+        if not isinstance(command, ReleaseCommand) or self._lift is None:
+            return None
+        if command.target_command_id in self._held:
+            return None
+        for_s = LIFT_S if command.duration_s is None else command.duration_s
+        until_s = now.utc_s + for_s
+        lifted = await self._lift(
+            command.target_command_id,
+            rank=held.rank,
+            by=f"{held.rank.name.lower()} ({held.actor})",
+            reason=held.reason,
+            until_utc_s=until_s,
+            now=now,
+            seal=seal,
+        )
+        if not lifted:
+            return None
+        message = f"event {command.target_command_id} set aside for {for_s:g} s"
+        return Effect(answered(replace(held, until_utc_s=until_s), message))
+
+    def _raise_mark(self, issuer: str | None, seq: int | None) -> None:
+        if issuer is not None and seq is not None:
+            self._marks[issuer] = max(seq, self._marks.get(issuer, seq))
 
     def _check(self, verb: Verb, command: Command, rank: Rank, now: Instant) -> None:
         if not now.utc_trusted:
@@ -351,6 +437,8 @@ class CommandDesk:
             for key, held in self._held.items()
             if not held.elements and held.expires_utc_s <= now.utc_s
         ]
+        for issuer in {i for key in over if (i := self._held[key].issuer) is not None}:
+            await self._store.put(_MARK_KIND, issuer, {"seq": self._marks[issuer]})
         for key in over:
             await self._store.delete(_KIND, key)
             self._unsaved.discard(key)

@@ -25,7 +25,8 @@ class HeldCommand:
 
     `elements`: where it still has an effect; none: it only is remembered. `until_utc_s` None: until
     somebody ends it. `trusted`: whether its times were taken from a trusted clock. `heard`: EVSEs
-    of an isolation that have answered since, so that they count again (S11).
+    of an isolation that have answered since, so that they count again (S11). `issuer`, `seq`: of
+    its signature.
     """
 
     id: str
@@ -47,6 +48,8 @@ class HeldCommand:
     vehicle: str | None = None
     priority: int | None = None
     heard: frozenset[EvseId] = frozenset()
+    issuer: str | None = None
+    seq: int | None = None
 
     @property
     def holder(self) -> Holder:
@@ -166,6 +169,8 @@ class HeldCommand:
             "vehicle": self.vehicle,
             "priority": self.priority,
             "heard": sorted(self.heard),
+            "issuer": self.issuer,
+            "seq": self.seq,
         }
 
 
@@ -195,6 +200,8 @@ def from_doc(key: str, doc: Document) -> HeldCommand:
         vehicle=cast("str | None", doc["vehicle"]),
         priority=cast("int | None", doc["priority"]),
         heard=frozenset(EvseId(evse) for evse in cast("list[str]", doc.get("heard", []))),
+        issuer=cast("str | None", doc.get("issuer")),
+        seq=cast("int | None", doc.get("seq")),
     )
 
 

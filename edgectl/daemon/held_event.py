@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from edgectl.clock import Instant
-from edgectl.contract.dr import DrResponse, DrState
+from edgectl.contract.dr import DrResponse, DrState, Impact
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.openadr import parse_event
 from edgectl.contract.refusal import RefusalCode
@@ -19,12 +19,47 @@ IN_FORCE: Final = frozenset({DrState.ACCEPTED, DrState.PARTIAL, DrState.ACTIVE})
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """What an event costs and what is promised for it.
+
+    `missing_wh`: what vehicles will lack at their departure, by EVSE. `ceiling_w`: what will be
+    kept in the tightest interval. `floor_w`, per phase `floor_a`: no interval is kept below it, for
+    the vehicles' sake.
+    `refused`: it costs more than the program's rule gives.
+    """
+
+    missing_wh: tuple[tuple[str, float], ...] = ()
+    ceiling_w: float | None = None
+    floor_w: float | None = None
+    floor_a: float = 0.0
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """An event set aside on site for a time, by a higher rank."""
+
+    until_utc_s: float
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeal:
+    """Whose signature an event came with, and until when it is valid."""
+
+    issuer: str
+    expires_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class HeldEvent:
     """One version of an event.
 
     `plan` is always there while it is in force. `modified_utc_s`: of the version, or when it came
     if that was not said. `owed`: answers that are not yet in the outbox, oldest first. `fault`: why
     it is refused. `deleted`: somebody deleted it; `by_word`: not by emptying its own topic.
+    `recovering`: it is over, and the site has not come back yet.
     """
 
     event: Event
@@ -39,23 +74,65 @@ class HeldEvent:
     deleted: bool = False
     by_word: bool = False
     ended_utc_s: float | None = None
+    recovering: bool = False
+    seal: EventSeal | None = None
+    promise: Promise | None = None
+    lift: Lift | None = None
 
     @property
     def in_force(self) -> bool:
-        """It puts its ceilings."""
+        """It counts, lifted or not."""
         return self.state in IN_FORCE and self.plan is not None
+
+    @property
+    def puts_ceilings(self) -> bool:
+        """It has ceilings, or has not come back from them yet."""
+        return self.in_force or (self.recovering and self.plan is not None)
+
+    def effective_plan(self) -> EventPlan | None:
+        """What is put at present: nothing while it is lifted, no less than what is promised."""
+        if not self.puts_ceilings or self.lift is not None or self.plan is None:
+            return None
+        if self.promise is None or self.promise.floor_w is None:
+            return self.plan
+        return self.plan.raised(floor_w=self.promise.floor_w, floor_a=self.promise.floor_a)
 
     def moved(self, state: DrState, *, ended_utc_s: float | None = None) -> "HeldEvent":
         """Advanced to `state`, with an answer owed."""
         return replace(self, state=state, owed=(*self.owed, state), ended_utc_s=ended_utc_s)
 
+    def lifted(self, lift: Lift) -> "HeldEvent":
+        """Set aside for a time, which is reported upstream."""
+        return replace(self, lift=lift, owed=(*self.owed, DrState.REFUSED))
+
+    def changes_utc_s(self) -> float:
+        """When time alone changes it next; `math.inf` if never."""
+        if self.plan is None or not self.puts_ceilings:
+            return math.inf
+        when = self.plan.schedule
+        if self.recovering:
+            return when.until_utc_s + self.plan.recovery_s
+        times = [when.until_utc_s]
+        if self.state is not DrState.ACTIVE:
+            times.append(when.from_utc_s)
+        if self.lift is not None:
+            times.append(self.lift.until_utc_s)
+        return min(times)
+
     def advanced(self, now: Instant) -> "HeldEvent":
-        """The state of this moment; without a trusted clock nothing is over."""
-        if self.plan is None or not self.in_force:
+        """The state of this moment; without a trusted clock nothing is over, but lifts are."""
+        if self.plan is None or not self.puts_ceilings:
             return self
         when = self.plan.schedule
+        if self.recovering:
+            back_s = when.until_utc_s + self.plan.recovery_s
+            return replace(self, recovering=False) if back_s <= now.utc_s else self
+        if self.lift is not None and (not now.utc_trusted or self.lift.until_utc_s <= now.utc_s):
+            return replace(self, lift=None, owed=(*self.owed, self.state)).advanced(now)
         if now.utc_trusted and when.until_utc_s <= now.utc_s:
-            return self.moved(DrState.COMPLETED, ended_utc_s=now.utc_s)
+            over = self.moved(DrState.COMPLETED, ended_utc_s=now.utc_s)
+            back_s = when.until_utc_s + self.plan.recovery_s
+            return replace(over, recovering=back_s > now.utc_s and self.lift is None, lift=None)
         if self.state is not DrState.ACTIVE and when.from_utc_s <= now.utc_s:
             return self.moved(DrState.ACTIVE)
         return self
@@ -70,18 +147,35 @@ class HeldEvent:
         if self.plan is not None:
             when = self.plan.schedule
             view["mandatory"] = self.plan.program.mandatory
+            view["rank"] = self.plan.rank.name.lower()
             view["targets"] = [str(element) for element in self.plan.elements]
             view["from"] = rfc3339(max(0.0, when.from_utc_s))
             if math.isfinite(when.until_utc_s):
                 view["until"] = rfc3339(when.until_utc_s)
+            limits = (limit.power_w for limit in self.plan.limits if limit is not None)
+            least_w = min((limit_w for limit_w in limits if limit_w is not None), default=None)
+            if least_w is not None:
+                view["limit_w"] = least_w
         if self.event.priority is not None:
             view["priority"] = self.event.priority
         if self.event.name is not None:
             view["name"] = self.event.name
+        if self.seal is not None:
+            view["issuer"] = self.seal.issuer
+        if self.promise is not None:
+            if self.promise.ceiling_w is not None:
+                view["promised_w"] = self.promise.ceiling_w
+            view["impact"] = [
+                {"evse": evse, "missing_wh": wh} for evse, wh in self.promise.missing_wh
+            ]
+        if self.lift is not None:
+            view["lifted_until"] = rfc3339(self.lift.until_utc_s)
+            view["lifted_by"] = self.lift.by
         return view
 
     def to_doc(self) -> Document:
         """Everything that cannot be worked out again."""
+        seal, promise, lift = self.seal, self.promise, self.lift
         return {
             "body": self.body,
             "modified": self.modified_utc_s,
@@ -92,6 +186,18 @@ class HeldEvent:
             "deleted": self.deleted,
             "by_word": self.by_word,
             "ended": self.ended_utc_s,
+            "recovering": self.recovering,
+            "seal": None if seal is None else [seal.issuer, seal.expires_utc_s],
+            "promise": None
+            if promise is None
+            else {
+                "missing": [list(pair) for pair in promise.missing_wh],
+                "ceiling": promise.ceiling_w,
+                "floor": promise.floor_w,
+                "floor_a": promise.floor_a,
+                "refused": promise.refused,
+            },
+            "lift": None if lift is None else [lift.until_utc_s, lift.by, lift.reason],
         }
 
     def response(self, state: DrState) -> DrResponse:
@@ -101,11 +207,16 @@ class HeldEvent:
         code: RefusalCode | None = None
         message: str | None = None
         if state is DrState.PARTIAL:
-            code = RefusalCode.UNKNOWN_TARGET if unknown else RefusalCode.NOT_SUPPORTED
-            message = "the import limit is taken; what is named here is not acted on"
+            code, message = self._why_partial(unknown=bool(unknown), ignored=bool(ignored))
+        elif state is DrState.REFUSED and self.lift is not None:
+            code = RefusalCode.LIFTED
+            until = rfc3339(self.lift.until_utc_s)
+            message = f"set aside until {until} by {self.lift.by}: {self.lift.reason}"
         elif state is DrState.REFUSED and self.fault is not None:
             code, message = RefusalCode(self.fault.code), self.fault.message
         verdict = state is DrState.PARTIAL
+        promise = self.promise if state in IN_FORCE or state is DrState.REFUSED else None
+        missing = () if promise is None else promise.missing_wh
         return DrResponse(
             event_id=self.event.id,
             program_id=self.event.program,
@@ -113,9 +224,22 @@ class HeldEvent:
             state=state,
             code=code,
             message=message,
+            promised_w=None if promise is None else promise.ceiling_w,
+            impact=tuple(Impact(evse=evse, missing_wh=wh) for evse, wh in missing) or None,
             not_acted_on=ignored if verdict and ignored else None,
             unknown_targets=unknown if verdict and unknown else None,
         )
+
+    def _why_partial(self, *, unknown: bool, ignored: bool) -> tuple[RefusalCode, str]:
+        if self.promise is not None and self.promise.floor_w is not None:
+            return RefusalCode.VEHICLES_FIRST, (
+                "kept as far as vehicles still meet their departure; promised_w says how far"
+            )
+        if unknown:
+            return RefusalCode.UNKNOWN_TARGET, "what is named here is not at this site"
+        if ignored:
+            return RefusalCode.NOT_SUPPORTED, "what is named here is kept and not acted on"
+        return RefusalCode.NOT_SUPPORTED, "only a part of it is acted on"
 
 
 def from_doc(key: str, doc: Document, site: Site) -> HeldEvent:
@@ -134,14 +258,48 @@ def from_doc(key: str, doc: Document, site: Site) -> HeldEvent:
         deleted=doc["deleted"] is True,
         by_word=doc["by_word"] is True,
         ended_utc_s=None if doc["ended"] is None else _number(doc["ended"]),
+        recovering=doc.get("recovering") is True,
+        seal=_seal(doc.get("seal")),
+        promise=_promise(doc.get("promise")),
+        lift=_lift(doc.get("lift")),
     )
-    if held.state not in IN_FORCE:
+    if held.state not in IN_FORCE and not held.recovering:
         return held
     try:
         judged = plan(event, site, anchor_utc_s=held.anchor_utc_s, draw=held.draw)
     except Refused as fault:
-        return replace(held.moved(DrState.REFUSED, ended_utc_s=held.modified_utc_s), fault=fault)
+        gone = held.moved(DrState.REFUSED, ended_utc_s=held.modified_utc_s)
+        return replace(gone, fault=fault, recovering=False, lift=None)
     return replace(held, plan=judged)
+
+
+def _seal(doc: object) -> EventSeal | None:
+    if doc is None:
+        return None
+    issuer, expires = cast("list[object]", doc)
+    return EventSeal(issuer=str(issuer), expires_utc_s=_number(expires))
+
+
+def _promise(doc: object) -> Promise | None:
+    if doc is None:
+        return None
+    kept = cast("dict[str, object]", doc)
+    return Promise(
+        missing_wh=tuple(
+            (str(evse), _number(wh)) for evse, wh in cast("list[list[object]]", kept["missing"])
+        ),
+        ceiling_w=None if kept["ceiling"] is None else _number(kept["ceiling"]),
+        floor_w=None if kept["floor"] is None else _number(kept["floor"]),
+        floor_a=_number(kept["floor_a"]),
+        refused=kept["refused"] is True,
+    )
+
+
+def _lift(doc: object) -> Lift | None:
+    if doc is None:
+        return None
+    until, by, reason = cast("list[object]", doc)
+    return Lift(until_utc_s=_number(until), by=str(by), reason=str(reason))
 
 
 def _number(value: object) -> float:

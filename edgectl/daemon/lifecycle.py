@@ -135,6 +135,7 @@ class Daemon:
                 await self._prepare_handover(telling)
             if not self._stop.is_set():
                 await _cancel(*asking, deciding, *polling, keeping, *serving)
+                await self._keep_once()
                 await self._end_recording(recording, within_s=HANDOVER_FLUSH_S)
                 return True
 
@@ -147,6 +148,7 @@ class Daemon:
             if self._tells_safe_decision:
                 await self._tell_safe_decision()
             await _cancel(*asking, *polling, keeping, *serving)
+            await self._keep_once()
             await self._end_recording(recording, within_s=FLUSH_S)
             await self._flush(telling)
         if self._failure is not None:
@@ -229,10 +231,14 @@ class Daemon:
 
     async def _keep_desks(self) -> None:
         while True:
-            now = self._clock.now()
-            for desk in self._desks:
-                await desk.tick(now)
-            await self._clock.sleep_until(now.mono_s + DESK_PERIOD_S)
+            due_s = self._clock.monotonic_s() + DESK_PERIOD_S
+            await self._keep_once()
+            await self._clock.sleep_until(due_s)
+
+    async def _keep_once(self) -> None:
+        now = self._clock.now()
+        for desk in self._desks:
+            await desk.tick(now)
 
     async def _tell_safe_decision(self) -> None:
         """S18: wherever a charger answers; the links work at the same time, each for its own."""

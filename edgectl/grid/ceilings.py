@@ -3,15 +3,19 @@
 1. Among programs every ceiling applies; the lowest holds, because the step takes the least.
 2. Inside one program and at one element, the better priority (lower number, None last) replaces the
    others while it is active; of equal priorities all apply.
+   Limits of what is drawn and of what is fed back do not compete. An interval that says that
+   nothing is asked (SIMPLE 0) takes its time like any other.
 3. Nothing that is active now or within `NEAR_S` is ever left out for a bound.
+4. A ceiling begins early by what the chargers need, so that it is met when its interval begins, and
+   ends late by the event's own random delay, so that not all depots come back in the same second.
 """
 
 import bisect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from edgectl.grid.limit import Limit
 from edgectl.grid.plan import EventPlan
@@ -20,17 +24,29 @@ from edgectl.grid.timing import Span
 from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.site import Site
 
-NEAR_S: Final = 120.0
+LEAD_MAX_S: Final = 300.0
+NEAR_S: Final = 120.0 + LEAD_MAX_S
 HORIZON_S: Final = 48 * 3600.0
 WINDOWS_PER_EVENT: Final = 128
-CEILINGS_MAX: Final = 1000
+CEILINGS_MAX: Final = 100
+
+Lead: TypeAlias = Callable[[EventPlan, Element], float]
+"""How long before an interval its ceiling must begin, in s; at most `LEAD_MAX_S` counts."""
+
+
+def no_lead(_plan: EventPlan, _element: Element) -> float:
+    """Nothing below needs time."""
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
+    """`ends_s`: where the site may come back after it; None where the next window follows."""
+
     plan: EventPlan
     span: Span
     limit: Limit
+    ends_s: float | None = None
 
     @property
     def priority(self) -> float:
@@ -38,44 +54,59 @@ class _Window:
 
 
 def ceilings(
-    plans: Iterable[EventPlan], *, site: Site, now_utc_s: float, keep_ended: bool = False
+    plans: Iterable[EventPlan],
+    *,
+    site: Site,
+    now_utc_s: float,
+    keep_ended: bool = False,
+    lead: Lead = no_lead,
 ) -> tuple[TimedCeiling, ...]:
     """What holds now and what comes within two days, by start.
 
     `keep_ended`: ended windows too, for a clock that cannot be trusted to have ended them; of a
-    loop the last whole pass. Call it again before `NEAR_S` have passed.
+    loop the last whole pass. Call it again before 120 s have passed.
     """
-    by_place: dict[tuple[str, Element], list[_Window]] = {}
+    by_place: dict[tuple[str, Element, bool], list[_Window]] = {}
     for plan in plans:
-        windows = _windows(plan, now_utc_s=now_utc_s, keep_ended=keep_ended)
-        for element in plan.elements:
-            by_place.setdefault((plan.program.id, element), []).extend(windows)
+        for exports in (False, True):
+            windows = _windows(plan, exports=exports, now_utc_s=now_utc_s, keep_ended=keep_ended)
+            for element in plan.elements if windows else ():
+                by_place.setdefault((plan.program.id, element, exports), []).extend(windows)
     made: list[TimedCeiling] = []
-    for (_, element), windows in by_place.items():
-        made.extend(_ceiling(window, element, site) for window in _by_priority(windows))
+    for (_, element, exports), windows in by_place.items():
+        made.extend(
+            _ceiling(window, element, site, exports=exports, lead=lead)
+            for window in _by_priority(windows)
+            if not window.limit.free
+        )
     made.sort(key=lambda ceiling: (ceiling.from_utc_s, ceiling.holder.id, str(ceiling.node)))
     near = bisect.bisect_right(made, now_utc_s + NEAR_S, key=lambda c: c.from_utc_s)
     return tuple(made[: max(near, CEILINGS_MAX)])
 
 
-def _windows(plan: EventPlan, *, now_utc_s: float, keep_ended: bool) -> list[_Window]:
-    spans = [span for span in plan.schedule.spans if plan.limits[span.index] is not None]
+def _windows(
+    plan: EventPlan, *, exports: bool, now_utc_s: float, keep_ended: bool
+) -> list[_Window]:
+    limits = plan.exports if exports else plan.limits
+    spans = [span for span in plan.schedule.spans if limits[span.index] is not None]
     loop_s = plan.schedule.loop_s
+    after_s = now_utc_s - plan.recovery_s
     if loop_s is None:
-        found = [s for s in spans if keep_ended or s.until_utc_s > now_utc_s]
+        found = [s for s in spans if keep_ended or s.until_utc_s > after_s]
     else:
         found = _passes(
-            plan, spans, loop_s=loop_s, after_s=now_utc_s - (loop_s if keep_ended else 0.0)
+            plan, spans, loop_s=loop_s, after_s=after_s - (loop_s if keep_ended else 0.0)
         )
     found.sort(key=lambda span: span.from_utc_s)
     starts = [span.from_utc_s for span in found]
     near = bisect.bisect_right(starts, now_utc_s + NEAR_S)
     far = bisect.bisect_right(starts, now_utc_s + HORIZON_S)
     chosen = found[: max(near, min(far, WINDOWS_PER_EVENT))]
+    begun = set(starts)
     return [
-        _Window(plan, span, limit)
+        _Window(plan, span, limit, None if span.until_utc_s in begun else span.until_utc_s)
         for span in chosen
-        if (limit := plan.limits[span.index]) is not None
+        if (limit := limits[span.index]) is not None
     ]
 
 
@@ -139,17 +170,25 @@ def _union(pieces: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return merged
 
 
-def _ceiling(window: _Window, element: Element, site: Site) -> TimedCeiling:
+def _ceiling(
+    window: _Window, element: Element, site: Site, *, exports: bool, lead: Lead
+) -> TimedCeiling:
     plan = window.plan
-    held = window.limit.held(plan.program, element, site)
-    until_s = window.span.until_utc_s
+    held = window.limit if exports else window.limit.held(plan.program, element, site)
+    from_s, until_s = window.span.from_utc_s, window.span.until_utc_s
+    if until_s == window.ends_s:
+        until_s += plan.recovery_s
+    nothing = Limit()
+    drawn, fed_back = (nothing, held) if exports else (held, nothing)
     return TimedCeiling(
         holder=Holder(rank=plan.rank, kind="event", id=plan.event),
-        reason=f"import limit of program {plan.program.id}",
-        from_utc_s=max(0.0, window.span.from_utc_s),
+        reason=f"{'export' if exports else 'import'} limit of program {plan.program.id}",
+        from_utc_s=max(0.0, from_s - min(lead(plan, element), LEAD_MAX_S)),
         until_utc_s=until_s if math.isfinite(until_s) else None,
         node=element.node,
         evse=element.evse,
-        limit_a=held.triple_a,
-        limit_w=held.power_w,
+        limit_a=drawn.triple_a,
+        limit_w=drawn.power_w,
+        export_a=fed_back.triple_a,
+        export_w=fed_back.power_w,
     )

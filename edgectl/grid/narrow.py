@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from edgectl.grid.limit import Limit
 from edgectl.grid.plan import EventPlan
-from edgectl.grid.timing import Span
+from edgectl.grid.timing import Schedule, Span
+
+Limits: TypeAlias = tuple[Limit | None, ...]
 
 
 def adds_only(new: EventPlan, held: Iterable[EventPlan]) -> bool:
@@ -26,9 +29,19 @@ def narrows(old: EventPlan, new: EventPlan) -> bool:
         return False
     if old.schedule.loop_s is not None or new.schedule.loop_s is not None:
         return old.schedule == new.schedule and all(
-            _no_wider(new.limits[span.index], old.limits[span.index]) for span in old.schedule.spans
+            _no_wider(now[span.index], then[span.index])
+            for then, now in _sides(old, new)
+            for span in old.schedule.spans
         )
-    return all(_covered(span, old, new) for span in old.schedule.spans)
+    return all(
+        _covered(span, old=then, new=now, by=new.schedule)
+        for then, now in _sides(old, new)
+        for span in old.schedule.spans
+    )
+
+
+def _sides(old: EventPlan, new: EventPlan) -> tuple[tuple[Limits, Limits], ...]:
+    return ((old.limits, new.limits), (old.exports, new.exports))
 
 
 def _rank(priority: int | None) -> float:
@@ -36,25 +49,19 @@ def _rank(priority: int | None) -> float:
 
 
 def _no_wider(new: Limit | None, old: Limit | None) -> bool:
-    if old is None:
+    if old is None or old.free:
         return True
-    if new is None:
-        return False
-    if old.power_w is not None:
-        return new.power_w is not None and new.power_w <= old.power_w
-    return (
-        new.current_a is not None and old.current_a is not None and new.current_a <= old.current_a
-    )
+    return new is not None and new.no_wider(old)
 
 
-def _covered(span: Span, old: EventPlan, new: EventPlan) -> bool:
-    limit = old.limits[span.index]
+def _covered(span: Span, *, old: Limits, new: Limits, by: Schedule) -> bool:
+    limit = old[span.index]
     if limit is None:
         return True
     reached_s = span.from_utc_s
-    for other in sorted(new.schedule.spans, key=lambda s: s.from_utc_s):
+    for other in sorted(by.spans, key=lambda s: s.from_utc_s):
         if other.from_utc_s > reached_s:
             break
-        if _no_wider(new.limits[other.index], limit):
+        if _no_wider(new[other.index], limit):
             reached_s = max(reached_s, other.until_utc_s)
     return reached_s >= span.until_utc_s

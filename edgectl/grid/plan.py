@@ -1,10 +1,10 @@
 """One event judged: which limits it puts where and when, and what of it cannot be acted on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgectl.errors import Refused
-from edgectl.grid.event import Event, Interval
-from edgectl.grid.limit import IMPORT_LIMIT, Limit, limit_of
+from edgectl.grid.event import Event
+from edgectl.grid.limit import IMPORT_LIMIT, KEPT_FOR_PLAN, Limit, acts, limits_of
 from edgectl.grid.targets import Element, resolve
 from edgectl.grid.timing import Schedule, schedule
 from edgectl.model.ceiling import Rank
@@ -18,8 +18,10 @@ PAYLOADS_SHOWN = 8
 class EventPlan:
     """What an event does at this site.
 
-    `limits` has one entry for each interval of the event, None where it sets none. `ignored`:
-    payload types that are kept and not acted on. `unknown`: targets that this site does not have.
+    `limits` (of what is drawn) and `exports` (of what is fed back) have one entry for each interval
+    of the event, None where it says nothing. `ignored`: payload types that are kept and not acted
+    on. `unknown`: targets that this site does not have. `recovery_s`: how long after its end the
+    site comes back.
     """
 
     event: EventId
@@ -29,13 +31,30 @@ class EventPlan:
     schedule: Schedule
     limits: tuple[Limit | None, ...]
     elements: tuple[Element, ...]
+    exports: tuple[Limit | None, ...] = ()
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    recovery_s: float = 0.0
 
     @property
     def cancels(self) -> bool:
         """The event takes no time: whoever sent it wants it gone."""
         return self.schedule.cancels
+
+    def least_w(self, voltage_v: float) -> float | None:
+        """The tightest limit of what is drawn, in W at this voltage; None where there is none."""
+        limits = (limit.whole_w(voltage_v) for limit in self.limits if limit is not None)
+        return min((limit_w for limit_w in limits if limit_w is not None), default=None)
+
+    def raised(self, *, floor_w: float, floor_a: float) -> "EventPlan":
+        """The same with no limit of what is drawn below the floor."""
+        return replace(
+            self,
+            limits=tuple(
+                None if limit is None else limit.raised(floor_w=floor_w, floor_a=floor_a)
+                for limit in self.limits
+            ),
+        )
 
 
 def plan(event: Event, site: Site, *, anchor_utc_s: float, draw: float) -> EventPlan:
@@ -54,17 +73,18 @@ def plan(event: Event, site: Site, *, anchor_utc_s: float, draw: float) -> Event
             payload.type
             for interval in event.intervals
             for payload in interval.payloads
-            if payload.type != IMPORT_LIMIT
+            if not acts(payload.type, program)
         )
     )
-    limits = tuple(
-        _limit(event, interval, index, program) for index, interval in enumerate(event.intervals)
-    )
-    if not when.cancels and all(limit is None for limit in limits):
+    found = [
+        limits_of(event, interval, index, program) for index, interval in enumerate(event.intervals)
+    ]
+    says_nothing = all(drawn is None and fed_back is None for drawn, fed_back in found)
+    if not when.cancels and says_nothing and not set(ignored) <= KEPT_FOR_PLAN:
         raise Refused(
             code="not_supported",
-            message=f"this version does not act on {_listed(ignored)}",
-            remedy=f"send {IMPORT_LIMIT} for a limit; the event is recorded",
+            message=f"program {program.id} does not act on {_listed(ignored)}",
+            remedy=f"send {IMPORT_LIMIT} for a limit; the event is recorded in the audit log",
         )
     return EventPlan(
         event=event.id,
@@ -72,11 +92,18 @@ def plan(event: Event, site: Site, *, anchor_utc_s: float, draw: float) -> Event
         rank=Rank.UTILITY_MANDATORY if program.mandatory else Rank.UTILITY_VOLUNTARY,
         priority=event.priority,
         schedule=when,
-        limits=limits,
+        limits=tuple(drawn for drawn, _ in found),
+        exports=tuple(fed_back for _, fed_back in found),
         elements=resolved.elements,
         ignored=ignored,
         unknown=resolved.unknown,
+        recovery_s=program.recover_within_s * _second_draw(draw),
     )
+
+
+def _second_draw(draw: float) -> float:
+    """Another number in [0, 1) from the one that is kept, so that a restart finds the same."""
+    return draw * 7919.0 % 1.0
 
 
 def _program(event: Event, site: Site) -> Program:
@@ -88,26 +115,6 @@ def _program(event: Event, site: Site) -> Program:
         message=f"program {event.program} is not configured at this site",
         remedy="use a program of the site's birth message, or have it added to the site file",
     )
-
-
-def _limit(event: Event, interval: Interval, index: int, program: Program) -> Limit | None:
-    found = [
-        limit_of(
-            payload.values,
-            unit=event.units.get(IMPORT_LIMIT),
-            program=program,
-            path=f"intervals[{index}].payloads[{number}].values",
-        )
-        for number, payload in enumerate(interval.payloads)
-        if payload.type == IMPORT_LIMIT
-    ]
-    if len(found) > 1:
-        raise Refused(
-            code="malformed",
-            message=f"intervals[{index}] has {len(found)} payloads of {IMPORT_LIMIT}",
-            remedy="send one limit in one interval",
-        )
-    return found[0] if found else None
 
 
 def _listed(names: tuple[str, ...]) -> str:

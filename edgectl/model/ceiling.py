@@ -33,7 +33,8 @@ class Holder:
 class TimedCeiling:
     """A ceiling on one node or one EVSE (exactly one of both).
 
-    `limit_a` per phase or `limit_w` for the sum; 0 means 0. It holds from `from_utc_s` until
+    `limit_a` per phase or `limit_w` for the sum, of what is drawn; `export_a` and `export_w` the
+    same of what is fed back, as a positive number; 0 means 0. It holds from `from_utc_s` until
     `until_utc_s`; None: until its holder changes it, which is the declared rule for what holds
     after (S19).
     """
@@ -46,3 +47,5 @@ class TimedCeiling:
     evse: EvseId | None = None
     limit_a: OptionalTriple = (None, None, None)
     limit_w: float | None = None
+    export_a: OptionalTriple = (None, None, None)
+    export_w: float | None = None

@@ -59,6 +59,8 @@ class AlarmCode(StrEnum):
     STATE_NOT_KEPT = "state_not_kept"
     SITE_FILE_REFUSED = "site_file_refused"
     JOURNAL_FAILED = "journal_failed"
+    UTILITY_LOST = "utility_lost"
+    SEAL_EXPIRED = "seal_expired"
 
 
 class Severity(StrEnum):

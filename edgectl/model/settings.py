@@ -6,6 +6,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from edgectl.model.issuer import Issuer
+
 
 class MqttProtocol(StrEnum):
     """The protocol spoken with the broker."""
@@ -148,6 +150,7 @@ class CommandSettings:
     """What may be commanded from outside."""
 
     unsigned: Unsigned = Unsigned.NEVER
+    issuers: tuple[Issuer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,9 +202,30 @@ class Cap:
     days: frozenset[int]
 
 
+class WhenMissed(StrEnum):
+    """What a voluntary event gets when a vehicle would miss its target because of it."""
+
+    ACCEPT = "accept"
+    PARTIAL = "partial"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLoss:
+    """`limit_w` holds once nothing was heard for `after_s`, then for at least `for_s`."""
+
+    after_s: float
+    limit_w: float
+    for_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A demand-response program. `hold_minimum`: a limit never goes below `minimum_w`."""
+    """A demand-response program. `hold_minimum`: a limit never goes below `minimum_w`.
+
+    `simple_levels` 1, 2 and 3 and `alerts` are parts of `reference_w`; None: not mapped. After an
+    event the site comes back within `recover_within_s`, at a moment of its own.
+    """
 
     id: ProgramId
     mandatory: bool
@@ -213,6 +234,11 @@ class Program:
     reference_w: float | None = None
     minimum_w: float | None = None
     hold_minimum: bool = False
+    simple_levels: OptionalTriple = (None, None, None)
+    alerts: dict[str, float] = field(default_factory=dict)
+    link_loss: LinkLoss | None = None
+    when_missed: WhenMissed = WhenMissed.PARTIAL
+    recover_within_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from edgectl.devices.profile import Profile
+from edgectl.model.issuer import Issuer
 from edgectl.model.policy import Policy, Sharing
 from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.settings import (
@@ -29,6 +30,7 @@ from edgectl.model.site import (
     Evse,
     Link,
     LinkKind,
+    LinkLoss,
     Meter,
     Mode,
     Node,
@@ -36,6 +38,7 @@ from edgectl.model.site import (
     Sees,
     Site,
     Transformer,
+    WhenMissed,
 )
 from edgectl.sitefile.cross import MODBUS_PORT
 from edgectl.sitefile.entries import (
@@ -44,6 +47,7 @@ from edgectl.sitefile.entries import (
     EvseEntry,
     IndicatorsEntry,
     LinkEntry,
+    LinkLossEntry,
     MeterEntry,
     MqttEntry,
     NodeEntry,
@@ -89,11 +93,11 @@ def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
     )
 
 
-def build_settings(file: SiteFile, *, folder: Path) -> Settings:
+def build_settings(file: SiteFile, *, folder: Path, issuers: tuple[Issuer, ...] = ()) -> Settings:
     """Build the settings; names of files are relative to `folder`, where the site file stands."""
     return Settings(
         mqtt=None if file.mqtt is None else _mqtt(file.mqtt, folder),
-        commands=CommandSettings(unsigned=Unsigned(file.commands.unsigned)),
+        commands=CommandSettings(unsigned=Unsigned(file.commands.unsigned), issuers=issuers),
         telemetry=_telemetry(file.telemetry),
         indicators=_indicators(file.indicators, groups=file.groups),
         accept_risks=frozenset(file.accept_risks),
@@ -214,7 +218,32 @@ def _program(entry: ProgramEntry) -> Program:
         reference_w=None if entry.reference_kw is None else entry.reference_kw * W_PER_KW,
         minimum_w=None if entry.minimum_kw is None else entry.minimum_kw * W_PER_KW,
         hold_minimum=entry.below_minimum == "hold",
+        simple_levels=(
+            _part((entry.simple_levels or {}).get(1)),
+            _part((entry.simple_levels or {}).get(2)),
+            _part((entry.simple_levels or {}).get(3)),
+        ),
+        alerts={name: _percent(percent) for name, percent in sorted((entry.alerts or {}).items())},
+        link_loss=None if entry.on_link_loss is None else _link_loss(entry.on_link_loss),
+        when_missed=WhenMissed(entry.when_missed or "partial"),
+        recover_within_s=float(entry.recover_within_s),
     )
+
+
+def _link_loss(entry: LinkLossEntry) -> LinkLoss:
+    return LinkLoss(
+        after_s=float(entry.after_s),
+        limit_w=entry.limit_kw * W_PER_KW,
+        for_s=float(entry.for_s),
+    )
+
+
+def _part(percent: str | None) -> float | None:
+    return None if percent is None else _percent(percent)
+
+
+def _percent(text: str) -> float:
+    return float(text.rstrip("%")) / 100.0
 
 
 def _mqtt(entry: MqttEntry, folder: Path) -> MqttSettings:

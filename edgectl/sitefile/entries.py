@@ -365,7 +365,8 @@ class ProgramEntry(_Entry):
     id: Id = Field(description="The programID of its events.")
     kind: Literal["mandatory", "voluntary"] = Field(description="Whether its events bind.")
     signed: bool = Field(
-        default=False, description="Whether its events must be signed. Not in this version."
+        default=False,
+        description="Whether its events must be signed by an issuer of `commands.issuers`.",
     )
     default_unit: Literal["W", "KW", "A", "AMPS", "PERCENT"] | None = Field(
         default=None,
@@ -389,7 +390,20 @@ class ProgramEntry(_Entry):
     alerts: dict[Literal["ALERT_GRID_EMERGENCY", "ALERT_BLACK_START"], Percent] | None = Field(
         default=None, description="Ceiling during an alert, in % of `reference_kw`."
     )
-    on_link_loss: LinkLossEntry | None = Field(default=None)
+    on_link_loss: LinkLossEntry | None = Field(
+        default=None,
+        description="What holds when the utility is not heard; without it an event holds until its "
+        "own end and nothing more.",
+    )
+    when_missed: Literal["accept", "partial", "refuse"] | None = Field(
+        default=None,
+        description="What a voluntary event gets that would make a vehicle miss its target: taken "
+        "whole, as far as no vehicle misses (default), or refused.",
+    )
+    recover_within_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=60.0,
+        description="After an event the site comes back at a random moment of so many seconds.",
+    )
 
 
 class PolicyEntry(_Entry):
@@ -537,21 +551,28 @@ class IndicatorsEntry(_Entry):
 
 
 class IssuerEntry(_Entry):
-    """Who may sign commands. Not in this version."""
+    """Who may sign commands and events."""
 
-    id: Id = Field(description="The `iss` of its commands.")
+    id: Id = Field(description="The `iss` of what it signs.")
     rank: Literal["utility_mandatory", "operator", "technician", "utility_voluntary"] = Field(
         description="Its place on the ladder of authority."
     )
     may: Annotated[
         list[Literal["limit", "pause", "resume", "target", "release"]], Field(min_length=1)
     ] = Field(description="What it may command.")
-    nodes: list[Id] | None = Field(default=None, description="Where; default everywhere.")
+    nodes: list[Id] | None = Field(
+        default=None, description="Where, with all below; default everywhere."
+    )
+    programs: list[Id] | None = Field(
+        default=None,
+        description="Whose events it may sign; default those of its rank: a utility_mandatory all, "
+        "a utility_voluntary the voluntary ones, others none.",
+    )
     min_limit_a: Current | None = Field(
-        default=None, description="Lowest limit that it may set, in A."
+        default=None, description="Lowest limit that it may set, in A per phase."
     )
     keys: Annotated[list[FileName], Field(min_length=1)] = Field(
-        description="Files with its public keys."
+        description="Files with its public keys: JWK or JWK sets, Ed25519 or P-256."
     )
 
 
@@ -563,7 +584,9 @@ class CommandsEntry(_Entry):
         description="Whether unsigned commands and events are taken: never; over TLS with our "
         "certificate (mtls); or only from a broker on 127.0.0.1 or ::1 (loopback).",
     )
-    issuers: list[IssuerEntry] = Field(default=[], description="Not in this version.")
+    issuers: Annotated[list[IssuerEntry], Field(max_length=100)] = Field(
+        default=[], description="Who may sign commands and events."
+    )
 
 
 class SiteFile(_Entry):

@@ -15,6 +15,7 @@ from edgectl.sitefile.cross import check_whole
 from edgectl.sitefile.draft import Draft, read_draft
 from edgectl.sitefile.exclusion_checks import check_exclusions
 from edgectl.sitefile.fitting import check_fitting, link_timing
+from edgectl.sitefile.issuers import load_issuers
 from edgectl.sitefile.outside import check_outside
 from edgectl.sitefile.profiles import profile_folders, read_profile
 from edgectl.sitefile.source import Source, did_you_mean, read_source
@@ -28,7 +29,8 @@ class LoadedSite:
     """A site file that nothing is wrong with.
 
     `profiles` holds the device types that it names, `proof` what flows when nobody controls (S20,
-    S22). `config_hash` changes with every byte of the site file and of the profiles that it uses.
+    S22). `config_hash` changes with every byte of the site file, of the profiles that it
+    uses and of its issuers' keys.
     """
 
     site: Site
@@ -57,8 +59,11 @@ def load_source(source: Source, *, profile_dirs: Sequence[Path] | None = None) -
     draft, findings = read_draft(source)
     folders = profile_folders() if profile_dirs is None else profile_dirs
     profiles, profile_findings = _load_profiles(draft, folders)
+    folder = Path(source.file).parent
+    issuers, issuer_findings = load_issuers(draft, folder=folder)
     findings = [
         *findings,
+        *issuer_findings,
         *profile_findings,
         *check_whole(draft),
         *check_outside(draft),
@@ -69,13 +74,13 @@ def load_source(source: Source, *, profile_dirs: Sequence[Path] | None = None) -
     if findings or draft.whole is None:
         raise BadInput(_in_order(findings))
     site = build_site(draft.whole, profiles)
-    settings = build_settings(draft.whole, folder=Path(source.file).parent)
+    settings = build_settings(draft.whole, folder=folder, issuers=issuers)
     proof = prove(site, link_timing=link_timing(site, profiles))
     return LoadedSite(
         site=site,
         profiles=profiles,
         settings=settings,
-        config_hash=_hash(source, profiles),
+        config_hash=_hash(source, profiles, settings),
         proof=proof,
         warnings=tuple(_in_order(list(warnings_of(draft, site, settings, proof, profiles)))),
     )
@@ -125,10 +130,11 @@ def _known_profiles(paths: Mapping[str, Path], folders: Sequence[Path]) -> str:
     return f"known are {', '.join(sorted(paths))}; further ones go into {folders[0]}"
 
 
-def _hash(source: Source, profiles: Mapping[str, Profile]) -> str:
+def _hash(source: Source, profiles: Mapping[str, Profile], settings: Settings) -> str:
     """Hash of what was read, each part after its length so that no two sites look alike."""
     digest = hashlib.sha256()
     parts = [source.raw, *(repr(profiles[name]).encode() for name in sorted(profiles))]
+    parts.extend(repr(issuer.keys).encode() for issuer in settings.commands.issuers)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)

@@ -1,6 +1,7 @@
 """Checks of what the site has with the world outside: caps, programs, broker, commands."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from edgectl.errors import Finding
 from edgectl.model.settings import BrokerAddress
@@ -60,6 +61,14 @@ def _check_program(draft: Draft, placed: Placed[ProgramEntry]) -> Iterator[Findi
                     message=f"{percent} is more than the reference",
                     remedy="write 0% to 100%",
                 )
+    yield from _check_levels(draft, placed)
+    if program.kind == "mandatory" and program.when_missed is not None:
+        yield draft.source.finding(
+            (*placed.where, "when_missed"),
+            code="not_of_kind",
+            message="a mandatory event is kept whatever it costs",
+            remedy="remove when_missed, or write kind: voluntary",
+        )
     if program.default_unit == "PERCENT" and program.reference_kw is None:
         yield draft.source.finding(
             (*placed.where, "default_unit"),
@@ -86,6 +95,19 @@ def _check_program(draft: Draft, placed: Placed[ProgramEntry]) -> Iterator[Findi
             f"{program.reference_kw:g} kW",
             remedy="look at the contract: one of them is wrong",
         )
+
+
+def _check_levels(draft: Draft, placed: Placed[ProgramEntry]) -> Iterator[Finding]:
+    """A higher level is a harder one."""
+    levels = sorted((placed.entry.simple_levels or {}).items())
+    for (lower, more), (higher, less) in pairwise(levels):
+        if float(less.rstrip("%")) > float(more.rstrip("%")):
+            yield draft.source.finding(
+                (*placed.where, "simple_levels", higher),
+                code="out_of_range",
+                message=f"level {higher} leaves {less}, more than level {lower} with {more}",
+                remedy="let every level leave no more than the one below it",
+            )
 
 
 def _check_mqtt(draft: Draft) -> Iterator[Finding]:

@@ -23,8 +23,6 @@ def check_supported(draft: Draft) -> Iterator[Finding]:
     for where, feature, remedy in (
         *_nodes(draft),
         *_devices(draft),
-        *_demand_response(draft),
-        *_commands(draft),
     ):
         yield draft.source.finding(
             where,
@@ -55,35 +53,3 @@ def _devices(draft: Draft) -> Iterator[tuple[Where, str, str]]:
                 "a sign for an EVSE's currents",
                 "remove it: an EVSE's currents count as drawn, whatever their sign",
             )
-
-
-def _demand_response(draft: Draft) -> Iterator[tuple[Where, str, str]]:
-    for program in draft.programs:
-        if program.entry.signed:
-            yield (
-                (*program.where, "signed"),
-                "signed events",
-                "use signed: false and a broker that only the utility can write to",
-            )
-        for key in ("simple_levels", "alerts"):
-            if getattr(program.entry, key):
-                yield (
-                    (*program.where, key),
-                    "demand response by levels and alerts",
-                    f"remove {key}: this version obeys import capacity limits",
-                )
-        if program.entry.on_link_loss is not None:
-            yield (
-                (*program.where, "on_link_loss"),
-                "a limit on loss of the utility's link",
-                "remove it: an event then holds until its own end",
-            )
-
-
-def _commands(draft: Draft) -> Iterator[tuple[Where, str, str]]:
-    if draft.commands is not None and draft.commands.issuers:
-        yield (
-            ("commands", "issuers"),
-            "signed commands",
-            "remove the issuers; `unsigned: mtls` takes commands over TLS with our certificate",
-        )

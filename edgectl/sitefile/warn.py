@@ -55,13 +55,13 @@ def _commands(draft: Draft, settings: Settings) -> Iterator[Finding]:
                 message="a broker is not on 127.0.0.1 or ::1: what comes from it is refused",
                 remedy="write mtls, or name the broker by the number 127.0.0.1",
             )
-    elif unsigned is Unsigned.NEVER and settings.mqtt is not None:
+    elif unsigned is Unsigned.NEVER and settings.mqtt is not None and not settings.commands.issuers:
         yield draft.source.finding(
             where,
             code="no_commands",
-            message="unsigned commands and events are refused, and this version reads no signed "
-            "ones: nobody can command this site over MQTT",
-            remedy="write unsigned: mtls if the broker can be trusted",
+            message="unsigned commands and events are refused, and there are no issuers of "
+            "signed ones: nobody can command this site over MQTT",
+            remedy="add issuers, or write unsigned: mtls if the broker can be trusted",
         )
 
 

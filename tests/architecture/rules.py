@@ -56,7 +56,7 @@ ROOMS = (
         "edgectl/adapters/",
         4,
         "each wraps one outside thing behind its port; rules live below, wiring above",
-        frozenset({"pymodbus", "aiomqtt", "paho", "h11", "structlog"}),
+        frozenset({"pymodbus", "aiomqtt", "paho", "h11", "structlog", "cryptography"}),
     ),
     Room(
         "edgectl/daemon/",
@@ -189,8 +189,8 @@ WALLS = (
         "edgectl/cli/",
         ("edgectl.daemon", "edgectl.adapters", "structlog"),
         "the tool talks to the daemon through its local API; only `run` starts one, and `alone` "
-        "asks a device where no daemon runs",
-        but=("edgectl/cli/run.py", "edgectl/cli/alone.py"),
+        "asks a device where no daemon runs; `dr` proves the evidence without the daemon's word",
+        but=("edgectl/cli/run.py", "edgectl/cli/alone.py", "edgectl/cli/dr.py"),
     ),
     Wall(
         "edgectl/simulator/",

@@ -19,6 +19,7 @@ from edgectl.clock import Instant
 from edgectl.control.step import step
 from edgectl.daemon.image import Image
 from edgectl.devices.samples import EvseFacts
+from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter, Node, Site
@@ -43,7 +44,7 @@ def figures() -> Iterator[Figure]:
             lambda call: call(),
             [partial(plain.allocate, plain.Compiled(one), one) for one in problems],
         )
-        busy = _Depot(size)
+        busy = BusyDepot(size)
         for _ in range(WARM_TICKS):
             busy.tick()
         gc.collect()
@@ -72,7 +73,7 @@ def _split(
 
 
 @dataclass
-class _Depot:
+class BusyDepot:
     """A depot in motion: vehicles draw about what they were told, base load and readings move."""
 
     size: int
@@ -89,14 +90,14 @@ class _Depot:
             self.at_node[one.node].append(one)
             self.at_node[NodeId("grid")].append(one)
 
-    def tick(self) -> tuple[float, float]:
+    def tick(self, ceilings: tuple[TimedCeiling, ...] = ()) -> tuple[float, float]:
         """Seconds that the snapshot took, and those of the step, after a second of readings."""
         self.now_s += 1.0
         self._read()
         before = time.perf_counter()
         meters, evses = self.image.freeze()
         frozen = time.perf_counter()
-        snapshot = Snapshot(site=self.site, meters=meters, evses=evses)
+        snapshot = Snapshot(site=self.site, meters=meters, evses=evses, ceilings=ceilings)
         now = Instant(mono_s=self.now_s, utc_s=UTC0_S + self.now_s, utc_trusted=True)
         decision, self.state = step(snapshot, self.state, now)
         stepped = time.perf_counter()

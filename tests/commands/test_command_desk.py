@@ -397,8 +397,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "key_twice": (b'{"command_id": "a", "command_id": "b"}', "malformed"),
     "id_a_list": (b'{"command_id": ["a"]}', "malformed"),
     "id_of_a_mile": (b'{"command_id": "' + b"x" * 5000 + b'"}', "malformed"),
-    "jws": (b"eyJh.eyJpZCI6MX0.c2ln", "not_supported"),
-    "json_jws": (b'{"payload": "e30", "signature": "c2ln"}', "not_supported"),
+    "jws": (b"eyJh.eyJpZCI6MX0.c2ln", "malformed"),
+    "json_jws": (b'{"payload": "e30", "signature": "c2ln"}', "malformed"),
 }
 
 

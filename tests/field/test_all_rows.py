@@ -5,10 +5,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from tests.sitefile.sites import findings_in, spoil
-
 TESTS: Final = Path(__file__).parents[1]
 ROWS: Final = tuple(f"F{number}" for number in range(1, 26))
 
@@ -47,6 +43,7 @@ F10 field/measuring
     test_f10_what_is_fed_back_adds_room_on_its_phase_up_to_the_limits_below
 F11 field/remote
     test_f11_zero_means_zero_and_no_duration_means_until_changed
+    test_f11_a_lost_utility_limits_until_it_speaks_again_and_never_runs_out
 F11 grid/ceilings
     test_F11_a_limit_that_means_nothing_here_is_refused
 F12 grid/ceilings
@@ -113,16 +110,8 @@ WAITS: Final = {
     "F4": "a vehicle on one phase of a three-phase EVSE counts on all three",
     "F5": "who waits gets a turn only when somebody leaves or room grows",
     "F7": "vehicles on one phase of three-phase EVSEs count on all three",
-    "F11": "a failsafe limit on the loss of the utility's link: refused in the site file",
-    "F23": "a program's rule for the loss of its link: refused in the site file",
 }
 """What of a row this version does not have."""
-
-REFUSED: Final = {
-    "F11": spoil(
-        "minimum_kw: 4", "minimum_kw: 4, on_link_loss: {after_s: 60, limit_kw: 5, for_s: 60}"
-    ),
-}
 
 
 def shown() -> list[tuple[str, str, str]]:
@@ -161,10 +150,3 @@ def test_a_test_that_is_named_after_a_row_shows_that_row() -> None:
     for row, _, test in shown():
         named = re.findall(r"(?:^|_)[fF](\d+)_", test)
         assert not named or f"F{named[0]}" == row, test
-
-
-@pytest.mark.parametrize("row", REFUSED)
-def test_what_waits_is_refused_and_not_ignored(row: str) -> None:
-    """When one of these fails, the row has got its missing part: show it, and strike it here."""
-    codes = {finding.code for finding in findings_in(REFUSED[row])}
-    assert "not_supported" in codes, WAITS[row]

@@ -104,7 +104,46 @@ def test_f17_an_event_ends_on_time_while_the_broker_is_away_and_the_next_one_is_
     assert sent == set(range(1, max(sent) + 1)), "and nothing is missing"
 
 
-TOPICS = ("telemetry", "event", "dr/response", "command/response")
+TOPICS = ("telemetry", "event", "report/dr", "dr/response", "command/response")
+
+
+LINK_LOSS = yard(
+    Bay(id="bay"),
+    nodes=[Place(limit_a=(60.0,) * 3)],
+    program="prog, kind: mandatory, default_unit: KW, recover_within_s: 0, "
+    "on_link_loss: {after_s: 60, limit_kw: 6.9, for_s: 120}",
+)
+
+
+def test_f11_a_lost_utility_limits_until_it_speaks_again_and_never_runs_out() -> None:
+    """A heartbeat alone is believed after `for_s`, a new limit at once."""
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(LINK_LOSS, stay("bay"))
+        async with running(whole) as seen:
+            for second in range(10, 60, 10):
+                await whole.until(float(second))
+                whole.broker.publish(PREFIX + "dr/heartbeat/prog", b"")
+            await whole.until(600.0)
+            for second in range(600, 760, 10):
+                await whole.until(float(second))
+                whole.broker.publish(PREFIX + "dr/heartbeat/prog", b"still here")
+            await whole.until(1000.0)
+            limit_event(whole, kw=13.8)
+            await whole.until(1055.0)
+        return whole, seen
+
+    whole, seen = virtual_time.run(main())
+    lost_a = 6_900.0 / 690.0
+    assert min(seen.drawn_a("bay", from_s=40.0, until_s=105.0)) == FULL_A
+    held = seen.drawn_a("bay", from_s=125.0, until_s=600.0)
+    assert 6.0 <= max(held) <= lost_a, "the fallback holds and does not run out"
+    assert min(seen.drawn_a("bay", from_s=640.0, until_s=800.0)) == FULL_A, "after for_s"
+    assert max(seen.drawn_a("bay", from_s=860.0, until_s=1000.0)) <= lost_a, "lost again"
+    after = seen.drawn_a("bay", from_s=1040.0)
+    assert lost_a < max(after) <= 13_800.0 / 690.0, "a new limit ends it at once"
+    alarms = [body["data"].get("alarm") for body in told(whole, "event")]
+    assert "utility_lost" in alarms
 
 
 def test_f23_the_last_word_of_a_backend_that_is_gone_ends_by_itself() -> None:

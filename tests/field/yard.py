@@ -56,7 +56,12 @@ class Place:
     margin_a: float | None = 1.0
 
 
-def yard(*bays: Bay, nodes: Sequence[Place] = (Place(),), more: str = "") -> LoadedSite:
+def yard(
+    *bays: Bay,
+    nodes: Sequence[Place] = (Place(),),
+    more: str = "",
+    program: str = "prog, kind: mandatory, default_unit: KW, recover_within_s: 0",
+) -> LoadedSite:
     """A site with a program of demand response and a broker on this machine."""
     lines = ["site: {id: yard, region: field, timezone: UTC, voltage_v: 230, mode: control}"]
     lines.append("nodes:")
@@ -86,7 +91,7 @@ def yard(*bays: Bay, nodes: Sequence[Place] = (Place(),), more: str = "") -> Loa
         f" failsafe_a: 6, boot_a: {bay.boot_a}, watchdog_s: {bay.watchdog_s}, poll_s: 1}}"
         for bay in bays
     ]
-    lines.append("programs: [{id: prog, kind: mandatory, default_unit: KW}]")
+    lines.append(f"programs: [{{id: {program}}}]")
     lines.append("mqtt: {brokers: [{host: 127.0.0.1, port: 1883}]}")
     lines.append("commands: {unsigned: loopback}")
     return load_text("\n".join([*lines, more]) + "\n")

@@ -10,7 +10,8 @@ import pytest
 
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrResponse
-from edgectl.daemon.events import ENDED_MAX, EVENTS_MAX, EventDesk
+from edgectl.daemon.event_shelf import ENDED_MAX, EVENTS_MAX
+from edgectl.daemon.events import EventDesk
 from edgectl.errors import StorageFailed
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
@@ -423,9 +424,9 @@ def test_a_signed_program_takes_no_unsigned_event() -> None:
     run(scenario)
 
 
-def test_a_jws_is_not_supported() -> None:
+def test_a_broken_jws_is_answered_with_the_id_of_its_topic() -> None:
     async def scenario(d: Desk) -> None:
-        assert await d.send(b"eyJh.eyJpZCI6MX0.c2ln") == ["refused:not_supported"]
+        assert await d.send(b"eyJh.eyJpZCI6MX0.c2ln") == ["refused:malformed"]
 
     assert run(scenario).said[0].event_id == "evt-1"
 
@@ -437,7 +438,7 @@ def test_a_jws_is_not_supported() -> None:
         ({"targets": ["tx9"]}, "refused:unknown_target"),
         ({"intervals": []}, "refused:malformed"),
         (
-            {"intervals": [{"id": 0, "payloads": [{"type": "PRICE", "values": [0.1]}]}]},
+            {"intervals": [{"id": 0, "payloads": [{"type": "CURVE", "values": [0.1]}]}]},
             "refused:not_supported",
         ),
     ],
@@ -638,6 +639,9 @@ def test_view_says_what_is_in_force() -> None:
                 "program_id": "prog-1",
                 "state": "accepted",
                 "mandatory": True,
+                "rank": "utility_mandatory",
+                "limit_w": 60_000.0,
+                "impact": [],
                 "targets": ["tx1"],
                 "from": "2026-11-24T16:30:00.000Z",
                 "until": "2026-11-24T17:30:00.000Z",

@@ -65,9 +65,6 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "too_large",
     ),
     "target_value_no_name": (raw(event(targets=[{"type": "GROUP", "values": [7]}])), "malformed"),
-    "compact_jws": (b"eyJhbGciOiJFZERTQSJ9.eyJpZCI6MX0.c2lnbmF0dXJl", "not_supported"),
-    "json_jws": (raw({"payload": "e30", "signature": "x", "protected": "e30"}), "not_supported"),
-    "general_jws": (raw({"payload": "e30", "signatures": []}), "not_supported"),
 }
 
 

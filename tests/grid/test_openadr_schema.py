@@ -99,7 +99,7 @@ def test_events_against_the_published_schema_are_refused(name: str) -> None:
     assert caught.value.code == "malformed"
 
 
-def published(file: str) -> jsonschema.Draft4Validator:
+def published(file: str, name: str = "event") -> jsonschema.Draft4Validator:
     path = FOLDER / file
     if not path.exists():
         pytest.skip(f"the published OpenADR schemas are not at {path}")
@@ -107,7 +107,7 @@ def published(file: str) -> jsonschema.Draft4Validator:
     usable = _json_schema(deepcopy(schemas))
     # A schema of OpenAPI 3.0 is JSON Schema draft 4 but for `nullable` and discriminators.
     return jsonschema.Draft4Validator(
-        {"$ref": "#/components/schemas/event", "components": {"schemas": usable}}
+        {"$ref": f"#/components/schemas/{name}", "components": {"schemas": usable}}
     )
 
 

@@ -328,26 +328,6 @@ NOT_SUPPORTED = {
         3,
         "nodes[0].primary_limit_a",
     ),
-    "signed program": (
-        "kind: mandatory",
-        "kind: mandatory, signed: true",
-        22,
-        "programs[0].signed",
-    ),
-    "levels": ("minimum_kw: 4", "simple_levels: {1: 70%}", 22, "programs[0].simple_levels"),
-    "alerts": ("minimum_kw: 4", "alerts: {ALERT_BLACK_START: 0%}", 22, "programs[0].alerts"),
-    "link loss": (
-        "minimum_kw: 4",
-        "on_link_loss: {after_s: 120, limit_kw: 5, for_s: 600}",
-        22,
-        "programs[0].on_link_loss",
-    ),
-    "issuers": (
-        "unsigned: mtls",
-        "unsigned: mtls, issuers: [{id: u, rank: operator, may: [limit], keys: [u.jwk]}]",
-        24,
-        "commands.issuers",
-    ),
     "sign of an EVSE": (
         "max_a: 16",
         "max_a: 16, overrides: {sign: -1}",
@@ -432,13 +412,28 @@ def test_levels_above_the_reference() -> None:
     assert (22, "programs[0].simple_levels[1]", "out_of_range") in marks(findings_in(text))
 
 
+@pytest.mark.parametrize(
+    ("new", "path", "code"),
+    [
+        ("simple_levels: {1: 40%, 2: 70%}", "simple_levels[2]", "out_of_range"),
+        ("when_missed: partial", "when_missed", "not_of_kind"),
+        ("recover_within_s: -1", "recover_within_s", "out_of_range"),
+        ("on_link_loss: {after_s: 0, limit_kw: 5, for_s: 60}", "on_link_loss.after_s", "*"),
+    ],
+)
+def test_what_a_program_cannot_mean(new: str, path: str, code: str) -> None:
+    found = marks(findings_in(spoil("minimum_kw: 4", new)))
+    assert (22, f"programs[0].{path}") in [(line, at) for line, at, _ in found]
+    assert code == "*" or (22, f"programs[0].{path}", code) in found
+
+
 def test_all_faults_at_once_in_the_order_of_lines() -> None:
     text = (
         GOOD.replace("mode: control", "mode: auto")
         .replace("link: lan1", "link: lan9")
         .replace("profile: keba-p40", "profile: keba")
         .replace("kw: 20", "kw: -20")
-        .replace("kind: mandatory", "kind: mandatory, signed: true")
+        .replace("kind: mandatory", "kind: mandatory, below_minimum: hold, when_missed: accept")
     )
     found = findings_in(text)
     assert [finding.code for finding in found] == [
@@ -446,7 +441,7 @@ def test_all_faults_at_once_in_the_order_of_lines() -> None:
         "unknown_id",
         "unknown_profile",
         "out_of_range",
-        "not_supported",
+        "not_of_kind",
     ]
     assert [finding.line for finding in found] == sorted(finding.line for finding in found)
 

@@ -21,7 +21,17 @@ from edgectl.model.settings import (
     TelemetrySettings,
     Unsigned,
 )
-from edgectl.model.site import Cap, KeepAlive, Link, LinkKind, Meter, Mode, Node, Program
+from edgectl.model.site import (
+    Cap,
+    KeepAlive,
+    Link,
+    LinkKind,
+    LinkLoss,
+    Meter,
+    Mode,
+    Node,
+    Program,
+)
 from edgectl.sitefile.entries import SampledQuantity
 from edgectl.sitefile.load import LoadedSite, load_site
 from tests.sitefile.sites import (
@@ -120,6 +130,7 @@ def test_site_is_what_the_file_says() -> None:
             default_unit="KW",
             reference_w=60_000.0,
             minimum_w=4_000.0,
+            recover_within_s=60.0,
         ),
     )
 
@@ -277,17 +288,12 @@ def test_demo_example_is_too_small_for_all() -> None:
 
 def test_skeleton_of_the_contract_names_what_is_not_there() -> None:
     assert marks(findings_in(SKELETON)) == [
-        (21, "programs[0].simple_levels", "not_supported"),
-        (22, "programs[0].alerts", "not_supported"),
-        (23, "programs[0].on_link_loss", "not_supported"),
-        (29, "commands.issuers", "not_supported"),
+        (30, "commands.issuers[0].keys[0]", "bad_key"),
     ]
 
 
 def test_skeleton_of_the_contract_without_those() -> None:
     text = SKELETON
-    start, end = text.index(",\n     simple_levels"), text.index("}}\npolicy")
-    text = text[:start] + text[end + 1 :]
     start, end = text.index("\n  issuers"), text.index("\naccept_risks")
     loaded = load_text(text[:start] + text[end:])
     assert loaded.proof.risks == ()
@@ -298,6 +304,10 @@ def test_skeleton_of_the_contract_without_those() -> None:
         device="/dev/ttyUSB0",
         serial=SerialLine(baud=19_200, parity=Parity.EVEN, stop_bits=1),
     )
+    program = loaded.site.programs[0]
+    assert program.simple_levels == (0.7, 0.4, 0.0)
+    assert program.alerts == {"ALERT_GRID_EMERGENCY": 0.0, "ALERT_BLACK_START": 0.0}
+    assert program.link_loss == LinkLoss(after_s=120.0, limit_w=50_000.0, for_s=7200.0)
 
 
 @pytest.mark.parametrize(

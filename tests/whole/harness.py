@@ -18,6 +18,7 @@ from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
 from edgectl.simulator.depot import Depot, Scenario, build_depot
 from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory_evidence import MemoryEvidence
 from edgectl.simulator.memory_facts import MemoryFacts
 from edgectl.simulator.memory_line import MemoryLine
 from edgectl.simulator.memory_outbox import MemoryOutbox
@@ -76,6 +77,7 @@ class Whole:
     store: MemoryStore
     facts: MemoryFacts
     outbox: MemoryOutbox
+    evidence: MemoryEvidence
     watchdog: StillWatchdog
     crashes: KeptCrashes
     daemon: Daemon
@@ -125,6 +127,7 @@ def build(
         store=store or MemoryStore(),
         facts=MemoryFacts(),
         outbox=MemoryOutbox("stream-1", thin=thin),
+        evidence=MemoryEvidence(),
         wrap=wrap,
         journal=journal,
     )
@@ -141,6 +144,7 @@ def restarted(whole: Whole, *, seed: int = 2) -> Whole:
         store=whole.store,
         facts=whole.facts,
         outbox=whole.outbox,
+        evidence=whole.evidence,
         wrap=lambda line: line,
     )
 
@@ -155,6 +159,7 @@ def _assembled(
     store: MemoryStore,
     facts: MemoryFacts,
     outbox: MemoryOutbox,
+    evidence: MemoryEvidence,
     wrap: Callable[[Line], Line],
     journal: Journal | None = None,
 ) -> Whole:
@@ -180,6 +185,7 @@ def _assembled(
             facts=facts,
             outbox=outbox,
             broker=broker,
+            evidence=evidence,
         ),
         version="test",
     )
@@ -191,6 +197,7 @@ def _assembled(
         store=store,
         facts=facts,
         outbox=outbox,
+        evidence=evidence,
         watchdog=watchdog,
         crashes=crashes,
         daemon=daemon,

@@ -59,7 +59,8 @@ def test_the_bus_depot_keeps_its_limits_through_an_evening_with_faults_and_an_ev
     assert report["dr"]["kept"]
     assert report["energy_kwh"] > 10.0
     feeder = report["nodes"]["feeder-a"]
-    assert max(feeder["peak_a"]) > 0.9 * 360.0, "an evening that needs nobody proves nothing"
+    # The ramp begins a watchdog before the event: little of this short evening is left at full.
+    assert max(feeder["peak_a"]) > 0.8 * 360.0, "an evening that needs nobody proves nothing"
 
 
 async def judged_evening(seed: int, config: str = "demo-depot.yaml") -> Report:

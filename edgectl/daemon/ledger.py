@@ -1,0 +1,342 @@
+"""Keeps the delivery ledger: watches active events at every tick, settles what is over, reports it.
+
+1. What was seen so far is kept every `CHECKPOINT_S`, so a kill loses no more than that, and what
+   nobody watched is said to be missing.
+2. A row is in the chain of evidence before its report goes to the outbox; a row whose report was
+   not taken is reported with the next one of its event.
+3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
+   are one row.
+4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias, cast
+
+from edgectl.clock import Instant
+from edgectl.contract.dr import DrState
+from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_report
+from edgectl.contract.envelope import rfc3339
+from edgectl.daemon.baselines import Baselines
+from edgectl.daemon.held_event import HeldEvent
+from edgectl.daemon.power import cause_at, power_at
+from edgectl.errors import StorageFailed
+from edgectl.grid.ledger import QUARTER_S, TOLERANCE, Settled, Slice, Tally, settle, slices
+from edgectl.grid.plan import EventPlan
+from edgectl.grid.targets import Element
+from edgectl.model.evidence import ChainName, Evidence
+from edgectl.model.record import TickRecord
+from edgectl.model.site import Site
+from edgectl.model.store import Document, Store
+from edgectl.units import EventId, EvseId, NodeId
+
+Send: TypeAlias = Callable[[DrReport], Awaitable[None]]
+
+CHECKPOINT_S: Final = 10.0
+EVENTS_MAX: Final = 128
+SLICES_AT_ONCE: Final = 200
+LATE_S: Final = 2.0
+"""A slice is settled so long after its end, for the last tick to be in it."""
+
+_GAP_S: Final = 5.0
+_KIND: Final = "dr_ledger"
+
+
+_BACK_S: Final = 86_400.0
+
+_BookId: TypeAlias = tuple[EventId, float]
+
+
+@dataclass(slots=True)
+class _Book:
+    """One event version under watch.
+
+    `settled_utc_s`: up to where its rows are made. `ended_utc_s`: when it ceased to hold before its
+    own end. `open`: the slice under way and the next one.
+    """
+
+    held: HeldEvent
+    plan: EventPlan
+    settled_utc_s: float
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    open: tuple[Slice, ...] = ()
+    ended_utc_s: float | None = None
+    unreported: list[Settled] = field(default_factory=list)
+
+
+class Ledger:
+    """`watched`: every event that is active or just over. `send` takes a report for the outbox."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        store: Store,
+        evidence: Evidence | None,
+        baselines: Baselines,
+        watched: Callable[[], Iterable[HeldEvent]],
+        send: Send,
+    ) -> None:
+        self._site = site
+        self._store = store
+        self._evidence = evidence
+        self._baselines = baselines
+        self._watched = watched
+        self._send = send
+        self._below = _below(site)
+        self._books: dict[_BookId, _Book] = {}
+        self._kept: dict[str, Document] = {}
+        self._head: ChainHead | None = None
+        self._last_mono_s: float | None = None
+        self._checkpoint_mono_s = 0.0
+
+    async def load(self, now: Instant) -> None:
+        """Take up what was seen before the restart."""
+        await self._baselines.load(now)
+        self._kept = await self._store.load_all(_KIND)
+
+    def observe(self, record: TickRecord) -> None:
+        """Take a tick down; never waits."""
+        self._baselines.observe(record, with_event=any(b.open for b in self._books.values()))
+        now = record.now
+        last_s, self._last_mono_s = self._last_mono_s, now.mono_s
+        for_s = 0.0 if last_s is None else now.mono_s - last_s
+        if not 0.0 < for_s <= _GAP_S:
+            return
+        for book in self._books.values():
+            for one in book.open:
+                if one.from_utc_s <= now.utc_s < one.until_utc_s and book.ended_utc_s is None:
+                    for element in book.plan.elements:
+                        self._see(book, one, element, record, for_s)
+
+    async def tick(self, now: Instant) -> None:
+        """Settle what is over and report it; a full disk is tried again."""
+        await self._baselines.tick(now)
+        if not now.utc_trusted:
+            return
+        self._take_up(now)
+        for book_id, book in list(self._books.items()):
+            await self._settle(book, now)
+            await self._report(book)
+            end_s = _end_s(book)
+            over = book.settled_utc_s >= end_s or (not book.open and end_s + LATE_S <= now.utc_s)
+            if over and not book.unreported:
+                del self._books[book_id]
+                await self._forget(book_id[0])
+        if now.mono_s - self._checkpoint_mono_s >= CHECKPOINT_S:
+            self._checkpoint_mono_s = now.mono_s
+            for book in self._books.values():
+                await self._checkpoint(book)
+
+    def view(self, event_id: str) -> Document:
+        """What was promised and delivered so far in the slice under way, for people."""
+        book = next((b for (name, _), b in self._books.items() if name == event_id), None)
+        if book is None or not book.open:
+            return {}
+        one, element = book.open[0], book.plan.elements[0]
+        tally = book.tallies.get(_key(one, element), Tally())
+        row = self._row(book, one, element, tally)
+        found: Document = {"baseline_method": row.baseline.method.value}
+        for name, value in (
+            ("baseline_w", row.baseline.power_w),
+            ("promised_w", row.promised_w),
+            ("measured_w", row.measured_w),
+            ("delivered_w", row.delivered_w),
+            ("shortfall_w", row.shortfall_w),
+        ):
+            if value is not None:
+                found[name] = round(value, 1)
+        if row.cause is not None:
+            found["cause"] = row.cause.value
+        return found
+
+    def _take_up(self, now: Instant) -> None:
+        """Open a book for every event version that is active, close those that are not any more."""
+        found: set[_BookId] = set()
+        for held in self._watched():
+            book_id = (held.event.id, held.modified_utc_s)
+            found.add(book_id)
+            book = self._books.get(book_id)
+            if book is not None:
+                book.held = held
+                continue
+            kept = self._kept.pop(held.event.id, None)
+            if kept is not None and kept.get("modified") != held.modified_utc_s:
+                kept = None
+            over = held.state is not DrState.ACTIVE and kept is None
+            if held.plan is None or over or len(self._books) >= EVENTS_MAX:
+                continue
+            begun_s = max(held.plan.schedule.from_utc_s, held.anchor_utc_s, now.utc_s - _BACK_S)
+            book = _Book(held=held, plan=held.plan, settled_utc_s=min(begun_s, now.utc_s))
+            if kept is not None:
+                book.settled_utc_s = cast("float", kept["settled"])
+                book.tallies = _tallies(kept)
+            self._books[book_id] = book
+        for book_id, book in self._books.items():
+            if book_id not in found and book.ended_utc_s is None:
+                book.ended_utc_s = now.utc_s
+
+    async def _settle(self, book: _Book, now: Instant) -> None:
+        """Make the rows of what is over; `open` is what is not."""
+        end_s = _end_s(book)
+        done: list[tuple[Slice, Settled]] = []
+        rest: list[Slice] = []
+        ahead_s = now.utc_s + 2 * QUARTER_S
+        for one in slices(book.plan, from_utc_s=book.settled_utc_s, until_utc_s=ahead_s):
+            if one.from_utc_s >= end_s or len(rest) > 1 or len(done) >= SLICES_AT_ONCE:
+                break
+            cut = replace(one, until_utc_s=min(one.until_utc_s, end_s))
+            if cut.until_utc_s + LATE_S > now.utc_s:
+                rest.append(one)
+                continue
+            for element in book.plan.elements:
+                tally = book.tallies.get(_key(one, element), Tally())
+                done.append((one, self._row(book, cut, element, tally)))
+        book.open = tuple(rest)
+        if not done:
+            return
+        rows = [row for _, row in done]
+        if self._evidence is not None:
+            try:
+                docs = [self._doc(book, row) for row in rows]
+                head = await self._evidence.append(ChainName.LEDGER, docs)
+                self._head = ChainHead(number=head.number, hash=head.hash)
+            except StorageFailed:
+                return
+        for one, row in done:
+            for element in book.plan.elements:
+                book.tallies.pop(_key(one, element), None)
+            book.settled_utc_s = max(book.settled_utc_s, row.until_utc_s)
+        book.unreported = [*book.unreported, *rows][-SLICES_AT_ONCE:]
+        await self._report(book)
+        await self._checkpoint(book)
+
+    def _see(
+        self, book: _Book, one: Slice, element: Element, record: TickRecord, for_s: float
+    ) -> None:
+        below = self._below.get(str(element), frozenset())
+        found = power_at(record, element, below)
+        if found is None:
+            return
+        promised_w = self._promised_w(book, one)
+        lifted = book.held.lift is not None
+        over = None
+        if promised_w is not None and not lifted and found.power_w > promised_w * (1 + TOLERANCE):
+            over = cause_at(record, element.node, below)
+        key = _key(one, element)
+        book.tallies[key] = book.tallies.get(key, Tally()).with_reading(
+            found.power_w, for_s=for_s, good=found.good, over=over, lifted=lifted
+        )
+
+    def _row(self, book: _Book, one: Slice, element: Element, tally: Tally) -> Settled:
+        started_s = book.plan.schedule.from_utc_s
+        return settle(
+            one,
+            tally,
+            at=element,
+            promised_w=self._promised_w(book, one),
+            limit_w=one.limit.whole_w(self._site.voltage_v),
+            baseline=self._baselines.baseline(element, one.from_utc_s, event_from_utc_s=started_s),
+        )
+
+    def _promised_w(self, book: _Book, one: Slice) -> float | None:
+        limit_w = one.limit.whole_w(self._site.voltage_v)
+        promise, program = book.held.promise, book.plan.program
+        if limit_w is None:
+            return None
+        if program.hold_minimum and program.minimum_w is not None:
+            limit_w = max(limit_w, program.minimum_w)
+        if promise is not None and promise.floor_w is not None:
+            limit_w = max(limit_w, promise.floor_w)
+        return limit_w
+
+    async def _report(self, book: _Book) -> None:
+        """Tell what is settled; what the outbox does not take is told with the next."""
+        rows = book.unreported
+        if not rows:
+            return
+        event = book.held.event
+        report = DrReport(
+            **{"from": rfc3339(min(row.from_utc_s for row in rows))},
+            until=rfc3339(max(row.until_utc_s for row in rows)),
+            event_id=event.id,
+            program_id=event.program,
+            modified=rfc3339(book.held.modified_utc_s),
+            rows=tuple(ledger_row(row) for row in rows),
+            report=openadr_report(event, rows, client=self._site.id),
+            chain=self._head,
+        )
+        try:
+            await self._send(report)
+        except StorageFailed:
+            return
+        book.unreported = []
+
+    def _doc(self, book: _Book, row: Settled) -> Document:
+        event = book.held.event
+        return {
+            "event": event.id,
+            "program": event.program,
+            "modified": rfc3339(book.held.modified_utc_s),
+            **ledger_row(row).model_dump(mode="json", exclude_none=True, by_alias=True),
+        }
+
+    async def _checkpoint(self, book: _Book) -> None:
+        try:
+            await self._store.put(_KIND, book.held.event.id, _doc_of(book))
+        except StorageFailed:
+            return
+
+    async def _forget(self, event_id: EventId) -> None:
+        try:
+            await self._store.delete(_KIND, event_id)
+        except StorageFailed:
+            return
+
+
+def _end_s(book: _Book) -> float:
+    """When the version ceases to hold."""
+    end_s = book.plan.schedule.until_utc_s
+    return end_s if book.ended_utc_s is None else min(end_s, book.ended_utc_s)
+
+
+def _key(one: Slice, element: Element) -> str:
+    """A slice is known by its place, its interval and its end: its start may be cut."""
+    return f"{element}|{one.interval}|{one.until_utc_s:.3f}"
+
+
+def _doc_of(book: _Book) -> Document:
+    return {
+        "modified": book.held.modified_utc_s,
+        "settled": book.settled_utc_s,
+        "tallies": {
+            key: [t.seen_s, t.good_s, t.energy_wh, t.lifted_s, dict(t.over_s)]
+            for key, t in book.tallies.items()
+        },
+    }
+
+
+def _tallies(doc: Document) -> dict[str, Tally]:
+    found = {}
+    for key, parts in cast("dict[str, list[object]]", doc["tallies"]).items():
+        seen, good, energy, lifted, over = parts
+        found[key] = Tally(
+            seen_s=cast("float", seen),
+            good_s=cast("float", good),
+            energy_wh=cast("float", energy),
+            lifted_s=cast("float", lifted),
+            over_s=cast("dict[str, float]", over),
+        )
+    return found
+
+
+def _below(site: Site) -> dict[str, frozenset[EvseId]]:
+    """The EVSEs at or below each node, by its id, and each EVSE by its own."""
+    parents = {node.id: node.parent for node in site.nodes}
+    found: dict[str, set[EvseId]] = {evse.id: {evse.id} for evse in site.evses}
+    for evse in site.evses:
+        name: NodeId | None = evse.node
+        while name is not None:
+            found.setdefault(name, set()).add(evse.id)
+            name = parents[name]
+    return {name: frozenset(evses) for name, evses in found.items()}

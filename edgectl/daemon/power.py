@@ -1,0 +1,83 @@
+"""What a node or an EVSE draws at a tick, for the ledger: measured where there is a meter."""
+
+from dataclasses import dataclass
+
+from edgectl.grid.ledger import Cause
+from edgectl.grid.targets import Element
+from edgectl.model.decision import AlarmCode
+from edgectl.model.reading import EvseSample, MeterSample, Quality
+from edgectl.model.record import TickRecord
+from edgectl.model.site import Site
+from edgectl.units import EvseId, NodeId
+
+_FRESH_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """`good`: measured by a meter of that place, fresh."""
+
+    power_w: float
+    good: bool
+
+
+def power_at(record: TickRecord, element: Element, below: frozenset[EvseId]) -> Power | None:
+    """What is drawn there; None where nothing is known. Fed back is negative."""
+    site = record.snapshot.site
+    if element.evse is not None:
+        return _evse_power(record, element.evse, site)
+    meter = next((m for m in site.meters if m.node == element.node), None)
+    if meter is not None and element.node is not None:
+        view = record.snapshot.meters.get(meter.id)
+        sample = view.samples[-1] if view is not None and view.samples else None
+        if sample is not None and record.now.mono_s - sample.taken_s <= _FRESH_S:
+            power_w = _meter_w(sample, site.voltage_v)
+            if power_w is not None:
+                good = record.decision.nodes[element.node].quality is Quality.GOOD
+                return Power(power_w, good)
+    node = None if element.node is None else record.decision.nodes.get(element.node)
+    if node is None:
+        return None
+    drawn_w = sum(
+        one.power_w for evse in below if (one := _evse_power(record, evse, site)) is not None
+    )
+    return Power(node.base_va + drawn_w, good=False)
+
+
+def cause_at(record: TickRecord, node: NodeId | None, below: frozenset[EvseId]) -> Cause:
+    """What is the matter while more is drawn than was promised."""
+    decision = record.decision
+    if node is not None:
+        found = decision.nodes[node]
+        if found.quality is not Quality.GOOD:
+            return Cause.METER
+        if found.deficit_va > 0 or any(found.deficit_a):
+            return Cause.BASE_LOAD
+    if any(decision.evses[evse].silent for evse in below):
+        return Cause.CHARGER_SILENT
+    if any(a.code is AlarmCode.EXCEEDS_SETPOINT and a.id in below for a in decision.alarms):
+        return Cause.EXCEEDS_SETPOINT
+    return Cause.SETTLING
+
+
+def _meter_w(sample: MeterSample, nominal_v: float) -> float | None:
+    if all(value is not None for value in sample.power_w):
+        return sum(value or 0.0 for value in sample.power_w)
+    total_w, known = 0.0, False
+    for current_a, voltage_v in zip(sample.current_a, sample.voltage_v, strict=True):
+        if current_a is not None:
+            known = True
+            total_w += current_a * (nominal_v if voltage_v is None else voltage_v)
+    return total_w if known else None
+
+
+def _evse_power(record: TickRecord, evse: EvseId, site: Site) -> Power | None:
+    view = record.snapshot.evses.get(evse)
+    sample: EvseSample | None = view.samples[-1] if view is not None and view.samples else None
+    if sample is None:
+        return None
+    fresh = record.now.mono_s - sample.taken_s <= _FRESH_S
+    if sample.power_w is not None:
+        return Power(sample.power_w, good=fresh)
+    known = [current_a for current_a in sample.current_a if current_a is not None]
+    return Power(sum(known) * site.voltage_v, good=fresh) if known else None

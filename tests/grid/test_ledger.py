@@ -1,0 +1,155 @@
+"""The arithmetic of the delivery ledger: slices, baselines, shortfalls and their causes."""
+
+import pytest
+
+from edgectl.contract.dr_report import openadr_report
+from edgectl.contract.openadr import parse_event
+from edgectl.grid.ledger import (
+    Baseline,
+    Cause,
+    DataQuality,
+    Method,
+    Slice,
+    Tally,
+    baseline_of,
+    settle,
+    slices,
+)
+from edgectl.grid.limit import Limit
+from edgectl.grid.targets import Element
+from edgectl.units import NodeId
+from tests.grid.samples import at, event, limit, planned, wire
+from tests.grid.test_openadr_schema import published
+
+GRID = Element(node=NodeId("grid"))
+ONE = Slice(0, at("16:30"), at("16:45"), Limit(power_w=60_000.0))
+
+
+def clock(utc_s: float) -> str:
+    second = round(utc_s - at("00:00"))
+    return f"{second // 3600:02d}:{second % 3600 // 60:02d}"
+
+
+def cut(start: str, end: str, **changes: object) -> list[tuple[int, str, str]]:
+    plan = planned(**changes)  # type: ignore[arg-type]
+    return [
+        (one.interval, clock(one.from_utc_s), clock(one.until_utc_s))
+        for one in slices(plan, from_utc_s=at(start), until_utc_s=at(end))
+    ]
+
+
+def test_intervals_are_cut_at_the_quarters_of_the_clock() -> None:
+    found = cut(
+        "16:00",
+        "20:00",
+        intervalPeriod={"start": wire("16:40"), "duration": "PT20M"},
+        intervals=[limit(60), limit(40, 1)],
+    )
+    assert found == [
+        (0, "16:40", "16:45"),
+        (0, "16:45", "17:00"),
+        (1, "17:00", "17:15"),
+        (1, "17:15", "17:20"),
+    ]
+
+
+def test_an_interval_without_an_end_is_settled_as_it_goes() -> None:
+    found = cut("17:05", "17:31", intervalPeriod={"start": wire("16:30")})
+    assert found == [(0, "17:05", "17:15"), (0, "17:15", "17:30"), (0, "17:30", "17:31")]
+
+
+def test_a_loop_has_the_slices_of_its_pass() -> None:
+    found = cut(
+        "18:00",
+        "18:30",
+        duration="PT4H",
+        intervalPeriod={"start": wire("16:00"), "duration": "PT1H"},
+        intervals=[limit(60), limit(40, 1)],
+    )
+    assert found == [(0, "18:00", "18:15"), (0, "18:15", "18:30")]
+
+
+def test_a_baseline_is_the_mean_of_comparable_days_or_of_the_time_before() -> None:
+    days = [100.0, 90.0, 80.0, *[50.0] * 20]
+    assert baseline_of(days, [1.0]) == Baseline(62.0, Method.COMPARABLE_DAYS, 10)
+    assert baseline_of(days[:3], [1.0]) == Baseline(90.0, Method.COMPARABLE_DAYS, 3)
+    assert baseline_of(days[:2], [10.0, 20.0]) == Baseline(15.0, Method.BEFORE_EVENT)
+    assert baseline_of([], []) == Baseline(None, Method.NONE)
+
+
+def seen(power_w: float, *, seconds: int = 900, **how: object) -> Tally:
+    tally = Tally()
+    for _ in range(seconds):
+        tally = tally.with_reading(
+            power_w,
+            for_s=1.0,
+            good=how.get("good", True) is True,
+            over=how.get("over"),  # type: ignore[arg-type]
+            lifted=how.get("lifted", False) is True,
+        )
+    return tally
+
+
+def test_what_was_delivered_is_baseline_less_measured() -> None:
+    row = settle(
+        ONE,
+        seen(50_000.0),
+        at=GRID,
+        promised_w=60_000.0,
+        limit_w=60_000.0,
+        baseline=Baseline(90_000.0, Method.COMPARABLE_DAYS, 5),
+    )
+    assert row.measured_w == pytest.approx(50_000.0)
+    assert row.delivered_w == pytest.approx(40_000.0)
+    assert (row.shortfall_w, row.cause, row.quality) == (0.0, None, DataQuality.OK)
+
+
+def test_a_shortfall_has_the_cause_that_was_there_for_longest() -> None:
+    tally = seen(70_000.0, seconds=600, over=Cause.BASE_LOAD)
+    for _ in range(300):
+        tally = tally.with_reading(
+            70_000.0, for_s=1.0, good=True, over=Cause.SETTLING, lifted=False
+        )
+    row = settle(
+        ONE, tally, at=GRID, promised_w=60_000.0, limit_w=50_000.0, baseline=baseline_of((), ())
+    )
+    assert row.shortfall_w == pytest.approx(10_000.0)
+    assert (row.cause, row.delivered_w) == (Cause.BASE_LOAD, None)
+
+
+@pytest.mark.parametrize(
+    ("tally", "quality", "cause"),
+    [
+        (Tally(), DataQuality.MISSING, Cause.NOT_WATCHED),
+        (seen(1.0, seconds=400), DataQuality.ESTIMATED, None),
+        (seen(1.0, good=False), DataQuality.ESTIMATED, None),
+        (seen(99_000.0, lifted=True), DataQuality.OK, Cause.LIFTED),
+    ],
+)
+def test_what_was_not_measured_is_said(
+    tally: Tally, quality: DataQuality, cause: Cause | None
+) -> None:
+    row = settle(
+        ONE, tally, at=GRID, promised_w=60_000.0, limit_w=60_000.0, baseline=baseline_of((), ())
+    )
+    assert (row.quality, row.cause) == (quality, cause)
+    if cause in {Cause.NOT_WATCHED, Cause.LIFTED}:
+        assert row.shortfall_w is None
+
+
+@pytest.mark.parametrize("file", ["openadr3-3.0.1.yaml", "openadr3-3.1.1.yaml"])
+def test_the_report_is_one_of_openadr(file: str) -> None:
+    rows = [
+        settle(ONE, tally, at=GRID, promised_w=60_000.0, limit_w=60_000.0, baseline=baseline)
+        for tally in (Tally(), seen(50_000.0))
+        for baseline in (baseline_of((), ()), Baseline(90_000.0, Method.COMPARABLE_DAYS, 3))
+    ]
+    made = openadr_report(parse_event(event()), rows, client="depot-north")
+    name = "report" if file == "openadr3-3.0.1.yaml" else "reportRequest"
+    published(file, name).validate(made)
+    payloads = made["resources"][0]["intervals"][-1]["payloads"]
+    assert {p["type"]: p["values"][0] for p in payloads} == {
+        "DATA_QUALITY": "OK",
+        "DEMAND": 50.0,
+        "BASELINE": 90.0,
+    }
