@@ -14,6 +14,11 @@ from edgectl.simulator.trial.verdict import judge_trial
 
 SEED = 0
 AT = 1200  # a sample of the trace, 300 s after the start
+OVERRULED = 28
+"""Under an event of 0 W another master writes to a register that cannot be read, while no vehicle
+is there; the next one comes 45 s later."""
+
+COMES = 2480  # the sample at which it comes, 620 s after the start
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -137,3 +142,52 @@ def test_a_checker_sees_what_is_wrong(
     evidence = deepcopy(whole)
     spoil(evidence)
     assert check in {breach.check for breach in judge_trial(SEED, evidence).breaches}
+
+
+@pytest.fixture(scope="module")
+def overruled() -> Evidence:
+    alone = draw_trial(OVERRULED).only(
+        faults=frozenset({12}), orders=frozenset({2}), evses=frozenset({"e0"})
+    )
+    (fault,), (evse,) = alone.faults, alone.loaded.site.evses
+    assert fault.kind is FaultKind.OTHER_MASTER
+    assert not evse.traits.readback
+    unseen = replace(fault, at_s=575.0, until_s=576.0)
+    assert [s.arrival_s > 620.0 for s in alone.sessions if s.departure_s > unseen.at_s] == [True]
+    return run_trial(replace(alone, faults=(unseen,)))
+
+
+def is_never_told_again(evidence: Evidence) -> None:
+    """The daemon leaves the charger at what the other master wrote."""
+    traced = evidence.trace.evses[evidence.site.evses[0].id]
+    truths = next(iter(evidence.trace.nodes.values()))
+    from_n = traced.drawn_a.index(16.0, COMES)
+    for n in range(from_n, len(truths)):
+        traced.drawn_a[n], traced.limit_a[n], traced.phases[n] = 16.0, 32.0, 3
+        truths[n] = replace(truths[n], power_w=truths[n].base_power_w + 3 * 16.0 * 230.0)
+
+
+def can_be_read(evidence: Evidence) -> None:
+    """The register said all the time what the other master had written."""
+    (evse,) = evidence.site.evses
+    readable = replace(evse, traits=replace(evse.traits, readback=True))
+    evidence.site = replace(evidence.site, evses=(readable,))
+
+
+def nobody_else_wrote(evidence: Evidence) -> None:
+    evidence.faults = ()
+
+
+def test_what_nobody_could_read_explains_an_overload(overruled: Evidence) -> None:
+    drawn_a = overruled.trace.evses[overruled.site.evses[0].id].drawn_a
+    assert max(drawn_a[COMES : COMES + 60]) == 16.0
+    assert judge_trial(OVERRULED, overruled).breaches == ()
+
+
+@pytest.mark.parametrize("spoil", [is_never_told_again, can_be_read, nobody_else_wrote])
+def test_what_could_be_known_explains_no_overload(
+    overruled: Evidence, spoil: Callable[[Evidence], None]
+) -> None:
+    evidence = deepcopy(overruled)
+    spoil(evidence)
+    assert "overload" in {breach.check for breach in judge_trial(OVERRULED, evidence).breaches}

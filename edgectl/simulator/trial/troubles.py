@@ -1,5 +1,6 @@
-"""When what could not be reached or seen, told from the faults of a trial alone."""
+"""When what could not be reached or seen, told from the faults of a trial and what truly flowed."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,8 @@ from edgectl.simulator.trial.evidence import Evidence
 
 COME_BACK_S: Final = 66.0
 """A charger that kept silent is called again after 60 s at the latest (S10), and then asked."""
+
+_SAME_A: Final = 0.02
 
 _TALK: Final = frozenset(
     {
@@ -77,7 +80,7 @@ def of_obedience(
         if (other.link, other.unit) == (evse.link, evse.unit)
     }
     return [
-        _span(fault)
+        _unseen(evidence, evse, fault) if fault.kind is FaultKind.OTHER_MASTER else _span(fault)
         for fault in evidence.faults
         if fault.kind is FaultKind.SITE_POWER or (fault.kind in only and fault.id in mates)
     ]
@@ -111,6 +114,30 @@ def merged(spans: Sequence[Span], *, gap_s: float) -> list[Span]:
         else:
             joined.append(span)
     return joined
+
+
+def _unseen(evidence: Evidence, evse: Evse, fault: Fault) -> Span:
+    """When another master's setpoint stood at an EVSE and nobody could know of it.
+
+    A register that cannot be read keeps it until the next write, for which there is no cause before
+    a vehicle has drawn more than it was told for so long that a reading must show it. That may be
+    the next vehicle, hours after the fault.
+    """
+    span = _span(fault)
+    if evse.traits.readback:
+        return span
+    times_s, traced = evidence.trace.times_s, evidence.trace.evses[evse.id]
+    from_s: float | None = None
+    for n in range(bisect_left(times_s, fault.at_s), len(times_s)):
+        told_a = traced.asked_a[n] + _SAME_A
+        if traced.drawn_a[n] <= told_a:
+            from_s = None
+        elif from_s is None:
+            from_s = times_s[n]
+        shown = from_s is not None and times_s[n] - from_s >= evse.traits.silent_after_s
+        if shown or traced.limit_a[n] <= told_a:
+            return Span(span.from_s, max(span.until_s, times_s[n]))
+    return Span(span.from_s, max(span.until_s, evidence.duration_s))
 
 
 def _span(fault: Fault) -> Span:
