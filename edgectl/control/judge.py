@@ -129,6 +129,8 @@ def signed_a(sample: MeterSample, p: int, nominal_v: float) -> float | None:
     if voltage_v is None or not _plausible(voltage_v, nominal_v):
         voltage_v = nominal_v
     active_a = power_w / voltage_v
+    if not abs(active_a) <= POSSIBLE_A:
+        return None
     return active_a + sqrt(max(0.0, current_a * current_a - active_a * active_a))
 
 

@@ -1,6 +1,7 @@
 """One accepted command as the desk holds it, and as it is kept on disk."""
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Final, cast
 
 from edgectl.clock import Instant
@@ -176,33 +177,44 @@ class HeldCommand:
 
 def from_doc(key: str, doc: Document) -> HeldCommand:
     """Read a kept command; raises KeyError, TypeError or ValueError on a broken document."""
-    first, second, third = cast("list[float | None]", doc["limit_a"])
+    first, second, third = (_optional(amps) for amps in cast("list[object]", doc["limit_a"]))
     return HeldCommand(
         id=key,
         verb=Verb(str(doc["verb"])),
         digest=str(doc["digest"]),
         answer=CommandResponse.model_validate(doc["answer"]),
-        expires_utc_s=cast("float", doc["expires"]),
+        expires_utc_s=_number(doc["expires"]),
         rank=Rank(cast("int", doc["rank"])),
         actor=str(doc["actor"]),
         reason=str(doc["reason"]),
-        from_utc_s=cast("float", doc["from"]),
-        until_utc_s=cast("float | None", doc["until"]),
+        from_utc_s=_number(doc["from"]),
+        until_utc_s=_optional(doc["until"]),
         elements=tuple(
             Element(node=NodeId(node)) if node is not None else Element(evse=EvseId(evse or ""))
             for node, evse in cast("list[tuple[str | None, str | None]]", doc["elements"])
         ),
         limit_a=(first, second, third),
-        limit_w=cast("float | None", doc["limit_w"]),
+        limit_w=_optional(doc["limit_w"]),
         trusted=doc["trusted"] is True,
-        energy_wh=cast("float | None", doc["energy_wh"]),
-        departure_utc_s=cast("float | None", doc["departure"]),
+        energy_wh=_optional(doc["energy_wh"]),
+        departure_utc_s=_optional(doc["departure"]),
         vehicle=cast("str | None", doc["vehicle"]),
         priority=cast("int | None", doc["priority"]),
         heard=frozenset(EvseId(evse) for evse in cast("list[str]", doc.get("heard", []))),
         issuer=cast("str | None", doc.get("issuer")),
         seq=cast("int | None", doc.get("seq")),
     )
+
+
+def _optional(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _number(value: object) -> float:
+    """A number of the store, which a damaged disk may have made into anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
 
 
 def duplicate(held: HeldCommand) -> CommandResponse:

@@ -654,9 +654,16 @@ def test_a_broken_document_is_audited_and_harms_no_other() -> None:
         await d.send("limit")
         await d.store.put("command", "zzz", {"verb": "limit"})
         await d.store.put("command", "yyy", {"verb": "explode"})
+        (good,) = [
+            doc
+            for key, doc in (await d.store.load_all("command")).items()
+            if key not in {"yyy", "zzz"}
+        ]
+        await d.store.put("command", "xxx", {**good, "limit_a": ["much", None, None]})
+        await d.store.put("command", "www", {**good, "until": "tomorrow"})
         again = await d.restart()
         assert len(again.desk.ceilings()) == 1
-        assert [r["result"] for r in again.audited] == ["unreadable", "unreadable"]
+        assert [r["result"] for r in again.audited] == ["unreadable"] * 4
 
     run(scenario)
 

@@ -161,3 +161,15 @@ def test_s7_two_nodes_of_one_meter_have_a_base_each() -> None:
         decision = world.step()
     assert decision.nodes[GRID].base_a[0] == 5.0
     assert decision.nodes[PANEL].base_a[0] == 15.0, "what it sees beside its own EVSEs"
+
+
+def test_s2_a_power_that_no_meter_can_mean_is_no_data() -> None:
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": 10.0})
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e1", 10.0)
+        world.meter(30.0, power_w=(-3.4e38, None, None), voltage_v=(230.0, None, None))
+        decision = world.step()
+    assert decision.nodes[GRID].base_a[0] == 60.0
+    assert decision.nodes[GRID].quality is Quality.BAD
