@@ -114,7 +114,7 @@ def _commit_one(
         measured_a,
         False,
         failsafe_a,
-        _excess_a(sure_a, settled_a, before_a, in_force_a),
+        _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a),
         blind,
     )
 
@@ -240,14 +240,20 @@ def _sure_draw_a(view: EvseView, measured_a: float | None) -> float | None:
 
 
 def _excess_a(
-    sure_a: float | None, settled_a: float | None, before_a: float, in_force_a: float
+    sure_a: float | None,
+    settled_a: float | None,
+    before_a: float,
+    *,
+    in_force_a: float,
+    held_a: float,
 ) -> float:
     """What it draws beyond its setpoint; while that cannot be told, as much as before.
 
-    Who did not follow the last setpoint is not given time to follow the next one.
+    Who did not follow the last setpoint is not given time to follow the next one. Who draws more
+    than any setpoint that still counts has none to follow down to.
     """
     if sure_a is None:
         sure_a = 0.0
-    if settled_a is not None or before_a > OFFSET_A:
+    if settled_a is not None or before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
         return max(0.0, sure_a - in_force_a)
     return min(before_a, sure_a)
