@@ -107,7 +107,10 @@ class Baselines:
             self._unsaved.discard((node, day))
         if not now.utc_trusted:
             return
-        oldest = self._place(now.utc_s)[0] - timedelta(days=KEEP_DAYS)
+        try:
+            oldest = self._place(now.utc_s)[0] - timedelta(days=KEEP_DAYS)
+        except (OverflowError, ValueError):  # a clock out of all calendars says nothing is old
+            return
         for node, day in [key for key in self._days if key[1] < oldest]:
             try:
                 await self._store.delete(_KIND, f"{node}/{day.isoformat()}")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,8 @@ def cli_demo(tmp_path: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         cwd=ROOT,
         start_new_session=True,
+        # Whoever runs the tests in the background may have had this signal ignored for all of them.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         try:
             yield process

@@ -62,7 +62,7 @@ def site_file(tmp_path: Path, old: str = "", new: str = "") -> Path:
             )
         ),
         'caps: [{node: grid, kw: 25, from: "00:02", to: "00:03"}]',
-        "programs: [{id: prog, kind: mandatory, default_unit: KW}]",
+        "programs: [{id: prog, kind: mandatory, default_unit: KW, recover_within_s: 0}]",
     ]
     text = "\n".join(lines) + "\n"
     assert not old or text.count(old) == 1
