@@ -394,8 +394,8 @@ class CommandDesk:
                 f"made_at: {rfc3339(command.made_at)} is to come, it is {rfc3339(now.utc_s)}",
                 "set the sender's clock",
             )
-        urgent = rank is Rank.TECHNICIAN or verb in _ENDING
-        if len(self._held) >= COMMANDS_MAX + (RESERVE if urgent else 0):
+        reserve = RESERVE // 2 if verb in _ENDING else 0
+        if len(self._held) >= COMMANDS_MAX + (RESERVE if rank is Rank.TECHNICIAN else reserve):
             raise refused(
                 RefusalCode.TOO_MANY,
                 f"{COMMANDS_MAX} commands are in force or not yet expired",

@@ -73,6 +73,17 @@ class EventShelf:
         """Those whose time it is, lifted or not, and those that completed since the start."""
         return [self._held[event_id] for event_id in self._begun]
 
+    def not_before_utc_s(self) -> float:
+        """A moment that is past for certain: an event is active since."""
+        return max(
+            (
+                held.plan.schedule.from_utc_s
+                for held in self.begun()
+                if held.plan is not None and held.state is DrState.ACTIVE
+            ),
+            default=-math.inf,
+        )
+
     def room(self, program: ProgramId) -> bool:
         """Whether one more of the program may be in force."""
         return self._in_force[program] < EVENTS_MAX

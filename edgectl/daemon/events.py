@@ -128,6 +128,8 @@ class EventDesk:
                 self._note(now, "load", key, "unreadable", str(fault))
                 continue
             self._shelf.put(held.event.id, held)
+            if held.in_force:
+                self._promised_mono_s[held.event.id] = now.mono_s
             if held.state is DrState.REFUSED and held.owed:
                 self._unsaved[held.event.id] = None
         for unreadable in await self._index.load():
@@ -152,6 +154,13 @@ class EventDesk:
             unsigned = allows_unsigned(self._unsigned, connection)
             notice = read_notice(name, body, retained=retained)
             by_topic = name != topics.DR_EVENT
+            if seal is not None and isinstance(notice, Deletion) and notice.modified_utc_s is None:
+                undated = refused(
+                    RefusalCode.MALFORMED,
+                    "a signed deletion without modificationDateTime could be played again",
+                    "sign the version that is deleted, too",
+                )
+                notice = Unusable(undated, notice.event_id)
             match notice:
                 case Unusable():
                     await self._refuse(notice.fault, now, notice.event_id, notice.program_id)
@@ -173,12 +182,18 @@ class EventDesk:
             or not 0.0 <= now.utc_s - last.utc_s < _REFRESH_S
         ):
             self._computed = now
-            self._ceilings = ceilings(
-                self._shelf.plans(now_utc_s=now.utc_s),
+            at_s = now.utc_s if now.utc_trusted else max(now.utc_s, self._shelf.not_before_utc_s())
+            made = ceilings(
+                self._shelf.plans(now_utc_s=at_s),
                 site=self._site,
-                now_utc_s=now.utc_s,
+                now_utc_s=at_s,
                 keep_ended=not now.utc_trusted,
                 lead=self._lead,
+            )
+            # A clock that is behind what has begun already takes nothing of it back.
+            self._ceilings = tuple(
+                replace(c, from_utc_s=min(c.from_utc_s, now.utc_s)) if c.from_utc_s <= at_s else c
+                for c in made
             )
 
     async def tick(self, now: Instant) -> None:
@@ -249,7 +264,9 @@ class EventDesk:
             if seal is not None:
                 check_places(seal.issuer, held.plan.elements, self._site)
             lift = Lift(until_utc_s=until_utc_s, by=by, reason=reason)
-            self._put(event_id, held.lifted(lift))
+            # What cannot be kept has no effect.
+            await self._store.put(_KIND, event_id, held.lifted(lift).to_doc())
+            self._put(event_id, (self._shelf.get(event_id) or held).lifted(lift))
             self.advance(now)
             self._note(now, "lift", name, "lifted", f"until {rfc3339(until_utc_s)} by {by}")
             await self._settle(event_id, now)
@@ -278,11 +295,13 @@ class EventDesk:
             self._put(event.id, fresh)
             self.advance(now)
         if fresh.in_force and fresh.plan is not None:
-            self._limited(event.program, now)
             fresh = self._promised(fresh, await self._assess(fresh.plan, now), now)
             self._promised_mono_s[event.id] = now.mono_s
             self._put(event.id, fresh)
             self.advance(now)
+            asks = fresh.plan is not None and any(lim and not lim.free for lim in fresh.plan.limits)
+            if fresh.in_force and asks:
+                self._limited(event.program, now)
         self._note(now, "event", event.id, fresh.state.value, str(event.name or ""), seal=seal)
         await self._settle(event.id, now)
 
@@ -313,6 +332,8 @@ class EventDesk:
             anchor_s, draw = held.anchor_utc_s, held.draw
         judged = plan(event, self._site, anchor_utc_s=anchor_s, draw=draw)
         check_limits(judged, seal, self._site)
+        if seal is not None and old is not None:
+            check_places(seal.issuer, old.elements, self._site)
         others = [] if now.utc_trusted else self._shelf.plans()
         check_time(judged, old, [p for p in others if p.event != judged.event], now)
         if old is None and not self._shelf.room(event.program):
@@ -435,6 +456,15 @@ class EventDesk:
     ) -> None:
         if seal is None and not unsigned:
             await self._refuse(not_signed(), now, None, None)
+            return
+        speaks_for = {p.id for p in self._programs.values() if p.signed}
+        if seal is not None and not (seal.issuer.programs and speaks_for <= seal.issuer.programs):
+            fault = refused(
+                RefusalCode.NOT_PERMITTED,
+                f"{seal.issuer.id} may not sign for every program that the index speaks for",
+                "have the issuer of all signed programs sign it",
+            )
+            await self._refuse(fault, now, None, None)
             return
         if self._index.is_older(index, signed=seal is not None):
             self._note(now, "index", "index", RefusalCode.STALE.value, "an older index")

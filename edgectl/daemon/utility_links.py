@@ -5,8 +5,8 @@
    other ends no limit before its time. A retained one says nothing about now.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, cast
 
 from edgectl.clock import Instant
@@ -44,7 +44,7 @@ class UtilityLinks:
             since = kept.get(name, {}).get("since")
             if isinstance(since, int | float):
                 lasted_s = max(0.0, now.utc_s - since) if now.utc_trusted else 0.0
-                watch = replace(watch, lost_s=now.mono_s - lasted_s)
+                watch = LinkWatch(heard_s=-math.inf, lost_s=now.mono_s - lasted_s)
                 self._since_utc_s[name] = float(since)
             self._watches[name] = watch
 
