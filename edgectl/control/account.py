@@ -19,6 +19,7 @@ from edgectl.model.rules import Rules
 from edgectl.model.site import SILENT_AFTER_S, Evse, KeepAlive
 from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
 from edgectl.model.state import EvseState, State
+from edgectl.units import MeterId
 
 FOLLOWED_A = 0.5
 FOLLOWED_SHARE = 0.03
@@ -50,19 +51,33 @@ class Commitment(NamedTuple):
 def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tuple[Commitment, ...]:
     """The commitment of every EVSE, in the site's order."""
     started_s = now.mono_s if state.started_s is None else state.started_s
+    trusted = _trusted_meters(snapshot, state, now)
     return tuple(
         _commit_one(
             evse,
             snapshot.evses.get(evse.id, _UNHEARD),
             state.evses.get(evse.id),
-            boot_a=None if metered or not rules.s11_boot else evse.traits.boot_a,
+            boot_a=None
+            if not rules.s11_boot or (seen_by is not None and seen_by <= trusted)
+            else evse.traits.boot_a,
             now_s=now.mono_s,
             started_s=started_s,
             isolated=rules.s11_boot and evse.id in snapshot.isolated,
             rules=rules,
         )
-        for evse, metered in zip(snapshot.site.evses, layout_of(snapshot.site).metered, strict=True)
+        for evse, seen_by in zip(snapshot.site.evses, layout_of(snapshot.site).seen_by, strict=True)
     )
+
+
+def _trusted_meters(snapshot: Snapshot, state: State, now: Instant) -> frozenset[MeterId]:
+    """Those that would show a charger that came back with its boot current (S11)."""
+    found = set[MeterId]()
+    for id_, view in snapshot.meters.items():
+        fresh = bool(view.samples) and now.mono_s - view.samples[-1].taken_s < STALE_S
+        base = state.meters.get(id_)
+        if fresh and not (base is not None and base.run is not None and base.run.frozen):
+            found.add(id_)
+    return frozenset(found)
 
 
 _UNHEARD = EvseView()
@@ -102,14 +117,16 @@ def _commit_one(
             failsafe_a=failsafe_a,
         )
     blind = _is_blind(evse, view, now_s)
-    measured_a = view.samples[-1].highest_a() if view.samples and not blind else None
-    sure_a = _sure_draw_a(view, measured_a)
-    settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     before_a = 0.0 if state is None else state.excess_a
+    last_a = view.samples[-1].highest_a() if view.samples else None
+    measured_a = None if blind else last_a
+    # Who was last seen not to follow is not believed to follow unseen.
+    sure_a = _sure_draw_a(view, last_a if before_a > OFFSET_A else measured_a)
+    settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     held_a = _held_a(evse, view, held_a, settled_a, now_s) if rules.s8_committed else in_force_a
     return Commitment(
         held_a,
-        held_a if measured_a is None or measured_a <= held_a else measured_a,
+        max(held_a, sure_a or 0.0) if measured_a is None else max(held_a, measured_a),
         in_force_a,
         measured_a,
         False,

@@ -4,7 +4,7 @@ A row is what a ceiling applies to: three phases (0, 1, 2) and the sum in VA (3)
 are numbered in the site's order, parents before children, so that one backward pass sums a tree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -16,8 +16,8 @@ from edgectl.control.limits import (
     node_limit,
     unbalance_bound_a,
 )
-from edgectl.model.site import ChargerTraits, Meter, Sees, Site
-from edgectl.units import EvseId, NodeId, Triple
+from edgectl.model.site import ChargerTraits, Meter, Node, Sees, Site
+from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 VA_ROW = 3
 ROUNDING = 1e-9
@@ -31,8 +31,9 @@ class Layout:
     the EVSEs in the subtree of node n; `loaded[n]`: which of its phases any of them loads. `up[n]`:
     the nodes from n up to the root; `path[i]` the same from an EVSE's own node. `phases[i]`: the
     site phases (0-based) that EVSE i is wired to; `wired[i]`: the same as factors 1 and 0.
-    `base_worst_a[n]`: worst base load of the whole subtree of node n. `metered[i]`: EVSE i is below
-    a meter that says more than alarms; `boots_high[i]`: its charger boots above its minimum.
+    `base_worst_a[n]`: worst base load of the whole subtree of node n. `seen_by[i]`: the meters that
+    see EVSE i at every limited node above it, None where one has none; `boots_high[i]`: its charger
+    boots above its minimum.
     `unbalance_a[n]`: how far its phases may be apart, less the margin; None for any.
     `least_a[i]`: the least that EVSE i can be told from its minimum on.
     """
@@ -52,7 +53,7 @@ class Layout:
     loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
-    metered: tuple[bool, ...]
+    seen_by: tuple[frozenset[MeterId] | None, ...]
     boots_high: tuple[bool, ...]
     node_limits: tuple[NodeCeilings, ...]
     unbalance_a: tuple[float | None, ...]
@@ -157,7 +158,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
         evse_ids=tuple(evse.id for evse in site.evses),
         unbalance_a=unbalance_a,
-        metered=tuple(any(site.nodes[n].id in meter_at for n in nodes) for nodes in path),
+        seen_by=tuple(_seen_by([site.nodes[n] for n in nodes], meter_at) for nodes in path),
         boots_high=tuple(evse.traits.boot_a > evse.traits.min_a for evse in site.evses),
         node_limits=tuple(node_limit(node, site.voltage_v) for node in site.nodes),
         evse_limits=tuple(evse_limit(evse) for evse in site.evses),
@@ -186,3 +187,16 @@ def _wired(phases: tuple[int, ...]) -> Triple:
 def _loaded(below: list[int], phases: tuple[tuple[int, ...], ...]) -> tuple[bool, bool, bool]:
     used = {p for i in below for p in phases[i]}
     return (0 in used, 1 in used, 2 in used)
+
+
+def _seen_by(nodes: Sequence[Node], meter_at: Mapping[NodeId, Meter]) -> frozenset[MeterId] | None:
+    """The meters that see an EVSE at every limited node above it; None where one has none."""
+    found = set[MeterId]()
+    for node in nodes:
+        if node.limit_va is None and all(limit is None for limit in node.limit_a):
+            continue
+        meter = meter_at.get(node.id)
+        if meter is None or meter.sees is not Sees.ALL:
+            return None
+        found.add(meter.id)
+    return frozenset(found) or None

@@ -54,8 +54,8 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     raise_s = energy_from_wh = None
     if shaped.wants_raise:
         raise_s = situation.now.mono_s if before.raise_s is None else before.raise_s
-    if asked_s is not None:
-        known_wh = before.energy_from_wh if before.asked_s is not None else None
+    if view.vehicle is not VehicleState.ABSENT:
+        known_wh = before.energy_from_wh
         energy_from_wh = view.energy_wh if known_wh is None else known_wh
     if (
         before.held_a == commitment.held_a

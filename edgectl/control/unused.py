@@ -17,7 +17,7 @@ from edgectl.control.account import Commitment
 from edgectl.control.layout import Layout, round_up
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
-from edgectl.model.site import Connection, Evse
+from edgectl.model.site import SILENT_AFTER_S, Connection, Evse
 from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import DrawState, State
 
@@ -54,7 +54,10 @@ def watch_draws(
             draws.append(None)
             continue
         view, before = views[evse.id], known.draw or _NOTHING
-        if view.vehicle is VehicleState.ABSENT or view.vehicle is VehicleState.FAULT:
+        old_s = now_s - view.samples[-1].taken_s
+        if old_s > SILENT_AFTER_S and old_s > evse.traits.silent_after_s:
+            draws.append(None)  # a reading that is no longer renewed shows no unused phase
+        elif view.vehicle is VehicleState.ABSENT or view.vehicle is VehicleState.FAULT:
             draws.append(None)
         elif _nothing_new(evse, view, before, known.admitted_s, drawn_a, commitment, now_s):
             draws.append(before)

@@ -135,6 +135,7 @@ def test_s9_a_watchdog_that_is_switched_off_is_none() -> None:
     view = world.silent("e1")
     world.evses[EvseId("e1")] = replace(view, watchdog_s=0.0)
     world.wait(3600.0)
+    world.meter(24.0)
     assert world.step().evses[EvseId("e1")].committed_a == 24.0
 
 
