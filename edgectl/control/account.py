@@ -58,7 +58,7 @@ def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tupl
             snapshot.evses.get(evse.id, _UNHEARD),
             state.evses.get(evse.id),
             boot_a=None
-            if not rules.s11_boot or (seen_by is not None and seen_by <= trusted)
+            if not rules.s11_boot or not seen_by.isdisjoint(trusted)
             else evse.traits.boot_a,
             now_s=now.mono_s,
             started_s=started_s,
@@ -131,7 +131,7 @@ def _commit_one(
         measured_a,
         False,
         failsafe_a,
-        _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a),
+        _excess_a(sure_a, settled_a, before_a, in_force_a),
         blind,
     )
 
@@ -257,20 +257,14 @@ def _sure_draw_a(view: EvseView, measured_a: float | None) -> float | None:
 
 
 def _excess_a(
-    sure_a: float | None,
-    settled_a: float | None,
-    before_a: float,
-    *,
-    in_force_a: float,
-    held_a: float,
+    sure_a: float | None, settled_a: float | None, before_a: float, in_force_a: float
 ) -> float:
     """What it draws beyond its setpoint; while that cannot be told, as much as before.
 
-    Who did not follow the last setpoint is not given time to follow the next one. Who draws more
-    than any setpoint that still counts has none to follow down to.
+    Who did not follow the last setpoint is not given time to follow the next one.
     """
     if sure_a is None:
         sure_a = 0.0
-    if settled_a is not None or before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
+    if settled_a is not None or before_a > OFFSET_A:
         return max(0.0, sure_a - in_force_a)
     return min(before_a, sure_a)

@@ -32,7 +32,7 @@ class Layout:
     the nodes from n up to the root; `path[i]` the same from an EVSE's own node. `phases[i]`: the
     site phases (0-based) that EVSE i is wired to; `wired[i]`: the same as factors 1 and 0.
     `base_worst_a[n]`: worst base load of the whole subtree of node n. `seen_by[i]`: the meters that
-    see EVSE i at every limited node above it, None where one has none; `boots_high[i]`: its charger
+    show EVSE i to every limited node above it; `boots_high[i]`: its charger
     boots above its minimum.
     `unbalance_a[n]`: how far its phases may be apart, less the margin; None for any.
     `least_a[i]`: the least that EVSE i can be told from its minimum on.
@@ -53,7 +53,7 @@ class Layout:
     loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
-    seen_by: tuple[frozenset[MeterId] | None, ...]
+    seen_by: tuple[frozenset[MeterId], ...]
     boots_high: tuple[bool, ...]
     node_limits: tuple[NodeCeilings, ...]
     unbalance_a: tuple[float | None, ...]
@@ -189,14 +189,16 @@ def _loaded(below: list[int], phases: tuple[tuple[int, ...], ...]) -> tuple[bool
     return (0 in used, 1 in used, 2 in used)
 
 
-def _seen_by(nodes: Sequence[Node], meter_at: Mapping[NodeId, Meter]) -> frozenset[MeterId] | None:
-    """The meters that see an EVSE at every limited node above it; None where one has none."""
+def _seen_by(nodes: Sequence[Node], meter_at: Mapping[NodeId, Meter]) -> frozenset[MeterId]:
+    """The meters that show an EVSE to every limited node above it.
+
+    They stand at the first limited node or below: what they show goes up with the bases (S7).
+    """
     found = set[MeterId]()
     for node in nodes:
-        if node.limit_va is None and all(limit is None for limit in node.limit_a):
-            continue
         meter = meter_at.get(node.id)
-        if meter is None or meter.sees is not Sees.ALL:
-            return None
-        found.add(meter.id)
-    return frozenset(found) or None
+        if meter is not None and meter.sees is Sees.ALL:
+            found.add(meter.id)
+        if node.limit_va is not None or any(limit is not None for limit in node.limit_a):
+            break
+    return frozenset(found)

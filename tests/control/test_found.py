@@ -179,19 +179,6 @@ def test_s13_offsets_of_many_vehicles_are_counted() -> None:
     assert 20.0 + sum(told.values()) + 6 * 0.45 == pytest.approx(98.0)
 
 
-def test_s20_a_raise_gives_no_time_to_who_draws_more_than_was_ever_told() -> None:
-    """There is no setpoint that it may be on its way down to: nobody waits until it has settled."""
-    world = World(site(evses=[evse(n) for n in range(1, 7)]))
-    world.settle(19.0, dict.fromkeys(NAMES, 13.0))
-    told = {**dict.fromkeys(NAMES, 13.0), "e1": 14.0}
-    world.sends("e1", told["e1"])
-    world.confirms("e1")
-    for _ in range(2):
-        world.wait(1.0)
-        decision = world.everything(19.0, {**told, "e1": 24.0})
-    assert 19.0 + 10.0 + sum(setpoints(decision).values()) == pytest.approx(98.0)
-
-
 def test_s8_who_follows_a_decrease_slowly_is_given_its_time() -> None:
     world = World(site(evses=[evse(n) for n in range(1, 7)]))
     world.settle(19.0, dict.fromkeys(NAMES, 13.0))
