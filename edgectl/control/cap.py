@@ -4,6 +4,7 @@ from edgectl.clock import Instant
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import Layout
 from edgectl.control.limits import EvseCeiling, NodeCeilings, margins
+from edgectl.control.sums import total
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.rules import Rules
 from edgectl.model.site import Evse, Node
@@ -47,7 +48,7 @@ def cap_evses(
             evse,
             limit,
             by_evse[evse.id],
-            sum(judged[layout.path[i][0]].voltage_v[p] for p in layout.phases[i]),
+            total(judged[layout.path[i][0]].voltage_v[p] for p in layout.phases[i]),
             rules,
         )
         if evse.id in by_evse

@@ -18,6 +18,7 @@ from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Part, Shared
 from edgectl.control.situation import Situation
+from edgectl.control.sums import total
 from edgectl.model.allocation import ROWS, Stop
 from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.decision import (
@@ -274,7 +275,7 @@ def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -
         return ceilings
     wired = [p - 1 for p in meter.phases]
     room_va = decision.ceiling_va - loads_va - va_of(judged, present)
-    part_a = max(0.0, room_va) / sum(judged.voltage_v[p] for p in wired)
+    part_a = max(0.0, room_va) / total(judged.voltage_v[p] for p in wired)
     above: list[float | None] = []
     for p, ceiling in enumerate(ceilings):
         most_a = present[p] + part_a if p in wired else ceiling

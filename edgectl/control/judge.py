@@ -23,6 +23,7 @@ from edgectl.control.account import Commitment
 from edgectl.control.drawn import Drawn
 from edgectl.control.frozen import is_frozen, run_after
 from edgectl.control.layout import Layout
+from edgectl.control.sums import total
 from edgectl.model.reading import (
     FRESH_POLLS,
     FROZEN_S,
@@ -299,9 +300,9 @@ def _sum_below(layout: Layout, n: int, children: list[Triple]) -> Triple:
     """S7: the present bases of the nodes below and this node's own worst case."""
     own = layout.site.nodes[n].base_max_a
     return (
-        own[0] + sum(child[0] for child in children),
-        own[1] + sum(child[1] for child in children),
-        own[2] + sum(child[2] for child in children),
+        own[0] + total(child[0] for child in children),
+        own[1] + total(child[1] for child in children),
+        own[2] + total(child[2] for child in children),
     )
 
 

@@ -6,6 +6,7 @@ from math import inf
 
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW, Layout
+from edgectl.control.sums import total
 
 Row = list[float]
 
@@ -72,4 +73,4 @@ def tightest(layout: Layout, judged: tuple[NodeJudgement, ...], room: Room, i: i
 def volts_of(node: NodeJudgement, phases: tuple[int, ...]) -> float:
     """What one ampere on each of these phases adds to the node's VA row."""
     v = node.voltage_v
-    return v[0] + v[1] + v[2] if len(phases) == 3 else sum(v[p] for p in phases)
+    return v[0] + v[1] + v[2] if len(phases) == 3 else total(v[p] for p in phases)

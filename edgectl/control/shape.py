@@ -113,7 +113,8 @@ def _is_too_soon(situation: Situation, i: int, target_a: float) -> bool:
         if known is None or known.displaced < ONCE_MORE or not situation.rules.turns:
             return False
         turn_s = situation.snapshot.site.sharing.turn_s
-        hold_s = min(turn_s, START_HOLD_S * 2.0 ** min(known.displaced - ONCE_MORE, MOST_DOUBLINGS))
+        doublings = min(known.displaced - ONCE_MORE, MOST_DOUBLINGS)
+        hold_s = min(turn_s, START_HOLD_S * (1 << doublings))
     elif target_a - in_force_a < RAISE_NOW_A:
         hold_s = RAISE_HOLD_S
     else:

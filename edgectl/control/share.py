@@ -18,6 +18,7 @@ from edgectl.control.limits import NodeCeilings
 from edgectl.control.policy import Ranks, rank
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.situation import Situation
+from edgectl.control.sums import total
 from edgectl.model.allocation import Outcome
 from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import VehicleState
@@ -261,4 +262,4 @@ def _base_rows(
 def _va_above(meter_a: Sequence[float | None], voltage_v: Triple, ceiling_va: float | None) -> bool:
     if ceiling_va is None or all(value is None for value in meter_a):
         return False
-    return sum((a or 0.0) * v for a, v in zip(meter_a, voltage_v, strict=True)) > ceiling_va
+    return total((a or 0.0) * v for a, v in zip(meter_a, voltage_v, strict=True)) > ceiling_va

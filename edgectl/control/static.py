@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.control.reaction import LinkTiming, Reaction, reaction, write_all_s
+from edgectl.control.sums import total
 from edgectl.control.tree import base_worst_a, evses_below
 from edgectl.model.site import Evse, KeepAlive, Node, Site
 from edgectl.units import PHASES, EvseId, LinkId, NodeId, OptionalTriple, Triple
@@ -216,7 +217,7 @@ def _unbalance_rows(site: Site, proof: NodeProof, count_a: Callable[[Evse], floa
     evses, rows = evses_below(site, proof.node), []
     for more in PHASES:
         apart_a = proof.base_max_a[more - 1] + max(
-            sum(count_a(e) for e in evses if more in e.phases and less not in e.phases)
+            total(count_a(e) for e in evses if more in e.phases and less not in e.phases)
             for less in PHASES
             if less != more
         )
@@ -242,7 +243,7 @@ def _load(evses: tuple[Evse, ...], count_a: Mapping[EvseId, float]) -> Triple:
 
 
 def _va(site: Site, amps: Triple) -> float:
-    return sum(amps) * site.voltage_v * VA_VOLTAGE_SHARE
+    return total(amps) * site.voltage_v * VA_VOLTAGE_SHARE
 
 
 def _excess(base: Triple, load: Triple, limit: OptionalTriple) -> Triple:
@@ -265,9 +266,9 @@ def _largest(left: Triple, right: Triple) -> Triple:
 
 def _sum_triples(triples: list[Triple]) -> Triple:
     return (
-        sum(triple[0] for triple in triples),
-        sum(triple[1] for triple in triples),
-        sum(triple[2] for triple in triples),
+        total(triple[0] for triple in triples),
+        total(triple[1] for triple in triples),
+        total(triple[2] for triple in triples),
     )
 
 

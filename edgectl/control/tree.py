@@ -1,5 +1,6 @@
 """What hangs below what, asked of the site itself: for proofs that are made once."""
 
+from edgectl.control.sums import total
 from edgectl.model.site import Evse, Site
 from edgectl.units import NodeId, Triple
 
@@ -8,7 +9,7 @@ def base_worst_a(site: Site, node: NodeId) -> Triple:
     """Worst base load of a node: its own `base_max_a` and that of every node below it."""
     inside = subtree(site, node)
     own = [node.base_max_a for node in site.nodes if node.id in inside]
-    return (sum(a[0] for a in own), sum(a[1] for a in own), sum(a[2] for a in own))
+    return (total(a[0] for a in own), total(a[1] for a in own), total(a[2] for a in own))
 
 
 def subtree(site: Site, node: NodeId) -> frozenset[NodeId]:

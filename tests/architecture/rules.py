@@ -284,6 +284,8 @@ BANS = (
     ),
 )
 
+INEXACT_MODULES = frozenset({"cmath", "statistics"})
+
 EXACT_MATH = frozenset(
     {
         "sqrt",
@@ -297,7 +299,6 @@ EXACT_MATH = frozenset(
         "trunc",
         "fabs",
         "copysign",
-        "fsum",
         "isclose",
         "nextafter",
         "ulp",
@@ -465,7 +466,10 @@ def check_math(modules: list[Module], where: str = "edgectl/control/") -> list[V
     for module in inside:
         for use in module.uses():
             top, _, rest = use.name.partition(".")
-            if top == "math" and rest and rest.split(".")[0] not in EXACT_MATH:
+            exact = top not in INEXACT_MODULES and (
+                top != "math" or not rest or rest.split(".")[0] in EXACT_MATH
+            )
+            if not exact:
                 found.append(
                     Violation(
                         module.path,
@@ -475,6 +479,54 @@ def check_math(modules: list[Module], where: str = "edgectl/control/") -> list[V
                     )
                 )
     return found
+
+
+def check_sums(modules: list[Module], where: str = "edgectl/control/") -> list[Violation]:
+    """The judgement adds floats one by one, and raises none to a power.
+
+    The built-in `sum` may count what is surely whole: comparisons, `not`, `len(...)`, literals.
+    """
+    inside = [module for module in modules if _within(module.path, (where,))]
+    found = [] if inside else [_stale(where, "there is no judgement to check")]
+    for module in inside:
+        counts = {id(call.func) for call in _calls(module) if _counts(call)}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Name) and node.id == "sum" and id(node) not in counts:
+                what = "uses sum"
+                why = "it rounds otherwise from Python 3.12 on; use edgectl.control.sums.total"
+            elif isinstance(node, ast.Name) and node.id == "pow":
+                what, why = "uses pow", "that is libm's, and differs between machines"
+            elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Pow):
+                what, why = "uses **", "that is libm's pow, and differs between machines"
+            else:
+                continue
+            found.append(Violation(module.path, node.lineno, what, why))
+    return found
+
+
+def _calls(module: Module) -> Iterator[ast.Call]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield node
+
+
+def _counts(call: ast.Call) -> bool:
+    """Whether it is `sum(... for ...)` over what is surely whole."""
+    match call:
+        case ast.Call(ast.Name("sum"), [ast.GeneratorExp(elt) | ast.ListComp(elt)], []):
+            return _is_whole(elt)
+        case _:
+            return False
+
+
+def _is_whole(value: ast.expr) -> bool:
+    match value:
+        case ast.Compare() | ast.UnaryOp(ast.Not()) | ast.Call(ast.Name("len")):
+            return True
+        case ast.Constant(int()):
+            return True
+        case _:
+            return False
 
 
 def _room_of(path: str, rooms: tuple[Room, ...]) -> Room | None:

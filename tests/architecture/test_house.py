@@ -10,6 +10,7 @@ from tests.architecture.rules import (
     check_bans,
     check_floors,
     check_math,
+    check_sums,
     check_switches,
     check_tasks,
     check_walls,
@@ -54,6 +55,7 @@ def test_every_rule_is_on_but_in_a_trial(product: list[Module]) -> None:
 
 def test_the_judgement_uses_exact_mathematics_only(product: list[Module]) -> None:
     _demand_none(check_math(product))
+    _demand_none(check_sums(product))
 
 
 def test_tests_use_fakes_and_never_patches() -> None:

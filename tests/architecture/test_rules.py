@@ -14,6 +14,7 @@ from tests.architecture.rules import (
     check_bans,
     check_floors,
     check_math,
+    check_sums,
     check_switches,
     check_tasks,
     check_walls,
@@ -181,6 +182,10 @@ def test_tasks(tmp_path: Path, text: str, expected: str) -> None:
         ("from math import sqrt\nsqrt(2)\n", False),
         ("import math\nmath.hypot(1, 2)\n", True),
         ("from math import exp as e\ne(2)\n", True),
+        ("import math\nmath.fsum(xs)\n", True),
+        ("import math\nmath.dist(a, b)\n", True),
+        ("from statistics import fmean\nfmean(xs)\n", True),
+        ("import cmath\ncmath.sqrt(2)\n", True),
     ],
 )
 def test_exact_mathematics(tmp_path: Path, text: str, *, bad: bool) -> None:
@@ -188,6 +193,32 @@ def test_exact_mathematics(tmp_path: Path, text: str, *, bad: bool) -> None:
     assert ("the same bits" in said) is bad
     (tmp_path / "edgectl/control/a.py").unlink()
     assert "no judgement to check" in _said(check_math(read_tree(tmp_path, "edgectl")))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sum(a * b for a, b in pairs)\n", "a.py:1: uses sum; it rounds otherwise"),
+        ("sum([1.5])\n", "uses sum"),
+        ("sum((x > 0 for x in xs), 0.5)\n", "uses sum"),
+        ("sum(0.1 for x in xs)\n", "uses sum"),
+        ("list(map(sum, rows))\n", "uses sum"),
+        ("add = sum\n", "uses sum"),
+        ("2.0**n\n", "uses **"),
+        ("x **= 2\n", "uses **"),
+        ("pow(2.0, n)\n", "uses pow"),
+        ("sum(x > 0 for x in xs)\nsum(1 for x in xs)\n", ""),
+        ("sum(not x for x in xs)\nsum([len(x) for x in xs])\n", ""),
+        ("from edgectl.control.sums import total\ntotal(xs)\n", ""),
+        ("f(**given)\nx.sum()\n", ""),
+    ],
+)
+def test_floats_are_added_one_by_one(tmp_path: Path, text: str, expected: str) -> None:
+    said = _said(check_sums(_tree(tmp_path, {"edgectl/control/a.py": text})))
+    assert expected in said
+    assert bool(said) is bool(expected)
+    (tmp_path / "edgectl/control/a.py").unlink()
+    assert "no judgement to check" in _said(check_sums(read_tree(tmp_path, "edgectl")))
 
 
 @pytest.mark.parametrize(
