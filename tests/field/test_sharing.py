@@ -19,6 +19,7 @@ from tests.field.yard import (
     Seen,
     base_step,
     limit_command,
+    physics_s,
     running,
     setpoints_a,
     stay,
@@ -141,6 +142,31 @@ def test_f4_only_evses_on_the_overloaded_phase_are_lowered() -> None:
     assert max(seen.flow_a(phase=3, from_s=80.0)) <= 50.0
 
 
+def test_f4_a_vehicle_on_l1_of_three_wired_phases_is_not_lowered_for_l3() -> None:
+    loaded = yard(
+        Bay(id="on-l1"),
+        Bay(id="on-all", kind="keba"),
+        nodes=[Place(limit_a=(50.0,) * 3, base_max_a=(4.0, 4.0, 38.0))],
+    )
+    step_s = 180.0
+
+    async def main() -> Seen:
+        whole = whole_yard(
+            loaded,
+            stay("on-l1", phases=1, max_a=16.0),
+            stay("on-all"),
+            faults=[base_step(0.0, 0.0, 38.0, at_s=step_s)],
+        )
+        async with running(whole) as seen:
+            await whole.until(step_s + 60.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    assert set(seen.drawn_a("on-l1", from_s=step_s - 30.0)) == {16.0}
+    assert seen.drawn_a("on-all")[-1] < seen.drawn_a("on-all", until_s=step_s)[-1] - 10.0
+    assert max(seen.flow_a(phase=3, from_s=step_s + physics_s(loaded))) <= 50.0
+
+
 def test_f5_what_is_there_is_shared_and_not_given_to_the_first() -> None:
     world = World(site(evses=[evse(n, max_a=16.0) for n in (1, 2, 3)], limit_a=(37.0, None, None)))
     decision = world.settle(0.0, dict.fromkeys(("e1", "e2", "e3"), 10.0))
@@ -164,6 +190,34 @@ def test_f5_where_not_all_fit_the_queue_admits_and_the_next_gets_the_freed_place
         decision = world.everything(0.0, {"e1": 0.0, "e2": 7.5, "e3": 0.0})
         world.obey(decision)
     assert setpoints(decision) == pytest.approx({"e1": 0.0, "e2": 7.5, "e3": 7.5})
+
+
+def test_f5_whoever_waits_gets_a_turn_although_nobody_leaves() -> None:
+    """Three vehicles, room for two minima; each charges for turns of ten minutes."""
+    loaded = yard(
+        *(Bay(id=f"b{n}") for n in (1, 2, 3)),
+        nodes=[Place(limit_a=(17.0,) * 3)],
+        more="policy: {name: fair, turn_s: 600, min_off_s: 60}",
+    )
+    hour_s = 3600.0
+
+    async def main() -> Seen:
+        whole = whole_yard(loaded, *(stay(bay.id) for bay in loaded.site.evses))
+        async with running(whole) as seen:
+            await whole.until(hour_s)
+        return seen
+
+    seen = virtual_time.run(main())
+    drawn = {bay: seen.drawn_a(bay, from_s=60.0) for bay in seen.evses}
+    together = [sum(amps > 0.0 for amps in now) for now in zip(*drawn.values(), strict=True)]
+    assert max(together) == 2
+    assert sum(together) > 1.9 * len(together), "the places stand empty for moments only"
+    for bay, amps in drawn.items():
+        charging = sum(one >= 6.0 for one in amps) / len(amps)
+        assert 0.5 < charging < 0.85, bay
+        starts = [a == 0.0 < b for a, b in pairwise(amps)]
+        assert sum(starts) <= 4, "turns, and no flapping"
+    assert seen.longest_over_s(17.0) < LOOK_S
 
 
 def test_f6_every_phase_has_its_own_ceiling() -> None:
@@ -235,6 +289,26 @@ def test_f7_evses_on_three_phases_are_not_added_up_on_one() -> None:
     seen = virtual_time.run(main())
     assert [seen.drawn_a(bay)[-1] for bay in seen.evses] == [32.0] * 3
     assert seen.nodes["grid"][-1] == (32.0, 32.0, 32.0)
+
+
+def test_f7_vehicles_on_one_phase_of_rotated_sockets_are_not_added_up() -> None:
+    """16 A on three phases each, where counting all of each socket's phases would leave 6 A."""
+    wiring = {"a": [1, 2, 3], "b": [2, 3, 1], "c": [3, 1, 2]}
+    loaded = yard(
+        *(Bay(id=name, phases=phases) for name, phases in wiring.items()),
+        nodes=[Place(limit_a=(20.0,) * 3)],
+    )
+
+    async def main() -> Seen:
+        whole = whole_yard(loaded, *(stay(name, phases=1, max_a=16.0) for name in wiring))
+        async with running(whole) as seen:
+            await whole.until(180.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    assert [seen.drawn_a(name)[-1] for name in wiring] == [16.0] * 3
+    assert seen.nodes["grid"][-1] == (16.0, 16.0, 16.0)
+    assert [seen.longest_over_s(20.0, phase=phase) for phase in (1, 2, 3)] == [0.0] * 3
 
 
 def test_f9_after_a_base_load_step_chargers_on_one_feeder_do_not_swing() -> None:
