@@ -115,14 +115,19 @@ class Setpoint:
         """Take the newest decided value; True when that is a new one."""
         self._follow_mains(now_s)
         self.want_a = told(self._profile, self._evse, value_a)
-        want = self._command(self.want_a)
-        if want == self._want:
+        before, want = self._want, self._command(self.want_a)
+        if want == before:
             return False
         self._want = want
-        if want != self._told:
+        lowers = before is not None and want < before
+        if lowers:
+            self._again.reset()
+        if lowers or want != self._told:
             # That another value was refused or disputed says nothing about this one.
             free_s = max(now_s, self.written_s + self._evse.traits.min_write_interval_s)
             self.write_from_s = min(self.write_from_s, free_s)
+            if self._repeat_s is not None:
+                self._repeat_s = free_s
         return True
 
     def due(self) -> Due | None:

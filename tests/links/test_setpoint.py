@@ -45,6 +45,41 @@ def test_f21_another_client_of_the_charger_is_detected_said_and_answered_ever_mo
     assert depot.log.said.count(("warning", "setpoint_conflict")) == 1
 
 
+def test_s14_f21_a_long_quarrel_about_one_value_holds_no_lower_one_back() -> None:
+    """The first write of the pause is undone, too: the next ones must not wait for minutes."""
+
+    async def script(depot: Depot) -> None:
+        await depot.until(10.0)
+        depot.station.keeps = lambda _unit, address, _word: address != SETPOINT
+        depot.station.words[1][SETPOINT] = 200
+        depot.setpoints["e1"] = 10.0
+        await depot.until(200.0)
+        depot.setpoints["e1"] = 0.0
+        await depot.until(203.0)
+        depot.station.keeps = lambda _unit, _address, _word: True
+        await depot.until(207.5)
+        assert depot.station.setpoint_a(1) == 0.0
+
+    depot = play(script, chargers=[1], profile=charger_profile(KeepAlive.TOKEN))
+    waits = [b - a for (a, _), (b, _) in pairwise(depot.station.writes(1)) if a > 10.0]
+    assert max(waits) > 40.0, "while nothing lower is wanted it is answered ever more slowly"
+
+
+def test_s14_f21_a_write_only_register_is_written_again_soon_for_a_lower_value() -> None:
+    async def script(depot: Depot) -> None:
+        await depot.until(10.0)
+        depot.setpoints["e1"] = 12.0
+        depot.station.words[1][CURRENT] = 200
+        await depot.until(300.0)
+        depot.setpoints["e1"] = 0.0
+        await depot.until(301.5)
+        depot.station.words[1][SETPOINT] = 200
+        await depot.until(315.0)
+        assert depot.station.setpoint_a(1) == 0.0
+
+    play(script, chargers=[1], profile=charger_profile(KeepAlive.TOKEN, readback=False))
+
+
 def test_f21_a_value_seen_above_everything_sent_is_entered_at_once() -> None:
     async def script(depot: Depot) -> None:
         await depot.until(10.5)

@@ -11,7 +11,7 @@ import pytest
 from edgectl.model.modbus import Answer, Function, Line, Miss, Request
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
-from edgectl.simulator.faults import FaultKind
+from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.units import LinkId
 from tests.field.yard import (
     Bay,
@@ -199,3 +199,29 @@ def test_a_charger_that_rebooted_gets_its_failsafe_block_and_its_setpoint_again(
     for bay in BAYS:
         assert seen.limits_a(bay, until_s=299.0)[-1] > FAILSAFE_A
         assert seen.limits_a(bay, until_s=359.0)[-1] == FAILSAFE_A, "its failsafe block is there"
+
+
+@pytest.mark.parametrize("bay", ["c1", "k1"])
+def test_s14_f21_a_pause_waits_for_no_quarrel_about_a_setpoint(bay: str) -> None:
+    """Another master wrote for minutes, and once more just after the pause."""
+    pause_s = 240.0
+
+    async def main() -> Seen:
+        whole = whole_yard(
+            SITE,
+            *(stay(one) for one in BAYS),
+            faults=[
+                Fault(kind=FaultKind.OTHER_MASTER, id=bay, at_s=at_s, amount_a=25.0)
+                for at_s in (*(60.0 + 2.0 * k for k in range(91)), pause_s + 1.75)
+            ],
+        )
+        async with running(whole) as seen:
+            await whole.until(pause_s)
+            limit_event(whole, kw=0.0, duration="PT5M")
+            await whole.until(pause_s + 60.0)
+        return seen
+
+    seen = virtual_time.run(main())
+    other_s = pause_s + 1.75
+    assert max(seen.drawn_a(bay, from_s=pause_s - 60.0, until_s=pause_s)) > FAILSAFE_A
+    assert set(seen.drawn_a(bay, from_s=other_s + 5.0 + physics_s(SITE))) == {0.0}
