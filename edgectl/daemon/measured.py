@@ -80,8 +80,10 @@ class _Series:
     def add(self, taken_s: float, value: float) -> None:
         self.taken_s = taken_s
         self.value = value
-        self.least = min(self.least, value) if self.readings else value
-        self.greatest = max(self.greatest, value) if self.readings else value
+        if not self.readings or value < self.least:
+            self.least = value
+        if not self.readings or value > self.greatest:
+            self.greatest = value
         self.total += value
         self.readings += 1
 
@@ -263,11 +265,13 @@ class Measured:
         poll_s: float | None = None,
         quality: Quality = Quality.GOOD,
     ) -> None:
-        sampling = self.settings.of(quantity.value)
-        if value is None or not sampling.publish:
+        if value is None:
             return
         series = self._series.get((id_, quantity))
         if series is None:
+            sampling = self.settings.of(quantity.value)
+            if not sampling.publish:
+                return
             series = self._series[id_, quantity] = _Series(quantity, sampling, poll_s)
         series.quality = quality
         series.add(taken_s, value)

@@ -56,6 +56,9 @@ _FORMATS: Final[dict[PointType, str]] = {
     PointType.I64: ">q",
     PointType.F64: ">d",
 }
+_ANSWER_WORDS_MAX: Final = 125
+_NUMBERS: Final = {kind: struct.Struct(layout) for kind, layout in _FORMATS.items()}
+_WORDS: Final = tuple(struct.Struct(f">{count}H") for count in range(_ANSWER_WORDS_MAX + 1))
 _FLOATS: Final = (PointType.F32, PointType.F64)
 
 _WHOLE_TOLERANCE: Final = 1e-6
@@ -72,12 +75,16 @@ def decode_point(
 
     if len(raw_words) != point.count:
         return bad(f"{len(raw_words)} words where {point.count} belong")
-    if any(not 0 <= word <= 0xFFFF for word in raw_words):
+    try:
+        packed = _WORDS[point.count].pack(*raw_words)
+    except struct.error:
         return bad("a word outside 0 to 65535")
     if point.type is PointType.ASCII:
-        text = _text(raw_words)
+        text = _text(packed)
         return bad("not readable as text") if text is None else text
-    raw = _unpack(point.type, raw_words, word_order)
+    if word_order is not WordOrder.HIGH:
+        packed = _WORDS[point.count].pack(*raw_words[::-1])
+    raw: float = _NUMBERS[point.type].unpack(packed)[0]
     why = _no_value(point, raw)
     if why is not None:
         return bad(why, absent=raw in point.invalid)
@@ -144,20 +151,12 @@ def _out_of_range(point: Point, value: float) -> str | None:
     return None
 
 
-def _text(words: tuple[int, ...]) -> str | None:
+def _text(raw: bytes) -> str | None:
     """Two characters per register, padded with zeros or blanks; None where it is not text."""
-    raw = b"".join(word.to_bytes(2, "big") for word in words)
     stripped = raw.rstrip(b"\0 ").lstrip(b" ")
     if any(not 0x20 <= byte < 0x7F for byte in stripped):
         return None
     return stripped.decode("ascii")
-
-
-def _unpack(kind: PointType, words: tuple[int, ...], order: WordOrder) -> float:
-    ordered = words if order is WordOrder.HIGH else words[::-1]
-    raw = b"".join(word.to_bytes(2, "big") for word in ordered)
-    value: int | float = struct.unpack(_FORMATS[kind], raw)[0]
-    return value
 
 
 def _pack(point: Point, raw: float, order: WordOrder) -> tuple[int, ...] | None:

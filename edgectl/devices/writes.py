@@ -201,7 +201,7 @@ def may_feed(profile: Profile, evse: Evse, request: Request) -> bool:
     if feeding.kind is KeepAlive.REWRITE:
         fed_by = wire_address(profile, profile.point(charger.setpoint.point), place_of(evse))
         return bool(request.words) and request.address == fed_by
-    return request == _feed_request(profile, place_of(evse), feeding)
+    return bool(request.words) and request == _feed_request(profile, place_of(evse), feeding)
 
 
 def place_of(evse: Evse) -> Place:

@@ -1,6 +1,7 @@
 """Values as 16-bit registers, in the orders that the vendors' documents name."""
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 _WORD: Final = 0xFFFF
@@ -11,15 +12,20 @@ def high_first(value: int, *, words: int) -> tuple[int, ...]:
     return tuple((value >> (16 * k)) & _WORD for k in reversed(range(words)))
 
 
-def low_first(value: int, *, words: int) -> tuple[int, ...]:
-    """Give an integer as two's complement, least significant register first."""
-    return tuple((value >> (16 * k)) & _WORD for k in range(words))
-
-
 def float_high_first(value: float) -> tuple[int, int]:
     """Give an IEEE 754 single, most significant register first."""
     high, low = struct.unpack(">HH", struct.pack(">f", value))
     return high, low
+
+
+def floats_high_first(values: Sequence[float]) -> tuple[int, ...]:
+    """Give IEEE 754 singles one after the other, each with its most significant register first."""
+    return struct.unpack(f">{2 * len(values)}H", struct.pack(f">{len(values)}f", *values))
+
+
+def pairs_low_first(values: Sequence[int]) -> tuple[int, ...]:
+    """Give integers as two registers each, two's complement, least significant register first."""
+    return struct.unpack(f"<{2 * len(values)}H", struct.pack(f"<{len(values)}i", *values))
 
 
 def ascii_words(text: str, *, words: int) -> tuple[int, ...]:

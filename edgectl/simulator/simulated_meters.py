@@ -6,7 +6,7 @@ from typing import Final
 
 from edgectl.model.modbus import Function
 from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.registers import ascii_words, float_high_first, low_first, place
+from edgectl.simulator.registers import ascii_words, floats_high_first, pairs_low_first
 from edgectl.simulator.simulated_device import Words
 
 _READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
@@ -78,11 +78,11 @@ class Umg96rm(SampledMeter):
         return ExceptionCode.ILLEGAL_ADDRESS
 
     def _build(self, measured: Measured) -> dict[int, int]:
-        image: dict[int, int] = {}
+        floats = [0.0] * 61
 
         def put(address: int, *values: float) -> None:
-            for k, value in enumerate(values):
-                place(image, address + 2 * k, float_high_first(value))
+            at = (address - 19000) // 2
+            floats[at : at + len(values)] = values
 
         v, i, p = measured.voltage_v, measured.current_a, measured.power_w
         apparent = tuple(volts * amps for volts, amps in zip(v, i, strict=True))
@@ -97,7 +97,7 @@ class Umg96rm(SampledMeter):
         put(19054, *(net_wh / 3.0,) * 3, net_wh)
         put(19062, *(measured.import_wh / 3.0,) * 3, measured.import_wh)
         put(19070, *(measured.export_wh / 3.0,) * 3, measured.export_wh)
-        return image
+        return dict(enumerate(floats_high_first(floats), start=19000))
 
 
 class Em24E1(SampledMeter):
@@ -167,11 +167,11 @@ class Em24E1(SampledMeter):
         return None if value is None else (value,)
 
     def _build(self, measured: Measured) -> dict[int, int]:
-        image: dict[int, int] = {}
+        whole = [0] * 40
 
         def put(address: int, scale: float, *values: float) -> None:
-            for k, value in enumerate(values):
-                place(image, address + 2 * k, low_first(round(value * scale), words=2))
+            at = address // 2
+            whole[at : at + len(values)] = [round(value * scale) for value in values]
 
         v, i, p = measured.voltage_v, measured.current_a, measured.power_w
         apparent = tuple(volts * amps for volts, amps in zip(v, i, strict=True))
@@ -182,8 +182,9 @@ class Em24E1(SampledMeter):
         put(0x12, 10.0, *p)
         put(0x18, 10.0, *apparent)
         put(0x28, 10.0, sum(p))
-        image.update({0x2E: 1000, 0x2F: 1000, 0x30: 1000, 0x31: 1000, 0x32: 0, 0x33: 500})
         put(0x34, 0.01, measured.import_wh)
         put(0x40, 0.01, *(measured.import_wh / 3.0,) * 3)
         put(0x4E, 0.01, measured.export_wh)
+        image = dict(enumerate(pairs_low_first(whole)))
+        image.update({0x2E: 1000, 0x2F: 1000, 0x30: 1000, 0x31: 1000, 0x32: 0, 0x33: 500})
         return image
