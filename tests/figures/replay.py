@@ -22,11 +22,11 @@ from tests.whole.harness import Whole, build, restarted
 PREFIX: Final = "edgectl/v1/field/yard/"
 VOLTAGE_V: Final = 230.0
 MAX_A: Final = 32.0
-START_S: Final = 8.0
-"""From plug in to full current: the daemon sees it, tells the charger, the vehicle follows."""
+TOLD_S: Final = 7.0
+"""From when the daemon sees a vehicle to full current: the charger is told, the vehicle follows."""
 
 
-def wide_site(ports: Sequence[str], *, timezone: str) -> LoadedSite:
+def wide_site(ports: Sequence[str], *, timezone: str, poll_s: float) -> LoadedSite:
     """A connection that is never tight, so that the file alone says what happens."""
     lines = [f"site: {{id: yard, region: field, timezone: {timezone}, voltage_v: 230}}"]
     lines.append("nodes: [{id: grid, limit_a: [20000, 20000, 20000], trip_s: 600}]")
@@ -34,21 +34,24 @@ def wide_site(ports: Sequence[str], *, timezone: str) -> LoadedSite:
     for number, name in enumerate(("meter", *ports)):
         lines.append(f"  - {{id: l-{name}, kind: tcp, host: 127.0.0.1, port: {15020 + number}}}")
     lines.append(
-        "meters: [{id: m, node: grid, profile: janitza-umg96rm, link: l-meter, unit: 1, poll_s: 2}]"
+        "meters: [{id: m, node: grid, profile: janitza-umg96rm, link: l-meter, unit: 1, poll_s: 3}]"
     )
     lines.append("evses:")
     for number, name in enumerate(ports):
         lines.append(
             f"  - {{id: {name}, node: grid, profile: phoenix-charx-sec, link: l-{name}, unit: 255,"
             f" connector: 1, phases: [{number % 3 + 1}], max_a: {MAX_A:g}, failsafe_a: 6,"
-            " boot_a: 6, watchdog_s: 60, poll_s: 2}"
+            f" boot_a: 6, watchdog_s: 60, poll_s: {poll_s:g}}}"
         )
     lines.append("mqtt: {brokers: [{host: 127.0.0.1, port: 1883}]}")
     return load_text("\n".join(lines) + "\n")
 
 
-def stays_of(path: Path, *, from_utc: str, days: float, ports: int) -> list[Stay]:
-    """The stays of the busiest ports that begin in a time of the file; names become bay00 on."""
+def stays_of(path: Path, *, from_utc: str, days: float, ports: int, poll_s: float) -> list[Stay]:
+    """The stays of the busiest ports that begin in a time of the file; names become bay00 on.
+
+    A vehicle is seen half a poll after it comes, on average.
+    """
     begin_s = datetime.fromisoformat(from_utc).timestamp()
     with path.open(encoding="utf-8") as file:
         rows = [
@@ -68,7 +71,7 @@ def stays_of(path: Path, *, from_utc: str, days: float, ports: int) -> list[Stay
             departure_s=seconds(row["departure_utc"]) - begin_s,
             energy_wh=float(row["energy_kwh"]) * 1000.0,
             power_w=MAX_A * VOLTAGE_V,
-            start_s=START_S,
+            start_s=poll_s / 2.0 + TOLD_S,
         )
         for row in rows
         if row["evse"] in names
@@ -113,11 +116,14 @@ def replay(
     *,
     ports: int,
     until_s: float,
+    poll_s: float,
     timezone: str = "UTC",
     restarts_s: Sequence[float] = (),
 ) -> Replay:
     """Run the daemon over the stays; at each of `restarts_s` it is killed and started again."""
-    loaded = wide_site([f"bay{number:02d}" for number in range(ports)], timezone=timezone)
+    loaded = wide_site(
+        [f"bay{number:02d}" for number in range(ports)], timezone=timezone, poll_s=poll_s
+    )
 
     async def main() -> Replay:
         whole = build(loaded, scenario=lambda _: scenario(stays), step_s=1.0, record=False)

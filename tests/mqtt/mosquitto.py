@@ -30,6 +30,7 @@ class Mosquitto:
         self, folder: Path, *, acl: str | None = None, extra: str = "", persistent: bool = False
     ) -> None:
         self.port = free_port()
+        self._folder = folder
         self.acl_file = folder / "acl"
         self._config = folder / "mosquitto.conf"
         self._log = folder / "mosquitto.log"
@@ -64,6 +65,17 @@ class Mosquitto:
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+    def save(self) -> None:
+        """Return when the broker's own file has what it knows now."""
+        file = self._folder / "mosquitto.db"
+        before_ns = file.stat().st_mtime_ns if file.exists() else 0
+        self.send(signal.SIGUSR1)
+        for _ in range(3000):
+            if file.exists() and file.stat().st_mtime_ns > before_ns:
+                return
+            time.sleep(0.02)
+        pytest.fail(f"mosquitto did not save: {self._log.read_text()}")
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
