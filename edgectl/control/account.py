@@ -99,7 +99,7 @@ def _commit_one(
     failsafe_a = traits.failsafe_a if view.failsafe_a is None else view.failsafe_a
     in_force_a = _in_force_a(view, held_a)
     if rules.s9_silent and _is_silent(evse, view, now_s):
-        held_a = _silent_count_a(
+        count_a = _silent_count_a(
             evse,
             view,
             held_a=held_a,
@@ -108,9 +108,11 @@ def _commit_one(
             now_s=now_s,
             started_s=started_s,
         )
+        followed = view.confirmed is None or now_s >= _follows_by_s(evse, view.confirmed)
         return Commitment(
-            held_a=held_a,
-            committed_a=0.0 if isolated else held_a,
+            # It may come back from a reboot, on its way down from its boot current.
+            held_a=max(count_a, traits.boot_a) if followed else count_a,
+            committed_a=0.0 if isolated else count_a,
             in_force_a=in_force_a,
             measured_a=None,
             silent=True,
@@ -131,7 +133,7 @@ def _commit_one(
         measured_a,
         False,
         failsafe_a,
-        _excess_a(sure_a, settled_a, before_a, in_force_a),
+        _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a),
         blind,
     )
 
@@ -257,14 +259,20 @@ def _sure_draw_a(view: EvseView, measured_a: float | None) -> float | None:
 
 
 def _excess_a(
-    sure_a: float | None, settled_a: float | None, before_a: float, in_force_a: float
+    sure_a: float | None,
+    settled_a: float | None,
+    before_a: float,
+    *,
+    in_force_a: float,
+    held_a: float,
 ) -> float:
     """What it draws beyond its setpoint; while that cannot be told, as much as before.
 
-    Who did not follow the last setpoint is not given time to follow the next one.
+    Who did not follow the last setpoint is not given time to follow the next one. Who draws more
+    than any setpoint that still counts has none to follow down to.
     """
     if sure_a is None:
         sure_a = 0.0
-    if settled_a is not None or before_a > OFFSET_A:
+    if settled_a is not None or before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
         return max(0.0, sure_a - in_force_a)
     return min(before_a, sure_a)

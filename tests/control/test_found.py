@@ -179,6 +179,41 @@ def test_s13_offsets_of_many_vehicles_are_counted() -> None:
     assert 20.0 + sum(told.values()) + 6 * 0.45 == pytest.approx(98.0)
 
 
+def test_s20_a_raise_gives_no_time_to_who_draws_more_than_was_ever_told() -> None:
+    """There is no setpoint that it may be on its way down to: nobody waits until it has settled."""
+    world = World(site(evses=[evse(n) for n in range(1, 7)]))
+    world.settle(19.0, dict.fromkeys(NAMES, 13.0))
+    told = {**dict.fromkeys(NAMES, 13.0), "e1": 14.0}
+    world.sends("e1", told["e1"])
+    world.confirms("e1")
+    for _ in range(2):
+        world.wait(1.0)
+        decision = world.everything(19.0, {**told, "e1": 24.0})
+    assert 19.0 + 10.0 + sum(setpoints(decision).values()) == pytest.approx(98.0)
+
+
+def test_s20_who_came_back_with_its_boot_current_is_given_its_time() -> None:
+    """Told 6 A it draws the 16 A that it booted with, on its way down: nobody stops for that."""
+    boots = replace(TRAITS, boot_a=16.0)
+    world = World(site(evses=[evse(n, traits=boots) for n in range(1, 7)]))
+    world.settle(14.0, dict.fromkeys(NAMES, 14.0))
+    told = dict.fromkeys(NAMES, 14.0)
+    for _ in range(20):
+        world.wait(1.0)
+        drawn = {name: a for name, a in told.items() if name != "e1"}
+        for name, a in drawn.items():
+            world.reads(name, a)
+        world.meter(14.0 + sum(drawn.values()))
+        world.step()
+    world.sends("e1", 6.0)
+    world.confirms("e1")
+    for _ in range(3):
+        world.wait(1.0)
+        decision = world.everything(14.0, {**told, "e1": 16.0})
+    assert AlarmCode.EXCEEDS_SETPOINT not in {alarm.code for alarm in decision.alarms}
+    assert sum(setpoints(decision).values()) == pytest.approx(84.0)
+
+
 def test_s8_who_follows_a_decrease_slowly_is_given_its_time() -> None:
     world = World(site(evses=[evse(n) for n in range(1, 7)]))
     world.settle(19.0, dict.fromkeys(NAMES, 13.0))
