@@ -13,7 +13,8 @@ from typing import Final
 
 from edgectl.daemon.charger_turn import Turn, rearm_turn
 from edgectl.daemon.checks import fitness
-from edgectl.daemon.errand import Errand, Next, Rank, Troubles, is_lost
+from edgectl.daemon.errand import Errand, Next, Rank, Troubles
+from edgectl.daemon.feeder import Feeder
 from edgectl.daemon.image import Image
 from edgectl.daemon.mains import MainsOf
 from edgectl.daemon.poller import Poller
@@ -33,19 +34,17 @@ from edgectl.devices.writes import (
     place_of,
 )
 from edgectl.model.decision import AlarmCode, EvseDecision, Severity
-from edgectl.model.modbus import Answer, Function, Miss, Request
+from edgectl.model.modbus import Answer, Miss, Request
 from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.site import Evse, KeepAlive, Mode
 from edgectl.model.snapshot import EvseView
 
-FEED_REFUSED_AGAIN_S: Final = 60.0
 ARM_AGAIN_FIRST_S: Final = 10.0
 ARM_AGAIN_MOST_S: Final = 600.0
 ARM_LOOK_S: Final = 60.0
 """A failsafe block that no poll reads is looked at this often."""
 
 _FED_BY_ANY: Final = frozenset({KeepAlive.ANY_ACCESS, KeepAlive.READ, KeepAlive.REWRITE})
-_READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
 
 
 class Charger:
@@ -93,10 +92,16 @@ class Charger:
             take=self._take,
             answered=self._answered,
         )
+        self._feeder = Feeder(
+            evse.id,
+            profile,
+            self._plan,
+            setpoint=self.setpoint,
+            troubles=troubles,
+            heard=self._heard,
+        )
         self._decision: EvseDecision | None = None
         self._answer_s = -math.inf
-        self._fed_s = -math.inf
-        self._feed_from_s = -math.inf
         self._tried_first = False
         self._arm_s = math.inf
         self._arm_wanted = False
@@ -144,15 +149,13 @@ class Charger:
 
     def fed_by(self, request: Request) -> bool:
         """Whether the request could feed its watchdog."""
-        if self._plan.kind is KeepAlive.READ and request.function in _READS:
-            return True
         return self._plan.kind is not KeepAlive.NONE and may_feed(self.profile, self.evse, request)
 
     def next(self, now_s: float, *, leased: bool) -> Next:
         """Give what it needs next while it is not silent."""
         soonest_s = math.inf
         if self._mode is Mode.CONTROL and not self._fitness.unfit:
-            for wanted in (self._setpoint_errand, self._feed_errand):
+            for wanted in (self._setpoint_errand, self._feeder.next):
                 found = wanted(now_s, leased=leased)
                 if isinstance(found, Errand):
                     return found
@@ -254,7 +257,7 @@ class Charger:
         self._answered(answer.sent_s)
         if not self._arm_wanted:
             self._block_seen(answer.received_s)
-        self._fed_s = -math.inf
+        self._feeder.begin()
         self._poller.begin_at(answer.received_s)
 
     # Its own.
@@ -294,30 +297,6 @@ class Charger:
             after=self._looked,
         )
 
-    def _feed_errand(self, now_s: float, *, leased: bool) -> Next:
-        """Write what feeds the watchdog: its own register, or the setpoint that is held."""
-        period_s = self._plan.period_s
-        rewrites = self._plan.kind is KeepAlive.REWRITE
-        if not leased or period_s is None or not (rewrites or self._plan.request):
-            return math.inf
-        fed_s = self.setpoint.written_s if rewrites else self._fed_s
-        due_s = max(fed_s + period_s, self._feed_from_s)
-        if due_s > now_s:
-            return due_s
-        request = self._plan.request
-        if request is None:
-            step = self.setpoint.again()
-            if step is None:
-                return math.inf
-            request = step.request
-        return Errand(
-            rank=Rank.KEEPALIVE,
-            order=due_s,
-            request=request,
-            timeout_s=self.timeout_s,
-            after=self._fed,
-        )
-
     def _wrote(self, step: WriteStep, outcome: Answer | Miss) -> None:
         self._heard(outcome)
         self.setpoint.wrote(step, outcome)
@@ -326,22 +305,6 @@ class Charger:
         self._heard(outcome)
         self.setpoint.looked(outcome)
         self._rearm_after_dispute(outcome.received_s)
-
-    def _fed(self, outcome: Answer | Miss) -> None:
-        self._heard(outcome)
-        if isinstance(outcome, Answer):
-            self._fed_s = outcome.sent_s
-            self._troubles.end(AlarmCode.KEEPALIVE_REFUSED, self.evse.id)
-            if self._plan.kind is KeepAlive.REWRITE:
-                self.setpoint.rewrote(outcome.sent_s)
-        elif not is_lost(outcome):
-            self._feed_from_s = outcome.received_s + FEED_REFUSED_AGAIN_S
-            self._troubles.begin(
-                AlarmCode.KEEPALIVE_REFUSED,
-                self.evse.id,
-                f"{outcome.detail} to what feeds its watchdog; check profile {self.profile.file}",
-                severity=Severity.ALARM,
-            )
 
     def _heard(self, outcome: Answer | Miss) -> None:
         if isinstance(outcome, Answer):

@@ -94,7 +94,13 @@ def _device_share(
     if isinstance(device, Evse):
         plan = keepalive(profile, device)
         request = plan.request or setpoint_write(profile, device, 0.0).request
-        if plan.period_s is not None:
+        if plan.echo is not None:
+            for echo, period_s in (
+                (plan.echo.look.request, plan.echo.look_s),
+                (plan.echo.high, 2.0 * plan.echo.look_s),
+            ):
+                share += (_exchange_s(serial, echo) + gap_s) / period_s
+        elif plan.period_s is not None:
             share += (_exchange_s(serial, request) + gap_s) / plan.period_s
     return share
 

@@ -251,14 +251,33 @@ class Mains:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A bit that the charger toggles and wants to see copied.
+
+    `write` gets `high` while the point `read` is not 0, else `low`. `toggles_s`: for how long the
+    charger leaves it as it is.
+    """
+
+    read: str
+    write: str
+    low: float
+    high: float
+    toggles_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Feeding:
-    """What rearms the watchdog. `certain` False: undocumented, any request may feed it."""
+    """What rearms the watchdog. `certain` False: undocumented, any request may feed it.
+
+    `write` belongs to LIFE_BIT and TOKEN, `mirror` to MIRROR.
+    """
 
     kind: KeepAlive
     certain: bool
     share: float
     write: WriteValue | None = None
     function: int = 6
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)

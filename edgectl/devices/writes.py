@@ -26,6 +26,7 @@ from edgectl.model.site import Evse, KeepAlive
 
 _ROUNDING: Final = 1e-9
 _SAME: Final = 1e-6
+_READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,28 @@ class ArmStep:
 
 
 @dataclass(frozen=True, slots=True)
+class EchoPlan:
+    """A bit to be copied: looked at every `look_s`, answered with `high` where it is not 0."""
+
+    look: ReadBatch
+    low: Request
+    high: Request
+    look_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeepAlivePlan:
     """What feeds the watchdog every `period_s`.
 
-    `request` None: nothing of its own is sent. Then ANY_ACCESS is fed by the polls, REWRITE by
-    writing the last setpoint again, and NONE has nothing to feed (`period_s` None).
+    `request` None: nothing of its own is sent. Then ANY_ACCESS and READ are fed by the polls,
+    REWRITE by writing the last setpoint again, MIRROR by its `echo`, and NONE has nothing to feed
+    (`period_s` None).
     """
 
     kind: KeepAlive
     request: Request | None
     period_s: float | None
+    echo: EchoPlan | None = None
 
 
 def setpoint_write(
@@ -187,6 +200,7 @@ def keepalive(profile: Profile, evse: Evse) -> KeepAlivePlan:
         kind=feeding.kind,
         request=_feed_request(profile, place_of(evse), feeding),
         period_s=watchdog_s * feeding.share,
+        echo=_echo(profile, place_of(evse), feeding),
     )
 
 
@@ -201,7 +215,14 @@ def may_feed(profile: Profile, evse: Evse, request: Request) -> bool:
     if feeding.kind is KeepAlive.REWRITE:
         fed_by = wire_address(profile, profile.point(charger.setpoint.point), place_of(evse))
         return bool(request.words) and request.address == fed_by
-    return bool(request.words) and request == _feed_request(profile, place_of(evse), feeding)
+    if feeding.kind is KeepAlive.READ:
+        return request.function in _READS
+    if not request.words:
+        return False
+    echo = _echo(profile, place_of(evse), feeding)
+    if echo is not None:
+        return request in {echo.low, echo.high}
+    return request == _feed_request(profile, place_of(evse), feeding)
 
 
 def place_of(evse: Evse) -> Place:
@@ -250,6 +271,19 @@ def _feed_request(profile: Profile, place: Place, feeding: Feeding) -> Request |
     if feeding.write is None:
         return None
     return _write(profile, place, feeding.write.point, feeding.write.value, feeding.function)
+
+
+def _echo(profile: Profile, place: Place, feeding: Feeding) -> EchoPlan | None:
+    mirror = feeding.mirror
+    if mirror is None:
+        return None
+    return EchoPlan(
+        look=read_point(profile, place, mirror.read),
+        low=_write(profile, place, mirror.write, mirror.low, feeding.function),
+        high=_write(profile, place, mirror.write, mirror.high, feeding.function),
+        # Every state of the bit is seen at least once.
+        look_s=mirror.toggles_s / 2.0,
+    )
 
 
 def _write(profile: Profile, place: Place, name: str, value: float, function: int) -> Request:

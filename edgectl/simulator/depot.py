@@ -17,6 +17,7 @@ from edgectl.model.site import Evse, Meter, Sees, Site
 from edgectl.simulator.charge_point import ChargePoint
 from edgectl.simulator.charx import CharxSec
 from edgectl.simulator.device_catalog import (
+    ChargerOf,
     SimulatedMeter,
     is_dc,
     refuse_unknown,
@@ -105,7 +106,14 @@ class Depot:
     """A site's physics and devices. Built by `build_depot`."""
 
     def __init__(
-        self, site: Site, *, seed: int, clock: Callable[[], float], step_s: float, record: bool
+        self,
+        site: Site,
+        *,
+        seed: int,
+        clock: Callable[[], float],
+        step_s: float,
+        record: bool,
+        charger_of: ChargerOf,
     ) -> None:
         self.site = site
         self.trace = Trace(nodes={node.id: [] for node in site.nodes})
@@ -130,7 +138,7 @@ class Depot:
         self._outlets: dict[EvseId, _Outlet] = {}
         self._chargers: list[_Charger] = []
         self._meters: dict[MeterId, _Meter] = {}
-        self._add_chargers()
+        self._add_chargers(charger_of)
         for meter in site.meters:
             known = [m for m in self._meters.values() if _same_device(m.meter, meter)]
             if known:
@@ -218,13 +226,13 @@ class Depot:
         scenario_s = self.scenario_s()
         return tuple(fault for fault in self._faults if fault.active(scenario_s))
 
-    def _add_chargers(self) -> None:
+    def _add_chargers(self, charger_of: ChargerOf) -> None:
         by_charger: dict[tuple[LinkId, int], list[Evse]] = {}
         for evse in self.site.evses:
             by_charger.setdefault((evse.link, evse.unit), []).append(evse)
         for (link, number), evses in by_charger.items():
             points = self._points(evses)
-            device = simulated_charger(evses[0], points, voltage_v=self.site.voltage_v)
+            device = charger_of(evses[0], points, voltage_v=self.site.voltage_v)
             charger = _Charger(device, self._now_s + self._rng.random() * device.refresh_s)
             device.reboot(self._now_s)
             self._chargers.append(charger)
@@ -480,14 +488,16 @@ def build_depot(
     scenario: Scenario | None = None,
     step_s: float = 0.25,
     record: bool = False,
+    charger_of: ChargerOf = simulated_charger,
 ) -> Depot:
     """Build the simulated depot of a site; with a scenario it begins at once.
 
-    `clock` gives monotonic seconds. `record` keeps the trace that a report is made of. Raises
-    BadInput where the site names something that has no simulated counterpart.
+    `clock` gives monotonic seconds. `record` keeps the trace that a report is made of. `charger_of`
+    makes the device of an EVSE. Raises BadInput where the site names something that has no
+    simulated counterpart.
     """
-    refuse_unknown(site)
-    depot = Depot(site, seed=seed, clock=clock, step_s=step_s, record=record)
+    refuse_unknown(site, charger_of)
+    depot = Depot(site, seed=seed, clock=clock, step_s=step_s, record=record, charger_of=charger_of)
     if scenario is not None:
         depot.begin(scenario)
     return depot

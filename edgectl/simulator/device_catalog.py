@@ -1,6 +1,6 @@
 """Which simulated device stands for which profile, told by the profile's name alone."""
 
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from edgectl.errors import BadInput, Finding
 from edgectl.model.site import Evse, Meter, Site
@@ -18,6 +18,15 @@ SimulatedMeter = Umg96rm | Em24E1 | Sdm630 | AbbB23
 
 # Where a station's own fallback is not in the site file: what one operator saw.
 _FALLBACK_S: Final = 5.0
+
+
+class ChargerOf(Protocol):
+    """Builds the charger of an EVSE around its charge points, connector 1 first."""
+
+    def __call__(
+        self, evse: Evse, points: tuple[ChargePoint, ...], /, *, voltage_v: float
+    ) -> Charger:
+        """Give the device."""
 
 
 def is_dc(evse: Evse) -> bool:
@@ -61,7 +70,7 @@ def simulated_meter(meter: Meter) -> SimulatedMeter:
     return _unknown(meter.id, meter.profile)
 
 
-def refuse_unknown(site: Site) -> None:
+def refuse_unknown(site: Site, charger_of: ChargerOf = simulated_charger) -> None:
     """Raise BadInput where the site names something that has no simulated counterpart."""
     devices: tuple[Evse | Meter, ...] = (*site.evses, *site.meters)
     for device in devices:
@@ -72,7 +81,7 @@ def refuse_unknown(site: Site) -> None:
                 "leave these overrides out of the site file for a simulation",
             )
     for evse in site.evses:
-        simulated_charger(evse, (ChargePoint(terminals=3, max_a=32.0),), voltage_v=site.voltage_v)
+        charger_of(evse, (ChargePoint(terminals=3, max_a=32.0),), voltage_v=site.voltage_v)
     for meter in site.meters:
         simulated_meter(meter)
 

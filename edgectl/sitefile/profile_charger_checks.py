@@ -7,6 +7,7 @@ from edgectl.devices.profile import (
     ChargerPart,
     Failsafe,
     Feeding,
+    Mirror,
     Point,
     PollClass,
     Setpoint,
@@ -21,6 +22,7 @@ from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
 
 _STEP_TOLERANCE: Final = 1e-6
+_WRITTEN: Final = frozenset({KeepAlive.TOKEN, KeepAlive.LIFE_BIT})
 
 
 class ChargerChecker(Checker):
@@ -220,12 +222,32 @@ class ChargerChecker(Checker):
                 "a failsafe block and a keepalive belong together",
                 "say what rearms the watchdog, or `none` in both places",
             )
-        if (feeding.kind is KeepAlive.LIFE_BIT) != (feeding.write is not None):
+        if (feeding.kind in _WRITTEN) != (feeding.write is not None):
             yield self.say(
                 where,
                 "bad_value",
-                "write belongs to life_bit, and life_bit needs it",
+                "write belongs to token and life_bit, and they need it",
                 "add or remove `write: {point, value}`",
+            )
+        if (feeding.kind is KeepAlive.MIRROR) != (feeding.mirror is not None):
+            yield self.say(
+                where,
+                "bad_value",
+                "mirror belongs to the kind mirror, which needs it",
+                "add or remove `mirror: {read, write, low, high, toggles_s}`",
             )
         if feeding.write is not None:
             yield from self.write_value((*where, "write"), feeding.write, feeding.function)
+        if feeding.mirror is not None:
+            yield from self._mirror((*where, "mirror"), feeding.mirror, feeding.function)
+
+    def _mirror(self, where: Where, mirror: Mirror, function: int) -> Iterator[Finding]:
+        yield from self.readable((*where, "read"), mirror.read)
+        if self.can_read(mirror.read) and self.profile.point(mirror.read).words_of:
+            yield self.say(
+                (*where, "read"), "bad_value", "a bit to be copied has no codes", "remove them"
+            )
+        yield from self.writable((*where, "write"), mirror.write, function)
+        if self.can_write(mirror.write):
+            for key, value in (("low", mirror.low), ("high", mirror.high)):
+                yield from self.fits((*where, key), self.profile.point(mirror.write), value)

@@ -273,15 +273,34 @@ class MainsEntry(_Entry):
     power_factor: float = Field(gt=0.5, le=1)
 
 
+class MirrorEntry(_Entry):
+    """A bit to be copied."""
+
+    read: PointName = Field(description="The bit that the charger toggles; a mask may cut it out.")
+    write: PointName
+    low: float = Field(description="What is written while the bit is 0.")
+    high: float = Field(description="What is written while it is not.")
+    toggles_s: float = Field(
+        gt=0, le=60, description="The shortest time for which the charger leaves it as it is."
+    )
+
+
 class KeepAliveEntry(_Entry):
     """What rearms the watchdog."""
 
-    kind: Literal["any_access", "rewrite", "life_bit", "none"]
+    kind: Literal["any_access", "read", "rewrite", "token", "life_bit", "mirror", "none"] = Field(
+        description="any_access: every request. read: every read. rewrite: writing the setpoint, "
+        "the same value too. token, life_bit: what `write` says, to a register of its own. mirror: "
+        "a bit that the charger toggles is copied, as `mirror` says. none: there is no watchdog."
+    )
     certain: bool = Field(
         default=True, description="false: not documented, any request may rearm it."
     )
     share: Share = Field(default=0.333, description="Period as a share of the watchdog time.")
-    write: WriteEntry | None = Field(default=None, description="For life_bit: what to write.")
+    write: WriteEntry | None = Field(
+        default=None, description="For token and life_bit: what to write."
+    )
+    mirror: MirrorEntry | None = None
     function: WriteFunction = 6
 
 

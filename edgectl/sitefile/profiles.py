@@ -22,6 +22,7 @@ from edgectl.devices.profile import (
     FailsafeOutside,
     Feeding,
     Mains,
+    Mirror,
     Point,
     PointType,
     PollClass,
@@ -354,6 +355,15 @@ def _feeding(entry: KeepAliveEntry) -> Feeding:
         share=entry.share,
         write=None if entry.write is None else _write_value(entry.write),
         function=entry.function,
+        mirror=None
+        if entry.mirror is None
+        else Mirror(
+            read=entry.mirror.read,
+            write=entry.mirror.write,
+            low=entry.mirror.low,
+            high=entry.mirror.high,
+            toggles_s=entry.mirror.toggles_s,
+        ),
     )
 
 

@@ -91,6 +91,12 @@ def test_a_limit_in_watts_is_right(tmp_path: Path) -> None:
     assert (charger.mains.power, charger.mains.efficiency) == (None, 1.0)
 
 
+def mirrored(read: str, write: str, *, high: int) -> str:
+    """A keep-alive that copies one point to another."""
+    mirror = f"{{read: {read}, write: {write}, low: 0, high: {high}, toggles_s: 1}}"
+    return f"keepalive: {{kind: mirror, mirror: {mirror}}}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "path", "message"),
     [
@@ -273,7 +279,7 @@ BROKEN = [
     (
         "keepalive: {kind: rewrite}",
         "keepalive: {kind: life_bit}",
-        [("bad_value", "keepalive", "life_bit needs it")],
+        [("bad_value", "keepalive", "they need it")],
     ),
     (
         "keepalive: {kind: rewrite}",
@@ -283,7 +289,28 @@ BROKEN = [
     (
         "keepalive: {kind: rewrite}",
         "keepalive: {kind: mirror}",
-        [("not_allowed", "keepalive.kind", "mirror")],
+        [("bad_value", "keepalive", "mirror, which needs it")],
+    ),
+    (
+        "keepalive: {kind: rewrite}",
+        mirrored("alive", "state", high=1),
+        [
+            ("not_readable", "keepalive.mirror.read", "alive"),
+            ("not_writable", "keepalive.mirror.write", "state"),
+        ],
+    ),
+    (
+        "keepalive: {kind: rewrite}",
+        mirrored("state", "alive", high=65536),
+        [
+            ("bad_value", "keepalive.mirror.read", "no codes"),
+            ("out_of_range", "keepalive.mirror.high", "does not fit"),
+        ],
+    ),
+    (
+        "keepalive: {kind: rewrite}",
+        "keepalive: {kind: nod}",
+        [("not_allowed", "keepalive.kind", "nod")],
     ),
     (
         "keepalive: {kind: rewrite}",

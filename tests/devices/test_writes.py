@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ from edgectl.devices.writes import arm_failsafe, keepalive, may_feed, setpoint_w
 from edgectl.errors import InvariantBroken
 from edgectl.model.modbus import Function, Request
 from edgectl.model.site import KeepAlive
+from edgectl.sitefile.profiles import load_profiles
 from tests.devices.builders import CHARX, JANITZA, KEBA, PROFILES, WEBASTO, evse_of
+from tests.whole.made_up_charger import write_profiles
 
 
 @pytest.mark.parametrize(
@@ -147,6 +150,23 @@ def test_s9_which_requests_could_have_fed_the_watchdog() -> None:
     assert not may_feed(WEBASTO, webasto, setpoint_write(WEBASTO, webasto, 6).request)
     assert not may_feed(WEBASTO, webasto, read_point(WEBASTO, Place(unit=1), "life_bit").request)
     assert may_feed(WEBASTO, webasto, Request(1, Function.WRITE_SINGLE, 6000, words=(1,)))
+
+
+def test_s9_a_copied_bit_is_looked_at_twice_in_each_of_its_states_and_fed_by_the_copy_alone(
+    tmp_path: Path,
+) -> None:
+    write_profiles(tmp_path)
+    mirror = load_profiles([tmp_path])["made-up-mirror"]
+    evse = evse_of(mirror, watchdog_s=30)
+    plan = keepalive(mirror, evse)
+    assert plan.echo is not None
+    assert (plan.kind, plan.request, plan.echo.look_s) == (KeepAlive.MIRROR, None, 0.5)
+    assert plan.echo.look.request == Request(1, Function.READ_HOLDING, 40, count=1)
+    copies = [Request(1, Function.WRITE_SINGLE, 41, words=(word,)) for word in (0x4003, 0xC003)]
+    assert [plan.echo.low, plan.echo.high] == copies
+    assert all(may_feed(mirror, evse, request) for request in copies)
+    assert not may_feed(mirror, evse, plan.echo.look.request)
+    assert not may_feed(mirror, evse, setpoint_write(mirror, evse, 6).request)
 
 
 def test_s9_a_documented_rewrite_is_fed_by_the_setpoint_alone() -> None:

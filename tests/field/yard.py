@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from edgectl.contract.envelope import rfc3339
@@ -15,6 +16,7 @@ from edgectl.simulator.allowance import allowance
 from edgectl.simulator.charge_point import Vehicle
 from edgectl.simulator.demo_site import link_facts
 from edgectl.simulator.depot import EvseTruth, Scenario
+from edgectl.simulator.device_catalog import ChargerOf, simulated_charger
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
 from edgectl.sitefile.load import LoadedSite
@@ -61,8 +63,12 @@ def yard(
     nodes: Sequence[Place] = (Place(),),
     more: str = "",
     program: str = "prog, kind: mandatory, default_unit: KW, recover_within_s: 0",
+    profile_dirs: Sequence[Path] = (),
 ) -> LoadedSite:
-    """A site with a program of demand response and a broker on this machine."""
+    """A site with a program of demand response and a broker on this machine.
+
+    A bay's kind that is none of those here is the name of a profile in `profile_dirs`.
+    """
     lines = ["site: {id: yard, region: field, timezone: UTC, voltage_v: 230, mode: control}"]
     lines.append("nodes:")
     for node in nodes:
@@ -86,15 +92,16 @@ def yard(
     ]
     lines.append("evses:")
     lines += [
-        f"  - {{id: {bay.id}, node: {bay.node}, profile: {_PROFILES[bay.kind]}, link: l-{bay.id},"
-        f" unit: 255, connector: 1, phases: {list(bay.phases)}, max_a: {bay.max_a},"
-        f" failsafe_a: 6, boot_a: {bay.boot_a}, watchdog_s: {bay.watchdog_s}, poll_s: 1}}"
+        f"  - {{id: {bay.id}, node: {bay.node}, profile: {_PROFILES.get(bay.kind, bay.kind)},"
+        f" link: l-{bay.id}, unit: 255, connector: 1, phases: {list(bay.phases)},"
+        f" max_a: {bay.max_a}, failsafe_a: 6, boot_a: {bay.boot_a},"
+        f" watchdog_s: {bay.watchdog_s}, poll_s: 1}}"
         for bay in bays
     ]
     lines.append(f"programs: [{{id: {program}}}]")
     lines.append("mqtt: {brokers: [{host: 127.0.0.1, port: 1883}]}")
     lines.append("commands: {unsigned: loopback}")
-    return load_text("\n".join([*lines, more]) + "\n")
+    return load_text("\n".join([*lines, more]) + "\n", profile_dirs=profile_dirs)
 
 
 def physics_s(loaded: LoadedSite) -> float:
@@ -177,11 +184,15 @@ class Seen:
 
 
 def whole_yard(
-    loaded: LoadedSite, *stays: Session, faults: Sequence[Fault] = (), seed: int = 1
+    loaded: LoadedSite,
+    *stays: Session,
+    faults: Sequence[Fault] = (),
+    seed: int = 1,
+    charger_of: ChargerOf = simulated_charger,
 ) -> Whole:
     """The whole daemon on a yard, with its vehicles and faults; nothing is started."""
     scenario = Scenario(sessions=stays, faults=tuple(faults))
-    return build(loaded, seed=seed, scenario=lambda _: scenario)
+    return build(loaded, seed=seed, scenario=lambda _: scenario, charger_of=charger_of)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A good site file for tests, and the ways to spoil it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgectl.errors import BadInput, Finding
@@ -45,8 +46,10 @@ def spoil(old: str, new: str) -> str:
     return GOOD.replace(old, new)
 
 
-def load_text(text: str) -> LoadedSite:
-    return load_source(parse_bytes(text.encode(), file="site.yaml"), profile_dirs=[PROFILES])
+def load_text(text: str, *, profile_dirs: Sequence[Path] = ()) -> LoadedSite:
+    """Load a text, with the built-in profiles and those of `profile_dirs`."""
+    source = parse_bytes(text.encode(), file="site.yaml")
+    return load_source(source, profile_dirs=[*profile_dirs, PROFILES])
 
 
 def findings_in(text: str) -> tuple[Finding, ...]:

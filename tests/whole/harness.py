@@ -17,6 +17,7 @@ from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
 from edgectl.simulator.depot import Depot, Scenario, build_depot
+from edgectl.simulator.device_catalog import ChargerOf, simulated_charger
 from edgectl.simulator.memory_broker import MemoryBroker
 from edgectl.simulator.memory_evidence import MemoryEvidence
 from edgectl.simulator.memory_facts import MemoryFacts
@@ -108,6 +109,7 @@ def build(
     journal: Journal | None = None,
     step_s: float = 0.25,
     record: bool = True,
+    charger_of: ChargerOf = simulated_charger,
 ) -> Whole:
     """Everything wired, nothing started; call it on the virtual-time loop.
 
@@ -115,7 +117,12 @@ def build(
     """
     clock = clock or VirtualClock()
     depot = build_depot(
-        loaded.site, seed=seed, clock=clock.monotonic_s, step_s=step_s, record=record
+        loaded.site,
+        seed=seed,
+        clock=clock.monotonic_s,
+        step_s=step_s,
+        record=record,
+        charger_of=charger_of,
     )
     depot.begin(Scenario() if scenario is None else scenario(loaded))
     return _assembled(

@@ -3,8 +3,10 @@
 Judged by what truly flowed and what the chargers truly held.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,8 @@ from edgectl.model.modbus import Answer, Function, Line, Miss, Request
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.units import LinkId
+from edgectl.sitefile.load import LoadedSite
+from edgectl.units import EvseId, LinkId
 from tests.field.yard import (
     Bay,
     Place,
@@ -28,6 +31,7 @@ from tests.field.yard import (
     yard,
 )
 from tests.whole.harness import Whole, build
+from tests.whole.made_up_charger import FEEDING, charger_of, write_profiles
 
 BAYS = ("c1", "k1", "w1")
 LIMIT_A = 60.0
@@ -64,25 +68,50 @@ class Ear:
 @pytest.mark.parametrize("bay", BAYS)
 def test_s9_s10_a_charger_of_each_kind_is_silent_for_ten_minutes_and_comes_back(bay: str) -> None:
     """CHARX is kept alive by rewriting, KEBA by any access, Webasto by its life bit."""
+    _silent_for_ten_minutes(SITE, BAYS, bay)
+
+
+@pytest.mark.parametrize("kind", FEEDING)
+def test_s9_s10_so_is_one_that_reads_a_token_or_a_copied_bit_keep_alive(
+    kind: str, tmp_path: Path
+) -> None:
+    write_profiles(tmp_path)
+    bays = (kind, "c1", "k1")
+    loaded = yard(
+        Bay(id=kind, kind=f"made-up-{kind}"),
+        Bay(id="c1"),
+        Bay(id="k1", kind="keba"),
+        nodes=[Place(limit_a=(LIMIT_A,) * 3, base_max_a=(20.0,) * 3)],
+        profile_dirs=[tmp_path],
+    )
+    _silent_for_ten_minutes(loaded, bays, kind)
+
+
+def _silent_for_ten_minutes(loaded: LoadedSite, bays: Sequence[str], bay: str) -> None:
+    """No watchdog fires while all is well; then one charger is gone, and nothing feeds it."""
     gone_s, back_s, end_s = 60.0, 660.0, 780.0
 
     async def main() -> tuple[Whole, Seen]:
         whole = whole_yard(
-            SITE,
-            *(stay(one) for one in BAYS),
+            loaded,
+            *(stay(one) for one in bays),
             faults=[fault(FaultKind.CHARGER_SILENT, bay, at_s=gone_s, until_s=back_s)],
+            charger_of=charger_of,
         )
         async with running(whole) as seen:
             await whole.until(end_s)
         return whole, seen
 
     whole, seen = virtual_time.run(main())
-    assert seen.longest_over_s(LIMIT_A) <= physics_s(SITE)
+    assert seen.longest_over_s(LIMIT_A) <= physics_s(loaded)
+    assert _committed_short_a(whole, seen, bay) <= 0.0
+    alive = [*seen.limits_a(bay, from_s=30.0, until_s=gone_s), *seen.limits_a(bay, from_s=740.0)]
+    assert min(alive) > FAILSAFE_A, "it was kept alive for longer than its watchdog's time"
     held_a = seen.limits_a(bay, until_s=gone_s)[-1]
     assert held_a > FAILSAFE_A
     fallen = seen.limits_a(bay, from_s=gone_s + WATCHDOG_S + 5.0, until_s=back_s)
     assert set(fallen) == {FAILSAFE_A}, "its own watchdog has fired, and nothing fed it"
-    others = [one for one in BAYS if one != bay]
+    others = [one for one in bays if one != bay]
     for other in others:
         before_a = seen.limits_a(other, until_s=gone_s)[-1]
         assert seen.limits_a(other, until_s=back_s)[-1] > before_a, "what it left goes to them"
@@ -93,6 +122,21 @@ def test_s9_s10_a_charger_of_each_kind_is_silent_for_ten_minutes_and_comes_back(
         if event["id"] == bay and event["code"] in {"device_silent", "device_back"}
     ]
     assert codes[-2:] == ["device_silent", "device_back"]
+
+
+def _committed_short_a(whole: Whole, seen: Seen, bay: str) -> float:
+    """By how much more it truly drew than it was accounted with at that tick (S8, S9)."""
+    committed_a = {
+        record.now.mono_s: record.decision.evses[EvseId(bay)].committed_a
+        for record in whole.records
+    }
+    both = [
+        one.current_a - committed_a[at_s]
+        for at_s, one in zip(seen.times_s, seen.evses[bay], strict=True)
+        if at_s in committed_a
+    ]
+    assert len(both) > 600
+    return max(both)
 
 
 @pytest.mark.parametrize("step_a", [0.0, 15.0])
