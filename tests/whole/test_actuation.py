@@ -163,6 +163,7 @@ def test_s6_s20_the_grid_meter_is_silent_for_a_minute(step_a: float) -> None:
         assert seen.drawn_a(bay, until_s=240.0)[-1] > 0.0
 
 
+@pytest.mark.timeout(1200)  # --prove: an hour of the whole daemon
 def test_f11_s19_zero_watts_hold_for_an_hour_while_the_meter_dies_and_returns(
     *, prove: bool
 ) -> None:
