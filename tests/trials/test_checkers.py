@@ -144,6 +144,40 @@ def test_a_checker_sees_what_is_wrong(
     assert check in {breach.check for breach in judge_trial(SEED, evidence).breaches}
 
 
+def shown_while_it_paused(evidence: Evidence, *, lasts_n: int, fault: FaultKind) -> None:
+    """What an EVSE draws again overloads its node; its readings said so all the time."""
+    site, truths = evidence.site, evidence.trace.nodes[evidence.site.nodes[0].id]
+    evse = next(one for one in site.evses if one.node == site.nodes[0].id)
+    traced = evidence.trace.evses[evse.id]
+    limit_a = site.nodes[0].limit_a[evse.phases[0] - 1]
+    assert limit_a is not None
+    for n in range(AT - 120, AT + lasts_n):
+        traced.drawn_a[n] = 0.0 if AT - 40 <= n < AT else 16.0
+        traced.asked_a[n], traced.phases[n] = 16.0, 1
+        flows_a = [5.0, 5.0, 5.0]
+        flows_a[evse.phases[0] - 1] = limit_a + 10.0 if n >= AT else 5.0
+        one_a, two_a, three_a = flows_a
+        truths[n] = replace(truths[n], current_a=(one_a, two_a, three_a), base_a=(5.0,) * 3)
+    evidence.faults = (Fault(kind=fault, id=evse.id, at_s=280.0, until_s=330.0),)
+
+
+@pytest.mark.parametrize(
+    ("lasts_n", "fault", "breached"),
+    [
+        (8, FaultKind.VALUES_STUCK, False),
+        (8, FaultKind.LOST_REPLIES, True),
+        (160, FaultKind.VALUES_STUCK, True),
+    ],
+)
+def test_readings_that_stand_still_explain_an_overload_for_a_while(
+    whole: Evidence, *, lasts_n: int, fault: FaultKind, breached: bool
+) -> None:
+    evidence = deepcopy(whole)
+    shown_while_it_paused(evidence, lasts_n=lasts_n, fault=fault)
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("overload" in found) is breached
+
+
 @pytest.fixture(scope="module")
 def overruled() -> Evidence:
     alone = draw_trial(OVERRULED).only(

@@ -3,7 +3,9 @@
 Theory: at any time t the currents that the daemon commands must fit beside everything else as it
 was at some time in the last W(t) seconds, where W is the node's `physics_s` (S20), longer while its
 meter says nothing. So an overload at t is explained only by what has grown within W: the base load,
-what a charger or vehicle draws beyond what it was told, and a ceiling that fell.
+what a charger or vehicle draws beyond what it was told, what it draws again while it has shown so
+all the time (its readings are believed, so meanwhile the base load seemed less: S4), and a ceiling
+that fell.
 
 1. Judged is what truly flows, against limits, caps and what was promised to the region.
 2. Where every EVSE that could be reached for long enough draws nothing, nobody can do more.
@@ -64,6 +66,7 @@ class _Drawn:
         self.unruly_spans = troubles.of_obedience(evidence, evse)
         self.ignored = troubles.of_obedience(evidence, evse, only=_IGNORES)
         self.unruly_a = self._unruly(evidence.trace.times_s, traced.asked_a)
+        self.masked_a = self._masked(evidence)
 
     def _unruly(self, times_s: Sequence[float], asked_a: Sequence[float]) -> list[float]:
         """Beyond the greatest setpoint of the time in which a vehicle must have followed.
@@ -83,6 +86,17 @@ class _Drawn:
                     told_a = max(told_a, traits.failsafe_a)
             unruly.append(max(0.0, amps - told_a))
         return unruly
+
+    def _masked(self, evidence: Evidence) -> list[float]:
+        """By how much it draws less than its readings, which stand still, say."""
+        masked_a = [0.0] * len(self.amps)
+        for stuck in troubles.of_readings(evidence, self.evse):
+            first, last = _index(stuck.from_s), min(_index(stuck.until_s) + 1, len(masked_a))
+            early = _index(stuck.from_s - self.evse.traits.refresh_s)
+            shown_a = max(self.amps[early : first + 1], default=0.0)
+            for n in range(first, last):
+                masked_a[n] = max(masked_a[n], shown_a - self.amps[n])
+        return masked_a
 
     def loads(self, n: int, row: int) -> bool:
         """Tell whether it draws on a row at a sample."""
@@ -173,17 +187,24 @@ class _Judge:
             for one in self._drawn
             if one.loads(n, row) and one.unruly_a[n] > 0.0
         )
+        masked_fall = sum(
+            self._share(one, n, row) * (max(one.masked_a[window.first : n + 1]) - one.masked_a[n])
+            for one in self._drawn
+            if one.loads(n, row)
+        )
         before = [c for k in samples if (c := self._ceilings[row][k]) is not None]
         free = len(before) < len(samples)
         fall = float("inf") if free else max(before) - ceiling
         excess = self._flow(n, row) - ceiling
-        if excess <= base_rise + unruly_rise + fall + _SLACK_A * unit + _SLACK_PART * ceiling:
+        explained = base_rise + unruly_rise + masked_fall + fall
+        if excess <= explained + _SLACK_A * unit + _SLACK_PART * ceiling:
             return None
         where = "VA" if row == _VA else f"A on L{row + 1}"
         return (
             f"{self._node.id} draws {self._flow(n, row):.2f} {where}, its ceiling is {ceiling:.2f};"
             f" in the last {self._times_s[n] - self._times_s[window.first]:.1f} s base load rose"
-            f" {base_rise:.2f}, what was not told {unruly_rise:.2f}, the ceiling fell {fall:.2f};"
+            f" {base_rise:.2f}, what was not told {unruly_rise:.2f}, what was shown already"
+            f" {masked_fall:.2f}, the ceiling fell {fall:.2f};"
             f" {lowerable:.2f} could have been lowered"
         )
 

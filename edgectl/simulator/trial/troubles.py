@@ -51,13 +51,7 @@ def of_device(
     evidence: Evidence, device: Evse | Meter, *, but: Collection[FaultKind] = ()
 ) -> list[Span]:
     """When a device could not be talked to as it should be; `but`: kinds left out."""
-    mates = {device.id}
-    if isinstance(device, Evse):
-        mates |= {
-            evse.id
-            for evse in evidence.site.evses
-            if (evse.link, evse.unit) == (device.link, device.unit)
-        }
+    mates = _mates(evidence, device) if isinstance(device, Evse) else {device.id}
     return [
         _span(fault)
         for fault in evidence.faults
@@ -74,15 +68,21 @@ def of_obedience(
     evidence: Evidence, evse: Evse, *, only: Collection[FaultKind] = _UNRULY
 ) -> list[Span]:
     """When an EVSE or its vehicle did not do as it was told; `only`: faults of these kinds."""
-    mates = {
-        other.id
-        for other in evidence.site.evses
-        if (other.link, other.unit) == (evse.link, evse.unit)
-    }
+    mates = _mates(evidence, evse)
     return [
         _unseen(evidence, evse, fault) if fault.kind is FaultKind.OTHER_MASTER else _span(fault)
         for fault in evidence.faults
         if fault.kind is FaultKind.SITE_POWER or (fault.kind in only and fault.id in mates)
+    ]
+
+
+def of_readings(evidence: Evidence, evse: Evse) -> list[Span]:
+    """When the readings of an EVSE stood still, whatever it drew."""
+    mates = _mates(evidence, evse)
+    return [
+        _span(fault)
+        for fault in evidence.faults
+        if fault.kind is FaultKind.VALUES_STUCK and fault.id in mates
     ]
 
 
@@ -114,6 +114,15 @@ def merged(spans: Sequence[Span], *, gap_s: float) -> list[Span]:
         else:
             joined.append(span)
     return joined
+
+
+def _mates(evidence: Evidence, evse: Evse) -> set[str]:
+    """The EVSEs of the same charger."""
+    return {
+        other.id
+        for other in evidence.site.evses
+        if (other.link, other.unit) == (evse.link, evse.unit)
+    }
 
 
 def _unseen(evidence: Evidence, evse: Evse, fault: Fault) -> Span:
