@@ -10,10 +10,11 @@
 5. Nothing here looks at ceilings; the account is the same whatever is allowed.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from edgectl.clock import Instant
 from edgectl.control.layout import layout_of
+from edgectl.model.quick import maker
 from edgectl.model.reading import STALE_S
 from edgectl.model.rules import Rules
 from edgectl.model.site import SILENT_AFTER_S, Evse, KeepAlive
@@ -28,8 +29,9 @@ OFFSET_A = 2.0
 SETTLED_READINGS = 2
 
 
-class Commitment(NamedTuple):
-    """One EVSE's part of the account; a tuple, since one is made for each at every tick.
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """One EVSE's part of the account.
 
     `held_a`: the highest setpoint that still counts. `committed_a`: that, or what it is measured to
     draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
@@ -48,25 +50,37 @@ class Commitment(NamedTuple):
     blind: bool = False
 
 
+_commitment = maker(Commitment)
+
+
 def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tuple[Commitment, ...]:
     """The commitment of every EVSE, in the site's order."""
-    started_s = now.mono_s if state.started_s is None else state.started_s
+    layout, now_s = layout_of(snapshot.site), now.mono_s
+    started_s = now_s if state.started_s is None else state.started_s
     trusted = _trusted_meters(snapshot, state, now)
-    return tuple(
-        _commit_one(
-            evse,
-            snapshot.evses.get(evse.id, _UNHEARD),
-            state.evses.get(evse.id),
-            boot_a=None
-            if not rules.s11_boot or not seen_by.isdisjoint(trusted)
-            else evse.traits.boot_a,
-            now_s=now.mono_s,
-            started_s=started_s,
-            isolated=rules.s11_boot and evse.id in snapshot.isolated,
-            rules=rules,
-        )
-        for evse, seen_by in zip(snapshot.site.evses, layout_of(snapshot.site).seen_by, strict=True)
-    )
+    commitments = []
+    for evse, view, known, seen_by in zip(
+        snapshot.site.evses,
+        map(snapshot.evses.get, layout.evse_ids),
+        map(state.evses.get, layout.evse_ids),
+        layout.seen_by,
+        strict=True,
+    ):
+        one = None if view is None or known is None else _following(evse, view, known, now_s)
+        if one is None:
+            unseen = rules.s11_boot and seen_by.isdisjoint(trusted)
+            one = _commit_one(
+                evse,
+                view or _UNHEARD,
+                known,
+                boot_a=evse.traits.boot_a if unseen else None,
+                now_s=now_s,
+                started_s=started_s,
+                isolated=rules.s11_boot and evse.id in snapshot.isolated,
+                rules=rules,
+            )
+        commitments.append(one)
+    return tuple(commitments)
 
 
 def _trusted_meters(snapshot: Snapshot, state: State, now: Instant) -> frozenset[MeterId]:
@@ -81,6 +95,28 @@ def _trusted_meters(snapshot: Snapshot, state: State, now: Instant) -> frozenset
 
 
 _UNHEARD = EvseView()
+
+
+def _following(evse: Evse, view: EvseView, known: EvseState, now_s: float) -> Commitment | None:
+    """The commitment of one that was read in time and draws no more than the setpoint it holds.
+
+    That is most of them at most ticks, and it must be quick; None: whoever it is needs weighing.
+    """
+    confirmed, samples, answer_s = view.confirmed, view.samples, view.last_answer_s
+    if confirmed is None or view.sent or not samples or answer_s is None or known.excess_a != 0.0:
+        return None
+    value_a, newest = confirmed.value_a, samples[-1]
+    measured_a = newest.highest_a()
+    if (
+        measured_a is None
+        or measured_a > value_a
+        or value_a < known.held_a
+        or now_s - answer_s > SILENT_AFTER_S
+        or now_s - newest.taken_s >= STALE_S
+    ):
+        return None
+    failsafe_a = evse.traits.failsafe_a if view.failsafe_a is None else view.failsafe_a
+    return _commitment(value_a, value_a, value_a, measured_a, False, failsafe_a)
 
 
 def _commit_one(
@@ -126,7 +162,7 @@ def _commit_one(
     sure_a = _sure_draw_a(view, last_a if before_a > OFFSET_A else measured_a)
     settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     held_a = _held_a(evse, view, held_a, settled_a, now_s) if rules.s8_committed else in_force_a
-    return Commitment(
+    return _commitment(
         held_a,
         max(held_a, sure_a or 0.0) if measured_a is None else max(held_a, measured_a),
         in_force_a,
@@ -275,4 +311,4 @@ def _excess_a(
         sure_a = 0.0
     if settled_a is not None or before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
         return max(0.0, sure_a - in_force_a)
-    return min(before_a, sure_a)
+    return max(0.0, min(before_a, sure_a))

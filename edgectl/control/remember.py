@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from edgectl.control.account import Commitment
 from edgectl.control.shape import Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
+from edgectl.model.quick import maker
 from edgectl.model.reading import VehicleState
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
@@ -12,26 +14,70 @@ from edgectl.units import EvseId
 
 _UNHEARD = EvseView()
 _NEW = EvseState(held_a=0.0, setpoint_a=0.0)
+_ABSENT = VehicleState.ABSENT
+_FAULT = VehicleState.FAULT
+
+
+_evse_state = maker(EvseState)
 
 
 def remember(
     situation: Situation, shared: Shared, shaped: Sequence[Shaped]
 ) -> dict[EvseId, EvseState]:
     """The state of every EVSE after this step; one that did not change is the same value."""
-    before, views = situation.state.evses, situation.snapshot.evses
-    band = shared.ranks.band
-    return {
-        evse_id: _remember(
-            situation,
-            i,
-            views.get(evse_id, _UNHEARD),
-            before.get(evse_id, _NEW),
-            shaped[i],
-            shared.parts[i].takes_part,
-            None if band is None else band[i],
+    ids, min_a = situation.layout.evse_ids, situation.layout.min_a
+    bands = shared.ranks.band or (None,) * len(ids)
+    states: dict[EvseId, EvseState] = {}
+    for i, (evse_id, before, view, commitment, draw, one, band) in enumerate(
+        zip(
+            ids,
+            map(situation.state.evses.get, ids),
+            map(situation.snapshot.evses.get, ids),
+            situation.commitments,
+            situation.draws,
+            shaped,
+            bands,
+            strict=True,
         )
-        for i, evse_id in enumerate(situation.layout.evse_ids)
-    }
+    ):
+        if (
+            before is not None
+            and view is not None
+            and before.draw is draw
+            and before.band == band
+            and one.setpoint_a >= min_a[i]
+            and _goes_on(before, view, commitment, one)
+        ):
+            states[evse_id] = before
+        else:
+            states[evse_id] = _remember(
+                situation,
+                i,
+                view or _UNHEARD,
+                before or _NEW,
+                one,
+                shared.parts[i].takes_part,
+                band,
+            )
+    return states
+
+
+def _goes_on(before: EvseState, view: EvseView, commitment: Commitment, shaped: Shaped) -> bool:
+    """Whether an EVSE that is told to charge goes on as it did: most of them at most ticks."""
+    return (
+        before.setpoint_a == shaped.setpoint_a
+        and before.held_a == commitment.held_a
+        and before.excess_a == commitment.excess_a
+        and (before.raise_s is not None) is shaped.wants_raise
+        and before.admitted_s is not None
+        and before.asked_s is not None
+        and before.stopped_s is None
+        and before.displaced == 0
+        and (before.energy_from_wh is not None or view.energy_wh is None)
+        and not commitment.silent
+        and view.vehicle is not _ABSENT
+        and view.vehicle is not _FAULT
+    )
 
 
 def _remember(  # noqa: PLR0917 - keywords cost time here
@@ -54,7 +100,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     raise_s = energy_from_wh = None
     if shaped.wants_raise:
         raise_s = situation.now.mono_s if before.raise_s is None else before.raise_s
-    if view.vehicle is not VehicleState.ABSENT:
+    if view.vehicle is not _ABSENT:
         known_wh = before.energy_from_wh
         energy_from_wh = view.energy_wh if known_wh is None else known_wh
     if (
@@ -72,18 +118,18 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         and before is not _NEW
     ):
         return before
-    return EvseState(
-        held_a=commitment.held_a,
-        setpoint_a=shaped.setpoint_a,
-        admitted_s=admitted_s,
-        stopped_s=stopped_s,
-        displaced=displaced,
-        asked_s=asked_s,
-        excess_a=commitment.excess_a,
-        raise_s=raise_s,
-        band=band,
-        energy_from_wh=energy_from_wh,
-        draw=draw,
+    return _evse_state(
+        commitment.held_a,
+        shaped.setpoint_a,
+        admitted_s,
+        stopped_s,
+        displaced,
+        asked_s,
+        commitment.excess_a,
+        raise_s,
+        band,
+        energy_from_wh,
+        draw,
     )
 
 
@@ -96,9 +142,9 @@ def _timers(
     """
     now_s = situation.now.mono_s
     admitted_s, stopped_s, asked_s = before.admitted_s, before.stopped_s, before.asked_s
-    if vehicle is VehicleState.ABSENT:
+    if vehicle is _ABSENT:
         return None, None, None
-    if vehicle is VehicleState.FAULT:
+    if vehicle is _FAULT:
         return None, stopped_s if admitted_s is None else now_s, None
     if asked_s is None:
         asked_s = now_s

@@ -14,11 +14,12 @@ from typing import Final
 
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
-from edgectl.control.layout import Layout, round_up
-from edgectl.model.reading import VehicleState
+from edgectl.control.layout import Layout, layout_of, round_up
+from edgectl.model.quick import maker
+from edgectl.model.reading import EvseSample, VehicleState
 from edgectl.model.rules import Rules
 from edgectl.model.site import SILENT_AFTER_S, Connection, Evse
-from edgectl.model.snapshot import EvseView, Snapshot
+from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import DrawState, State
 
 JUDGED_AFTER_S: Final = 180.0
@@ -34,6 +35,10 @@ DRAWS_A: Final = 3.0
 """Only a vehicle that draws so much on some phase shows which phases it does not use."""
 
 _NOTHING: Final = DrawState()
+_ABSENT: Final = VehicleState.ABSENT
+_FAULT: Final = VehicleState.FAULT
+
+_draw_state = maker(DrawState)
 
 
 def watch_draws(
@@ -46,23 +51,29 @@ def watch_draws(
     """What is known of every EVSE's vehicle, in the site's order; None: nothing."""
     if not rules.unused_room:
         return (None,) * len(commitments)
-    views, states, now_s = snapshot.evses, state.evses, now.mono_s
+    layout, now_s = layout_of(snapshot.site), now.mono_s
     draws: list[DrawState | None] = []
-    for evse, commitment in zip(snapshot.site.evses, commitments, strict=True):
-        known, drawn_a = states.get(evse.id), commitment.measured_a
-        if known is None or known.admitted_s is None or drawn_a is None:
+    for evse, wired, commitment, known, view in zip(
+        snapshot.site.evses,
+        layout.phases,
+        commitments,
+        map(state.evses.get, layout.evse_ids),
+        map(snapshot.evses.get, layout.evse_ids),
+        strict=True,
+    ):
+        drawn_a = commitment.measured_a
+        if known is None or known.admitted_s is None or drawn_a is None or view is None:
             draws.append(None)
             continue
-        view, before = views[evse.id], known.draw or _NOTHING
-        old_s = now_s - view.samples[-1].taken_s
+        newest, vehicle, before = view.samples[-1], view.vehicle, known.draw or _NOTHING
+        old_s = now_s - newest.taken_s
         if old_s > SILENT_AFTER_S and old_s > evse.traits.silent_after_s:
             draws.append(None)  # a reading that is no longer renewed shows no unused phase
-        elif view.vehicle is VehicleState.ABSENT or view.vehicle is VehicleState.FAULT:
+        elif vehicle is _ABSENT or vehicle is _FAULT:
             draws.append(None)
-        elif _nothing_new(evse, view, before, known.admitted_s, drawn_a, commitment, now_s):
-            draws.append(before)
         else:
-            draws.append(_watch(evse, view, before, known.admitted_s, drawn_a, commitment, now_s))
+            what = (wired, newest, before, known.admitted_s, commitment, drawn_a, now_s)
+            draws.append(before if _nothing_new(*what) else _watch(evse, *what))
     return tuple(draws)
 
 
@@ -82,71 +93,78 @@ def used_phases(
 
 def _watch(  # noqa: PLR0917 - keywords cost time here
     evse: Evse,
-    view: EvseView,
+    wired: tuple[int, ...],
+    newest: EvseSample,
     before: DrawState,
     admitted_s: float,
-    drawn_a: float,
     commitment: Commitment,
+    drawn_a: float,
     now_s: float,
 ) -> DrawState:
-    below = drawn_a + RESERVE_A < commitment.in_force_a
+    in_force_a = commitment.in_force_a
     highs = _highs(before.highs, drawn_a, now_s)
     below_s, most_a, tried_s, trying = before.below_s, before.most_a, before.tried_s, before.trying
-    high_a = max([drawn_a, *[high for _, high in highs]])
-    given_a = round_up(evse.traits, max(evse.traits.min_a, high_a + RESERVE_A))
     if most_a is None:
-        below_s = (now_s if below_s is None else below_s) if below else None
-        long_enough = below_s is not None and now_s - below_s >= LOOK_BACK_S
-        if long_enough and now_s - admitted_s >= JUDGED_AFTER_S and given_a < commitment.in_force_a:
+        if drawn_a + RESERVE_A >= in_force_a:
+            below_s = None
+        elif below_s is None:
+            below_s = now_s
+        if (
+            below_s is not None
+            and now_s - below_s >= LOOK_BACK_S
+            and now_s - admitted_s >= JUDGED_AFTER_S
+            and (given_a := _given_a(evse, highs, drawn_a)) < in_force_a
+        ):
             most_a, tried_s, trying = given_a, now_s, False
     elif drawn_a >= most_a - WANTS_MORE_A:
         most_a = below_s = tried_s = None
         trying = False
     elif trying and now_s - (tried_s or now_s) >= LOOK_BACK_S:
-        most_a, tried_s, trying = given_a, now_s, False
+        most_a, tried_s, trying = _given_a(evse, highs, drawn_a), now_s, False
     elif not trying and now_s - (tried_s or now_s) >= TRY_EVERY_S:
         most_a, tried_s, trying = round_up(evse.traits, most_a + TRY_A), now_s, True
-    idle, idle_s = _idle(evse, view, before, now_s)
-    after = DrawState(
-        highs=highs,
-        below_s=below_s,
-        most_a=most_a,
-        tried_s=tried_s,
-        trying=trying,
-        idle=idle,
-        idle_s=idle_s,
-    )
+    idle, idle_s = _idle(evse, wired, newest, before, now_s)
+    after = _draw_state(highs, below_s, most_a, tried_s, trying, idle, idle_s)
     return before if after == before else after
 
 
+def _given_a(evse: Evse, highs: tuple[tuple[float, float], ...], drawn_a: float) -> float:
+    """A little more than the highest draw of the last minute, as the charger can be told it."""
+    high_a = max(drawn_a, *[high for _, high in highs])
+    return round_up(evse.traits, max(evse.traits.min_a, high_a + RESERVE_A))
+
+
 def _nothing_new(  # noqa: PLR0917 - as above
-    evse: Evse,
-    view: EvseView,
+    wired: tuple[int, ...],
+    newest: EvseSample,
     before: DrawState,
     admitted_s: float,
-    drawn_a: float,
     commitment: Commitment,
+    drawn_a: float,
     now_s: float,
 ) -> bool:
     """Whether surely nothing changes: for most EVSEs at most ticks, and then it must be quick."""
     highs = before.highs
-    if not highs or now_s - highs[-1][0] >= BLOCK_S or drawn_a > highs[-1][1]:
+    if not highs:
+        return False
+    since_s, high_a = highs[-1]
+    if drawn_a > high_a or now_s - since_s >= BLOCK_S:
         return False
     if drawn_a > NO_CURRENT_A:
         if before.idle:
             return False
-        current_a = view.samples[-1].current_a
-        for phase in evse.phases:
-            if (current_a[phase - 1] or 0.0) <= NO_CURRENT_A:
+        current_a = newest.current_a
+        for p in wired:
+            if (current_a[p] or 0.0) <= NO_CURRENT_A:
                 return False
-    since_s = before.below_s
-    if before.most_a is None:
+    below_s, most_a = before.below_s, before.most_a
+    if most_a is None:
         below = drawn_a + RESERVE_A < commitment.in_force_a
-        if not below or since_s is None:
-            return since_s is None and not below
-        return now_s - since_s < LOOK_BACK_S or now_s - admitted_s < JUDGED_AFTER_S
+        if not below or below_s is None:
+            return below_s is None and not below
+        return now_s - below_s < LOOK_BACK_S or now_s - admitted_s < JUDGED_AFTER_S
     wait_s = LOOK_BACK_S if before.trying else TRY_EVERY_S
-    return drawn_a < before.most_a - WANTS_MORE_A and now_s - (before.tried_s or now_s) < wait_s
+    return drawn_a < most_a - WANTS_MORE_A and now_s - (before.tried_s or now_s) < wait_s
 
 
 def _highs(
@@ -161,18 +179,19 @@ def _highs(
 
 
 def _idle(
-    evse: Evse, view: EvseView, before: DrawState, now_s: float
+    evse: Evse, wired: tuple[int, ...], newest: EvseSample, before: DrawState, now_s: float
 ) -> tuple[tuple[int, ...], float | None]:
     """The phases (0-based) without current although it draws, and since when it was just those."""
     if evse.connection is not Connection.LINE_TO_NEUTRAL:
         return (), None
-    current_a = view.samples[-1].current_a
-    wired = [p - 1 for p in sorted(evse.phases)]
+    current_a = newest.current_a
     flows = [p for p in wired if (current_a[p] or 0.0) > NO_CURRENT_A]
-    if not flows or max(current_a[p] or 0.0 for p in flows) < DRAWS_A:
+    if not flows or max([current_a[p] or 0.0 for p in flows]) < DRAWS_A:
         # It says nothing now; but a current where there was none counts at once.
         return ((), None) if any(p in before.idle for p in flows) else (before.idle, before.idle_s)
+    if len(flows) == len(wired):
+        return (), None
     idle = tuple(p for p in wired if p not in flows)
-    if not idle or any(current_a[p] is None for p in idle):
+    if any(current_a[p] is None for p in idle):
         return (), None
     return (idle, before.idle_s) if idle == before.idle else (idle, now_s)

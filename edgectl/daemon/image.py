@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from edgectl.devices.samples import EvseFacts
+from edgectl.model.quick import maker
 from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState, quality_at
 from edgectl.model.site import Site
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent
@@ -29,6 +30,8 @@ class _Taken(Protocol):
 
 
 S = TypeVar("S", bound=_Taken)
+
+_view_of = maker(EvseView)
 
 
 class Image:
@@ -258,18 +261,19 @@ class _EvseCell(_Ring[EvseSample]):
 
     def view(self) -> EvseView:
         if self._view is None:
-            self._view = EvseView(
-                samples=tuple(self._samples),
-                vehicle=self.vehicle,
-                last_answer_s=self.last_answer_s,
-                last_feed_s=self.last_feed_s,
-                sent=tuple(self._sent),
-                confirmed=self._confirmed,
-                failsafe_a=self.failsafe_a,
-                watchdog_s=self.watchdog_s,
-                session_wh=self._session_wh,
-                energy_wh=self._energy_wh,
-                counted_s=self._counted_s,
+            # One is made of every charger at every tick, and keywords would double its price.
+            self._view = _view_of(
+                tuple(self._samples),
+                self.vehicle,
+                self.last_answer_s,
+                self.last_feed_s,
+                tuple(self._sent),
+                self._confirmed,
+                self.failsafe_a,
+                self.watchdog_s,
+                self._session_wh,
+                self._energy_wh,
+                self._counted_s,
             )
         return self._view
 

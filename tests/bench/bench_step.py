@@ -84,7 +84,9 @@ class BusyDepot:
         self.state = State()
         self.rng = random.Random(self.size)
         self.now_s = 1000.0
-        self.told_a: dict[EvseId, float] = {one.id: 8.0 for one in self.site.evses}
+        self.told_a: dict[EvseId, float] = {}
+        for one in self.site.evses:
+            self._write(one.id, 8.0)
         self.at_node: dict[NodeId, list[Evse]] = {node.id: [] for node in self.site.nodes}
         for one in self.site.evses:
             self.at_node[one.node].append(one)
@@ -128,11 +130,12 @@ class BusyDepot:
     def _obey(self, decision: Decision) -> None:
         for name, one in decision.evses.items():
             if one.setpoint_a != self.told_a[name]:
-                self.told_a[name] = one.setpoint_a
-                self.image.sent(name, one.setpoint_a, self.now_s)
-                self.image.confirmed(
-                    name, one.setpoint_a, sent_s=self.now_s, confirmed_s=self.now_s
-                )
+                self._write(name, one.setpoint_a)
+
+    def _write(self, name: EvseId, value_a: float) -> None:
+        self.told_a[name] = value_a
+        self.image.sent(name, value_a, self.now_s)
+        self.image.confirmed(name, value_a, sent_s=self.now_s, confirmed_s=self.now_s)
 
 
 def _site(size: int) -> Site:
