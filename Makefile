@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: help demo test lint types sanitize bench fuzz prove sim clean prerequisites install uninstall
+.PHONY: help demo test lint types sanitize bench fuzz prove sim mutate clean prerequisites install uninstall
 
 help:
 	@echo "make demo    run a simulated depot for about 90 s, with faults; the report is in demo-report/"
@@ -22,6 +22,7 @@ help:
 	@echo "make install [PREFIX=/usr/local] [DESTDIR=]    the tool, the service, manual and completions"
 	@echo "make uninstall [PREFIX=...] [PURGE=1]           PURGE=1: site file and state as well"
 	@echo "make sim     the whole daemon on drawn sites with drawn faults, 250 site-hours; ARGS=--help"
+	@echo "make mutate  do tests notice small wrong changes of the judgement? ARGS='--sample 300'; --help"
 	@echo "make clean   remove what was built"
 
 prerequisites:
@@ -74,6 +75,9 @@ uninstall:
 
 sim: $(STAMP)
 	@$(BIN)/python -m tests.trials $(ARGS)
+
+mutate: $(STAMP)
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info ext/*.c edgectl/*.so demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
