@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
+from edgectl.adapters.sqlite_faults import ends_handle, let_go
 from edgectl.errors import StorageFailed
 from edgectl.model.evidence import START, ChainName, EvidenceRow, Head, linked, text_of
 from edgectl.model.store import Document
@@ -38,7 +39,10 @@ _MAKING: Final = (
 
 
 class SqliteEvidence:
-    """`edgectl.model.evidence.Evidence` in one file, which `open` makes where there is none."""
+    """`edgectl.model.evidence.Evidence` in one file, which `open` makes where there is none.
+
+    A file that could not be opened, or whose disk failed, is tried again with every append.
+    """
 
     def __init__(
         self, path: Path, *, busy_s: float = 5.0, rows_max: dict[ChainName, int] | None = None
@@ -101,9 +105,21 @@ class SqliteEvidence:
         self._db = db
 
     def _append(self, chain: ChainName, texts: Sequence[str]) -> Head:
-        db = self._db
-        if db is None:
+        try:
+            if self._db is None:
+                self._open()
+            return self._add(self._opened(), chain, texts)
+        except sqlite3.Error as fault:
+            if ends_handle(fault):
+                self._close()
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
             raise StorageFailed(f"{self._path} is not open")
+        return self._db
+
+    def _add(self, db: sqlite3.Connection, chain: ChainName, texts: Sequence[str]) -> Head:
         head = self._heads[chain]
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -139,7 +155,7 @@ class SqliteEvidence:
 
     def _close(self) -> None:
         if self._db is not None:
-            self._db.close()
+            let_go(self._db)
             self._db = None
 
 

@@ -2,7 +2,8 @@
 
 1. A change is one transaction, on the disk (WAL, synchronous FULL) before its method returns.
 2. A damaged file is put aside, once, and a new one begun: old figures must not stop new ones.
-3. A file that cannot be used now is tried again with every call.
+3. A file that cannot be used now is tried again with every call; one whose disk failed is let go
+   and opened again (`sqlite_faults`).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from edgectl.adapters.sqlite_faults import ends_handle, is_spoilt, let_go
 from edgectl.errors import StorageFailed
 from edgectl.model.facts import Fact
 
@@ -28,7 +30,6 @@ _MAKING: Final = (
     "CREATE INDEX IF NOT EXISTS ends ON facts (kind, until_s)",
 )
 _COLUMNS: Final = "kind, key, from_s, until_s, doc"
-_UNREADABLE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class SqliteFacts:
@@ -107,7 +108,9 @@ class SqliteFacts:
             try:
                 return work(self._opened())
             except sqlite3.Error as fault:
-                if getattr(fault, "sqlite_errorcode", 0) & 0xFF not in _UNREADABLE:
+                if ends_handle(fault):
+                    self._close()
+                if not is_spoilt(fault):
                     raise
                 self._put_aside(fault)
                 return work(self._opened())
@@ -142,5 +145,5 @@ class SqliteFacts:
 
     def _close(self) -> None:
         if self._db is not None:
-            self._db.close()
+            let_go(self._db)
             self._db = None

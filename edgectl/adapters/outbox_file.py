@@ -5,9 +5,10 @@
 2. Numbers come from AUTOINCREMENT: a plain key would start again once the table is empty.
 3. Acknowledgement times are connected time, counted on over restarts from the newest one that is
    kept: a daemon that is killed again and again does not send an ever longer window again.
-4. A file that cannot be opened is tried again with every commit: a disk that was full or read-only
-   when the daemon started costs no telemetry once it is mended. Until then it is an empty outbox
-   that refuses rows.
+4. A file that cannot be opened is tried again with every call, and one whose disk fails is let go
+   and opened again: a disk that was full or turned read-only, before the start or at any moment,
+   costs no row that was accepted, and none at all once it is mended (`sqlite_faults`). A file that
+   then has less than was promised is put aside: its next numbers were given already.
 5. A file that turns out to be damaged, in reading or in writing, is put aside and a new stream
    begun; a single row that cannot be unpacked is dropped and counted.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from edgectl.adapters.sqlite_faults import ends_handle, is_spoilt, let_go
 from edgectl.errors import InvariantBroken, StorageFailed
 from edgectl.model.telemetry import RESEND_S, Detail, Lane, OutboxCounts, OutRow, StoredRow
 
@@ -30,7 +32,6 @@ _WHOLE_MAX: Final = _PAGE_BYTES - 35
 _LOCAL_MIN: Final = 489
 _LOW_WATER: Final = 0.98
 _CHUNK: Final = 200
-_UNREADABLE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Queries are put together from this module's own words only; values go in as arguments.
 
 _SCHEMA: Final = """
@@ -71,6 +72,7 @@ class OutboxFile:
         self._max_rows = max_rows
         self._open: sqlite3.Connection | None = None
         self._served_before_s = 0.0
+        self._known = False
         self.totals = Totals(
             stream=secrets.token_hex(8), last_seq=0, thinned_to=0, counts=OutboxCounts()
         )
@@ -81,11 +83,13 @@ class OutboxFile:
         if self._open is not None:
             return
         try:
-            self._open, self.totals, self._served_before_s = _opened(self._path)
+            self._open, found, served_before_s = _opened(self._path)
         except sqlite3.Error as error:
-            if not _unreadable(error):
+            if not is_spoilt(error):
                 raise self._failed(error) from error
             self._replace()
+        else:
+            self._take_up(found, served_before_s)
         self._next = self.totals
 
     def commit(self, operations: Sequence[Operation]) -> list[StorageFailed | None]:
@@ -99,8 +103,9 @@ class OutboxFile:
         except sqlite3.Error as error:
             if len(operations) > 1:
                 return [outcome for one in operations for outcome in self.commit([one])]
-            if _unreadable(error):
+            if is_spoilt(error):
                 return [self._retried_in_new_file(operations)]
+            self._let_go_if_dead(error)
             return [self._failed(error)]
         return [None] * len(operations)
 
@@ -143,15 +148,15 @@ class OutboxFile:
 
     def read(self, where: str, arguments: Sequence[object]) -> tuple[StoredRow, ...]:
         """Rows in order of their numbers; the last argument is how many at most."""
-        if self._open is None:
-            return ()
+        self.open()
         query = f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
         try:
             rows = self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            if _unreadable(error):
+            if is_spoilt(error):
                 self.close()
                 self._replace()
+            self._let_go_if_dead(error)
             raise self._failed(error) from error
         good, damaged = [], []
         for columns in rows:
@@ -168,7 +173,7 @@ class OutboxFile:
     def close(self) -> None:
         """Let go of the file."""
         if self._open is not None:
-            self._open.close()
+            let_go(self._open)
             self._open = None
 
     @property
@@ -176,6 +181,26 @@ class OutboxFile:
         if self._open is None:
             raise InvariantBroken("the outbox file is used before it is open")
         return self._open
+
+    def _take_up(self, found: Totals, served_before_s: float) -> None:
+        """Go on with a file that was opened, for the first time or again."""
+        known, self.totals = self.totals, found
+        if not self._known:
+            self._known = True
+            self._served_before_s = served_before_s
+        elif found.stream != known.stream:
+            self.totals = replace(found, counts=replace(found.counts, replaced=True))
+        elif found.last_seq < known.last_seq:
+            self.close()
+            self._replace()
+        else:
+            self.totals = replace(
+                found, counts=replace(found.counts, replaced=known.counts.replaced)
+            )
+
+    def _let_go_if_dead(self, error: sqlite3.Error) -> None:
+        if ends_handle(error):
+            self.close()
 
     def _give_up(self, seqs: Sequence[int]) -> None:
         """Drop rows that the disk has spoilt; raises `StorageFailed` while they cannot be."""
@@ -221,6 +246,7 @@ class OutboxFile:
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             self._path.replace(f"{self._path}.unreadable")
             self._open, totals, self._served_before_s = _opened(self._path)
+            self._known = True
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         self.totals = replace(totals, counts=replace(totals.counts, replaced=True))
@@ -312,11 +338,6 @@ class OutboxFile:
             f"the outbox {self._path} cannot be used: {error}; free space on its disk or mend its"
             " rights; telemetry is held in memory, within bounds, until then"
         )
-
-
-def _unreadable(error: sqlite3.Error) -> bool:
-    # The low byte is the cause, the rest says more about it.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, Totals, float]:

@@ -2,32 +2,33 @@
 
 1. A change is on the disk (WAL, synchronous FULL) before its method returns.
 2. sqlite's errors become `StorageFailed`, which names the file; a failed change changes nothing.
-3. A daemon must start. A file that is no database any more is put aside and a new one begun; on a
-   disk that takes nothing (full, read-only) the file is read as it is and tried again with every
-   change. Both are said (`alarms`): what was kept is what orders and ceilings stand on.
+3. A daemon must start and go on. A file that is no database any more is put aside and a new one
+   begun; on a disk that takes nothing (full, read-only, failing), at the start or at any moment,
+   the file is read as it is, and tried again with every change and every `AGAIN_S`. Both are said
+   (`alarms`): what was kept is what orders and ceilings stand on.
 """
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
 
+from edgectl.adapters.sqlite_faults import ends_handle, is_hindered, is_spoilt, let_go
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm, AlarmCode, Severity
 from edgectl.model.store import Document
 
 T = TypeVar("T")
 
+AGAIN_S: Final = 10.0
 _FORMAT: Final = 1
-_HINDERED: Final = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-)
-"""The disk does not take what sqlite needs beside the file; the file itself may be read."""
-_SPOILT: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_PROBE: Final = f"PRAGMA user_version = {_FORMAT}"
+"""A write that changes nothing."""
 _OPENING: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 _MAKING: Final = (
     """CREATE TABLE IF NOT EXISTS documents (
@@ -41,15 +42,18 @@ class SqliteStore:
     """`edgectl.model.store.Store` in one file, which `open` makes where there is none.
 
     `busy_s`: how long to wait for another process that holds the file, a backup for example.
+    `again_s`: how often a disk that takes nothing is tried.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, busy_s: float = 5.0, again_s: float = AGAIN_S) -> None:
         self._path = path
         self._busy_s = busy_s
+        self._again_s = again_s
+        self._again: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._db: sqlite3.Connection | None = None
         self._closed = False
-        self._reading_only = False
+        self._hindered = False
         self._replaced = ""
         self._not_kept = ""
 
@@ -67,6 +71,7 @@ class SqliteStore:
     async def open(self) -> None:
         """Make ready; `StorageFailed` if the file can neither be used nor put aside."""
         await self._run(self._open)
+        self._try_later()
 
     async def put(self, kind: str, key: str, doc: Document) -> None:
         """Keep `doc`, in place of what was there."""
@@ -81,10 +86,11 @@ class SqliteStore:
         """Every document of a kind by key, in the order of the keys."""
 
         def load() -> dict[str, Document]:
-            rows = self._opened().execute(
-                "SELECT key, doc FROM documents WHERE kind = ? ORDER BY key", (kind,)
-            )
-            return {key: _document(text) for key, text in rows}
+            with self._readable() as db:
+                rows = db.execute(
+                    "SELECT key, doc FROM documents WHERE kind = ? ORDER BY key", (kind,)
+                )
+                return {key: _document(text) for key, text in rows}
 
         return await self._run(load)
 
@@ -94,15 +100,42 @@ class SqliteStore:
             return
         await self._run(self._close)
         self._closed = True
+        if self._again is not None:
+            self._again.cancel()
         self._thread.shutdown(wait=False)
 
     async def _change(self, statement: str, values: tuple[str, ...]) -> None:
-        def change() -> None:
-            if self._reading_only:
-                self._try_again()
-            self._opened().execute(statement, values)
+        try:
+            await self._run(lambda: self._write(statement, values))
+        except StorageFailed:
+            self._try_later()
+            raise
 
-        await self._run(change)
+    def _try_later(self) -> None:
+        """Look now and then whether the disk takes writes again, also where nothing is to keep."""
+        if self._not_kept and not self._closed and self._again is None:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(self._again_s, self._try_now)
+
+    def _try_now(self) -> None:
+        self._again = None
+        trying = asyncio.get_running_loop().run_in_executor(self._thread, self._probe)
+        trying.add_done_callback(lambda _: self._try_later())
+
+    def _probe(self) -> None:
+        with suppress(sqlite3.Error, OSError, StorageFailed):
+            self._write(_PROBE)
+
+    def _write(self, statement: str, values: tuple[str, ...] = ()) -> None:
+        if self._hindered:
+            self._db, self._hindered = self._open_sound(), False
+        try:
+            self._opened().execute(statement, values)
+        except sqlite3.Error as fault:
+            if is_hindered(fault):
+                self._hinder(fault)
+            raise
+        self._not_kept = ""
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._closed:
@@ -117,22 +150,40 @@ class SqliteStore:
 
     def _open(self) -> None:
         try:
-            self._db = self._open_whole()
+            self._db = self._open_sound()
         except sqlite3.DatabaseError as fault:
-            kind = _kind(fault)
-            if kind in _SPOILT:
-                self._put_aside(fault)
-                self._db = self._open_whole()
-            elif kind in _HINDERED and self._path.parent.is_dir():
-                self._db = self._open_as_it_is(fault)
-                self._reading_only = True
-            else:
+            if not (is_hindered(fault) and self._path.parent.is_dir()):
                 raise
+            self._hindered = True
+            self._say_not_kept(fault)
+            let_go(self._open_as_it_is())
 
-    def _try_again(self) -> None:
-        whole = self._open_whole()
-        self._close()
-        self._db, self._reading_only, self._not_kept = whole, False, ""
+    def _open_sound(self) -> sqlite3.Connection:
+        """Open it, or a new one in place of a spoilt one."""
+        try:
+            return self._open_whole()
+        except sqlite3.DatabaseError as fault:
+            if not is_spoilt(fault):
+                raise
+            self._put_aside(fault)
+            return self._open_whole()
+
+    @contextmanager
+    def _readable(self) -> Iterator[sqlite3.Connection]:
+        """The file; where its disk takes nothing, for as long as it is read and no longer."""
+        db = self._open_as_it_is() if self._hindered else self._opened()
+        try:
+            yield db
+        finally:
+            if db is not self._db:
+                let_go(db)
+
+    def _hinder(self, fault: sqlite3.Error) -> None:
+        """Say it, and let a dead handle go."""
+        self._say_not_kept(fault)
+        if ends_handle(fault):
+            self._close()
+            self._hindered = True
 
     def _put_aside(self, fault: sqlite3.DatabaseError) -> None:
         aside = self._path.with_name(self._path.name + ".unreadable")
@@ -145,25 +196,32 @@ class SqliteStore:
             " forgotten; set again what must hold, retained events come again from the broker"
         )
 
-    def _open_as_it_is(self, fault: sqlite3.DatabaseError) -> sqlite3.Connection:
+    def _open_as_it_is(self) -> sqlite3.Connection:
         """Read the file without anything beside it; where there is none yet, nothing is kept."""
-        newer = Path(f"{self._path}-wal")
-        lost = ""
         if self._path.exists() and self._path.stat().st_size > 0:
-            place = f"file:{quote(str(self._path))}?immutable=1"
+            # Alone on the file and without locks sqlite reads the log beside it too and makes
+            # nothing; the daemon locked the folder. Where there is no log it wants to make one.
+            log = Path(f"{self._path}-wal")
+            how = "mode=ro&vfs=unix-none" if log.exists() else "immutable=1"
+            place = f"file:{quote(str(self._path))}?{how}"
             db = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
-            self._check(db)
-            if newer.exists() and newer.stat().st_size > 0:
-                lost = "; what was kept last may be missing until then"
-        else:
-            db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            for statement in _MAKING:
-                db.execute(statement)
+            try:
+                db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._check(db)
+            except BaseException:
+                let_go(db)
+                raise
+            return db
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for statement in _MAKING:
+            db.execute(statement)
+        return db
+
+    def _say_not_kept(self, fault: sqlite3.Error) -> None:
         self._not_kept = (
             f"{self._path} can be read and not written ({fault}): nothing new is kept, and no order"
-            f" is taken, until the disk has room and takes writes again{lost}"
+            f" is taken, until the disk has room and takes writes again"
         )
-        return db
 
     def _open_whole(self) -> sqlite3.Connection:
         # Each statement commits by itself, so a change is durable when its statement is done.
@@ -208,13 +266,8 @@ class SqliteStore:
 
     def _close(self) -> None:
         if self._db is not None:
-            self._db.close()
+            let_go(self._db)
             self._db = None
-
-
-def _kind(fault: sqlite3.DatabaseError) -> int:
-    """The primary result code."""
-    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _document(text: str) -> Document:

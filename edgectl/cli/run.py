@@ -156,15 +156,14 @@ async def real_ports(
     return await _with_region(ports, loaded, state=state, closing=closing)
 
 
-async def _open_evidence(path: Path, closing: AsyncExitStack) -> SqliteEvidence | None:
-    """None where its disk refuses: chargers matter more than the record, and this is said."""
+async def _open_evidence(path: Path, closing: AsyncExitStack) -> SqliteEvidence:
+    """Chargers matter more than the record: where its disk refuses, this is said."""
     evidence = SqliteEvidence(path)
+    closing.push_async_callback(evidence.close)
     try:
         await evidence.open()
     except StorageFailed as fault:
         structlog.get_logger("edgectl").critical("no_evidence", error=str(fault))
-        return None
-    closing.push_async_callback(evidence.close)
     return evidence
 
 

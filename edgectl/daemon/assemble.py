@@ -196,14 +196,19 @@ def assemble(
         watched=events.begun,
         send=correspondence.report,
     )
-    recorder = None
+    recorder = telemetry = publisher = books = None
     if ports.journal is not None:
         recorder = Recorder(journal=ports.journal, clock=ports.clock, log=log)
 
     def other_alarms() -> tuple[Alarm, ...]:
         return (
             *(alarm for owner in owners for alarm in owner.alarms()),
-            *(() if recorder is None else recorder.alarms()),
+            *(
+                alarm
+                for part in (recorder, telemetry, books)
+                if part is not None
+                for alarm in part.alarms()
+            ),
             *links.alarms(),
             *events.alarms(ports.clock.now()),
             *ports.alarms(),
@@ -212,7 +217,6 @@ def assemble(
 
     chronicle = Chronicle(ports.clock) if before is None else before.chronicle
     chronicle.watch(other_alarms)
-    books = None
     if ports.facts is not None:
         books = Bookkeeping(
             site=site,
@@ -223,7 +227,6 @@ def assemble(
             alarms=other_alarms,
             tell=chronicle.tell,
         )
-    telemetry = publisher = None
     if ports.outbox is not None:
         telemetry = Telemetry(
             outbox=ports.outbox,

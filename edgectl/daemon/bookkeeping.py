@@ -35,7 +35,7 @@ from edgectl.indicators.books import Books, Kept, News
 from edgectl.indicators.energy import BLOCK_S
 from edgectl.indicators.ports import Outage
 from edgectl.indicators.sessions import Session
-from edgectl.model.decision import Alarm
+from edgectl.model.decision import Alarm, AlarmCode
 from edgectl.model.facts import Fact, FactStore
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
@@ -116,6 +116,16 @@ class Bookkeeping:
         self._row_number = 0
         self._reported: dict[str, float] = {}
         self._failing = False
+        self._failure: StorageFailed | None = None
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is wrong with what is kept of the past now."""
+        if self._failure is None:
+            return ()
+        text = f"{self._failure}; {len(self._facts.due)} wait"
+        return (
+            Alarm(code=AlarmCode.FIGURES_NOT_KEPT, severity=Severity.ALARM, id="books", text=text),
+        )
 
     def observe(self, record: TickRecord) -> None:
         """Take a finished tick down; never waits."""
@@ -149,7 +159,7 @@ class Bookkeeping:
         except StorageFailed as error:
             tell = _log.debug if self._failing else _log.error
             tell("facts_not_kept", error=str(error), waiting=len(self._facts.due))
-            self._failing = True
+            self._failing, self._failure = True, error
             self._keep_bounds()
         except Exception as error:  # noqa: BLE001 - see rule 4
             if not self._failing:
@@ -157,7 +167,7 @@ class Bookkeeping:
             self._failing = True
             self._books = None
         else:
-            self._failing = False
+            self._failing, self._failure = False, None
 
     def _keep_bounds(self) -> None:
         """Let the oldest go where a disk refuses for very long, and say how much (S23)."""

@@ -8,7 +8,8 @@
 4. Attempts are spaced by a capped, jittered back-off that only a connection that lasted ends, and
    the first one is spread already: the gateways of a region lose their broker in one moment and
    must not come back in one.
-5. A requester's response topic is believed only below this site's own prefix, where the broker's
+5. An outbox that cannot be read now costs time, never the connection.
+6. A requester's response topic is believed only below this site's own prefix, where the broker's
    rights end as well.
 """
 
@@ -16,6 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
@@ -56,7 +58,8 @@ class Pace:
 
     A pause lies between `backoff_least` of the back-off and all of it. A connection that lasted
     `stable_s` ends the back-off. `in_flight`: rows of the live lane that
-    wait for their PUBACK at once. `denied_retry_s`: until a refused row is offered again.
+    wait for their PUBACK at once. `denied_retry_s`: until a refused row is offered again;
+    `storage_retry_s`: until an outbox that failed is read again.
     `flush_s`: how long a stop waits for the live lane.
     """
 
@@ -68,6 +71,7 @@ class Pace:
     backfill_rows_per_s: float = 50.0
     backfill_chunk: int = 10
     denied_retry_s: float = 30.0
+    storage_retry_s: float = 5.0
     let_go_every_s: float = 10.0
     flush_s: float = 3.0
 
@@ -201,10 +205,15 @@ class Publisher:
         await self._send_window_again(session, Lane.LIVE, lanes)
         while True:
             newest = self._outbox.last_seq
-            rows = await self._outbox.waiting(
-                after_seq=lanes.live_done, upto_seq=_EVER, limit=self._pace.in_flight
+            rows = await self._read(
+                lanes,
+                partial(
+                    self._outbox.waiting,
+                    after_seq=lanes.live_done,
+                    upto_seq=_EVER,
+                    limit=self._pace.in_flight,
+                ),
             )
-            self._require_same_stream(lanes)
             if not rows:
                 lanes.live_done = max(lanes.live_done, newest)
                 await self._outbox.wait_beyond(lanes.live_done)
@@ -222,10 +231,15 @@ class Publisher:
         done = 0
         while True:
             lanes.more_backfill.clear()
-            found = await self._outbox.waiting(
-                after_seq=done, upto_seq=lanes.backfill_upto, limit=self._pace.backfill_chunk
+            found = await self._read(
+                lanes,
+                partial(
+                    self._outbox.waiting,
+                    after_seq=done,
+                    upto_seq=lanes.backfill_upto,
+                    limit=self._pace.backfill_chunk,
+                ),
             )
-            self._require_same_stream(lanes)
             if not found:
                 await lanes.more_backfill.wait()
                 continue
@@ -247,14 +261,30 @@ class Publisher:
         """Send again what the broker may have forgotten; the consumers drop what they have."""
         done = 0
         chunk = self._pace.in_flight if lane is Lane.LIVE else self._pace.backfill_chunk
-        while rows := await self._outbox.window(lane, after_seq=done, limit=chunk):
-            self._require_same_stream(lanes)
+        while rows := await self._read(
+            lanes, partial(self._outbox.window, lane, after_seq=done, limit=chunk)
+        ):
             began_s = self._clock.monotonic_s()
             await self._publish_all(session, rows, lane)
             done = rows[-1].seq
             if lane is Lane.BACKFILL:
                 pause_s = len(rows) / (self._pace.backfill_rows_per_s * RESEND_FASTER)
                 await self._clock.sleep_until(began_s + pause_s)
+
+    async def _read(
+        self, lanes: "_Lanes", find: Callable[[], Awaitable[tuple[StoredRow, ...]]]
+    ) -> tuple[StoredRow, ...]:
+        """Rows, as soon as the outbox can be read."""
+        while True:
+            try:
+                rows = await find()
+            except StorageFailed as error:
+                _log.debug("outbox_not_readable", error=str(error))
+            else:
+                self._require_same_stream(lanes)
+                return rows
+            self._require_same_stream(lanes)
+            await self._clock.sleep_until(self._clock.monotonic_s() + self._pace.storage_retry_s)
 
     async def _send(
         self, session: BrokerSession, rows: Sequence[StoredRow], lane: Lane

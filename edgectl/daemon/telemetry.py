@@ -1,8 +1,9 @@
 """Telemetry and events on their way from the tick to the outbox.
 
 1. `observe` only takes the record down: the tick feels neither a full disk nor a slow one.
-2. While the outbox accepts nothing, rows wait in memory; beyond a bound the oldest telemetry goes
-   first and is counted; the count is published once the outbox accepts again (S23).
+2. While the outbox accepts nothing, rows wait in memory and an alarm says so; beyond a bound the
+   oldest telemetry goes first and is counted; the count is published once the outbox accepts again
+   (S23).
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from edgectl.contract.vocabulary import EventCode, Severity
 from edgectl.daemon.happenings import Happenings
 from edgectl.daemon.measured import Batch, Measured
 from edgectl.errors import StorageFailed
-from edgectl.model.decision import Alarm
+from edgectl.model.decision import Alarm, AlarmCode
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
 from edgectl.model.settings import TelemetrySettings
@@ -54,7 +55,7 @@ class Telemetry:
         self.happenings = Happenings() if happenings is None else happenings
         self._newest: TickRecord | None = None
         self._pending: deque[OutRow] = deque()
-        self._failing = False
+        self._failure: StorageFailed | None = None
         self._lost_rows = 0
         self._lost_values = 0
         self._bounds_told = outbox.counts
@@ -75,6 +76,17 @@ class Telemetry:
         """Let `run` append what there is, an unfinished batch too, and return."""
         self._stopping = True
         self._arrived.set()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is wrong with the way to the outbox now."""
+        if self._failure is None:
+            return ()
+        text = f"{self._failure}; {len(self._pending)} rows wait, {self._lost_rows} are lost"
+        return (
+            Alarm(
+                code=AlarmCode.TELEMETRY_NOT_KEPT, severity=Severity.ALARM, id="outbox", text=text
+            ),
+        )
 
     async def run(self) -> None:
         """Make rows and append them until `stop`; the outbox must be closed after it."""
@@ -116,14 +128,14 @@ class Telemetry:
         try:
             await self._outbox.append(rows)
         except StorageFailed as error:
-            tell = _log.debug if self._failing else _log.error
+            tell = _log.error if self._failure is None else _log.debug
             tell("outbox_failed", error=str(error), waiting=len(rows))
-            self._failing = True
+            self._failure = error
             return
         for _ in rows:
             self._pending.popleft()
-        if self._failing:
-            self._failing = False
+        if self._failure is not None:
+            self._failure = None
             _log.info("outbox_accepts_again", lost_rows=self._lost_rows)
             self._queue([event_row(self._failed_event(), made_utc_s=self._utc_s())])
             self._lost_rows = self._lost_values = 0

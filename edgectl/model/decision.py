@@ -57,6 +57,8 @@ class AlarmCode(StrEnum):
     LINK_DOWN = "link_down"
     STATE_REPLACED = "state_replaced"
     STATE_NOT_KEPT = "state_not_kept"
+    TELEMETRY_NOT_KEPT = "telemetry_not_kept"
+    FIGURES_NOT_KEPT = "figures_not_kept"
     SITE_FILE_REFUSED = "site_file_refused"
     JOURNAL_FAILED = "journal_failed"
     UTILITY_LOST = "utility_lost"

@@ -22,7 +22,10 @@ class _Entry:
 
 
 class MemoryOutbox:
-    """`edgectl.model.telemetry.Outbox`. While `disk_full` nothing is accepted."""
+    """`edgectl.model.telemetry.Outbox`.
+
+    While `disk_full` nothing is accepted; while `disk_failed` nothing can be read either.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class MemoryOutbox:
         max_rows: int = 1_000_000,
     ) -> None:
         self.disk_full = False
+        self.disk_failed = False
         self._stream = stream
         self._thin = thin
         self._max_bytes = max_bytes
@@ -71,6 +75,7 @@ class MemoryOutbox:
 
     async def waiting(self, *, after_seq: int, upto_seq: int, limit: int) -> tuple[StoredRow, ...]:
         """Rows without a PUBACK, oldest first."""
+        self._fail_if_failed()
         found = (
             StoredRow(seq, entry.row)
             for seq, entry in self._entries.items()
@@ -80,6 +85,7 @@ class MemoryOutbox:
 
     async def window(self, lane: Lane, *, after_seq: int, limit: int) -> tuple[StoredRow, ...]:
         """Rows acknowledged in this lane and still kept, oldest first."""
+        self._fail_if_failed()
         found = (
             StoredRow(seq, entry.row)
             for seq, entry in self._entries.items()
@@ -150,6 +156,11 @@ class MemoryOutbox:
         changed = {name: getattr(self._counts, name) + change for name, change in changes.items()}
         self._counts = replace(self._counts, **changed)
 
+    def _fail_if_failed(self) -> None:
+        if self.disk_failed:
+            raise StorageFailed("the outbox cannot be used: the simulated disk has failed")
+
     def _fail_if_full(self) -> None:
+        self._fail_if_failed()
         if self.disk_full:
             raise StorageFailed("the outbox cannot be used: the simulated disk is full")

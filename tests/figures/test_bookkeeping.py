@@ -8,6 +8,7 @@ import pytest
 
 from edgectl.contract.schemas import schemas
 from edgectl.errors import Refused
+from edgectl.model.decision import AlarmCode
 from edgectl.model.facts import Fact
 from edgectl.model.settings import Exclusion, ExclusionCause, IndicatorSettings
 from edgectl.model.store import Document
@@ -84,8 +85,12 @@ def test_a_disk_that_refuses_facts_costs_none_of_them() -> None:
         await site.charges(3600)
         await site.passes(1800)
         assert site.outbox.last_seq == 0
+        (alarm,) = site.books.alarms()
+        assert alarm.code is AlarmCode.FIGURES_NOT_KEPT
+        assert "full" in alarm.text
         site.facts.full = False
         await site.passes(60)
+        assert site.books.alarms() == ()
         await site.stop()
         (told,) = await site.rows("report/session")
         assert told["energy_wh"] == pytest.approx(POWER_W, abs=25.0)

@@ -316,6 +316,23 @@ def test_a_full_disk_sends_again_but_never_stops_the_live_lane() -> None:
     play(script)
 
 
+def test_a_disk_that_fails_costs_time_and_never_the_connection() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.outbox.append([row(1), row(2)])
+        await asyncio.sleep(5)
+        scene.outbox.disk_failed = True
+        await asyncio.sleep(300)
+        assert scene.publisher.status.connected
+        scene.outbox.disk_failed = False
+        await scene.outbox.append([row(3), row(4)])
+        await asyncio.sleep(11)
+        assert scene.outbox.counts.waiting == 0
+
+    scene = play(script)
+    assert [seq for _, seq in scene.fresh()] == [1, 2, 3, 4]
+    assert scene.broker.connections == 1, "one connection served all"
+
+
 def test_an_answer_also_goes_where_the_requester_wants_it_below_our_own_prefix() -> None:
     def answer(response_topic: str) -> OutRow:
         return OutRow(

@@ -1,10 +1,7 @@
-"""A daemon starts whatever became of its disk: garbage, damage, a full or a read-only one."""
+"""A daemon starts whatever became of its file: garbage, damage, somebody else on it."""
 
 import asyncio
-import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,6 @@ import pytest
 from edgectl.adapters.store import SqliteStore
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import AlarmCode
-
-ROOT = Path(__file__).parents[2]
 
 
 def written(path: Path, documents: int = 200) -> None:
@@ -114,33 +109,3 @@ def test_a_file_that_somebody_else_writes_is_not_put_aside(tmp_path: Path) -> No
     other.close()
     assert path.read_bytes()[:100] == before[:100]
     assert not (tmp_path / "state.db.unreadable").exists()
-
-
-def _may_mount() -> bool:
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        return False
-    tried = subprocess.run(
-        [unshare, "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False
-    )
-    return tried.returncode == 0
-
-
-@pytest.mark.skipif(not _may_mount(), reason="needs the right to mount a small disk (root)")
-def test_a_full_and_a_read_only_disk_leave_what_was_kept_in_force(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["unshare", "-m", sys.executable, "-m", "tests.store.on_a_disk", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "full: 3 documents, state_not_kept, refused",
-        "room: taken, no alarm",
-        "read-only: 4 documents, state_not_kept, refused",
-        "mended: taken, no alarm",
-        "first start on a full disk: 0 documents, state_not_kept, refused",
-    ]

@@ -298,6 +298,13 @@ def test_s23_a_full_disk_is_said_and_control_feels_nothing() -> None:
     said = [event for event in told(filled, "event") if event["code"] == "outbox_failed"]
     assert len(said) == 1
     assert not [event for event in told(roomy, "event") if event["code"] == "outbox_failed"]
+    alarms = [event for event in told(filled, "event") if event["code"].startswith("alarm_")]
+    names = {"telemetry_not_kept"}
+    assert {event["data"]["alarm"] for event in alarms} >= names
+    assert [e["code"] for e in alarms if e["data"]["alarm"] in names] == [
+        "alarm_raised",
+        "alarm_cleared",
+    ]
     made = {body["made_at"][:18] for body in told(filled, "telemetry")}
     assert made == {body["made_at"][:18] for body in told(roomy, "telemetry")}, "no batch is lost"
     assert not filled.crashes.errors

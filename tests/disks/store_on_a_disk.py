@@ -4,13 +4,12 @@ Argument: a folder, over which the disk is mounted. Says what happened, one line
 """
 
 import asyncio
-import contextlib
 import sys
 from pathlib import Path
 
 from edgectl.adapters.store import SqliteStore
 from edgectl.errors import StorageFailed
-from tests.outbox.on_a_disk import mount, remount, say
+from tests.disks.small_disk import fill, mount, remount, say
 
 
 async def put(store: SqliteStore, key: str) -> str:
@@ -21,22 +20,26 @@ async def put(store: SqliteStore, key: str) -> str:
     return "taken"
 
 
-def fill(folder: Path) -> Path:
-    """Leave not a byte."""
-    ballast = folder / "ballast"
-    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-        while file.write(b"x" * 4096):
-            pass
-    return ballast
-
-
 async def start(path: Path, when: str) -> SqliteStore:
-    store = SqliteStore(path)
+    store = SqliteStore(path, again_s=0.05)
     await store.open()
     found = await store.load_all("event")
     codes = ",".join(alarm.code for alarm in store.alarms()) or "no alarm"
     say(f"{when}: {len(found)} documents, {codes}, {await put(store, 'new')}")
     return store
+
+
+async def full_meanwhile(store: SqliteStore, folder: Path) -> None:
+    """The disk becomes full under a store that runs, and nobody writes when there is room again."""
+    ballast = fill(folder)
+    while await put(store, "new") == "taken":
+        pass
+    codes = ",".join(alarm.code for alarm in store.alarms())
+    say(f"full meanwhile: {len(await store.load_all('event'))} documents, {codes}")
+    ballast.unlink()
+    while store.alarms():  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0.02)
+    say("room again: no alarm")
 
 
 async def main(folder: Path) -> None:
@@ -53,6 +56,7 @@ async def main(folder: Path) -> None:
     store = await start(path, "full")
     ballast.unlink()
     say(f"room: {await put(store, 'new')}, {store.alarms() or 'no alarm'}")
+    await full_meanwhile(store, folder)
     await store.close()
 
     remount(folder, "ro")

@@ -4,29 +4,16 @@ Argument: a folder, over which the disk is mounted. Says what happened, one line
 """
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
 from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.errors import StorageFailed
 from edgectl.model.telemetry import Lane
+from tests.disks.small_disk import mount, remount, say
 from tests.outbox.rows import emptied, event, telemetry
 
 EVER = 1 << 60
-
-
-def mount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
-
-
-def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 async def refused(outbox: SqliteOutbox, number: int) -> str:
