@@ -11,7 +11,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from urllib.parse import quote
 from edgectl.adapters.sqlite_faults import ends_handle, is_hindered, is_spoilt, let_go
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm, AlarmCode, Severity
-from edgectl.model.store import Document
+from edgectl.model.store import Document, Entry
 
 T = TypeVar("T")
 
@@ -75,12 +75,31 @@ class SqliteStore:
 
     async def put(self, kind: str, key: str, doc: Document) -> None:
         """Keep `doc`, in place of what was there."""
-        text = json.dumps(doc, allow_nan=False, separators=(",", ":"))
-        await self._change("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, text))
+        await self.put_all([(kind, key, doc)])
+
+    async def put_all(self, entries: Sequence[Entry]) -> None:
+        """Keep them all, or none of them."""
+        rows = [
+            (kind, key, json.dumps(doc, allow_nan=False, separators=(",", ":")))
+            for kind, key, doc in entries
+        ]
+
+        def put(db: sqlite3.Connection) -> None:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", rows)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+        await self._change(put)
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""
-        await self._change("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+        statement = "DELETE FROM documents WHERE kind = ? AND key = ?"
+        await self._change(lambda db: db.execute(statement, (kind, key)))
 
     async def load_all(self, kind: str) -> dict[str, Document]:
         """Every document of a kind by key, in the order of the keys."""
@@ -104,9 +123,9 @@ class SqliteStore:
             self._again.cancel()
         self._thread.shutdown(wait=False)
 
-    async def _change(self, statement: str, values: tuple[str, ...]) -> None:
+    async def _change(self, work: Callable[[sqlite3.Connection], object]) -> None:
         try:
-            await self._run(lambda: self._write(statement, values))
+            await self._run(lambda: self._write(work))
         except StorageFailed:
             self._try_later()
             raise
@@ -124,13 +143,13 @@ class SqliteStore:
 
     def _probe(self) -> None:
         with suppress(sqlite3.Error, OSError, StorageFailed):
-            self._write(_PROBE)
+            self._write(lambda db: db.execute(_PROBE))
 
-    def _write(self, statement: str, values: tuple[str, ...] = ()) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         if self._hindered:
             self._db, self._hindered = self._open_sound(), False
         try:
-            self._opened().execute(statement, values)
+            work(self._opened())
         except sqlite3.Error as fault:
             if is_hindered(fault):
                 self._hinder(fault)
@@ -224,7 +243,7 @@ class SqliteStore:
         )
 
     def _open_whole(self) -> sqlite3.Connection:
-        # Each statement commits by itself, so a change is durable when its statement is done.
+        # Without a transaction of its own a statement commits by itself: it is durable when done.
         db = sqlite3.connect(
             self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
         )

@@ -6,7 +6,7 @@
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,8 @@ from edgectl.units import PHASES
 
 BYTES_MAX: Final = 16_384
 DURATION_MAX_S: Final = 31 * 86_400.0
+VALID_MAX_S: Final = 7 * 86_400.0
+"""From `made_at` to `expires_at`: a command is remembered for so long."""
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _Amount = Annotated[float, Field(ge=0, le=1e9)]
@@ -72,6 +74,13 @@ class _Command(BaseModel):
     issuer: _Name
     made_at: WireTime
     expires_at: WireTime
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.expires_at - self.made_at > VALID_MAX_S:
+            days = VALID_MAX_S / 86_400.0
+            raise ValueError(f"expires_at must be at most {days:g} days after made_at")
+        return self
 
 
 class LimitCommand(_Command):

@@ -15,7 +15,7 @@ from edgectl.contract.wire_time import WireTime
 from edgectl.errors import Refused
 from edgectl.grid.event import Event
 from edgectl.model.store import Document
-from edgectl.units import EventId
+from edgectl.units import EventId, ProgramId
 
 EVENT_BYTES_MAX: Final = 131_072
 INDEX_BYTES_MAX: Final = 262_144
@@ -86,13 +86,32 @@ class Upsert:
     event: Event
     body: Document
 
+    @property
+    def event_id(self) -> str:
+        """Which one."""
+        return self.event.id
+
+    @property
+    def program_id(self) -> str | None:
+        """Of which program."""
+        return self.event.program
+
+    @property
+    def modified_utc_s(self) -> float | None:
+        """Its version, where that was said."""
+        return self.event.modified_utc_s
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """An event is gone. `modified_utc_s`: the version that was deleted, where that was said."""
+    """An event is gone. `modified_utc_s`: the version that was deleted, where that was said.
+
+    `program_id` None: whichever program has it.
+    """
 
     event_id: EventId
     modified_utc_s: float | None = None
+    program_id: ProgramId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +232,9 @@ class _Deleted(BaseModel):
 
     id: Annotated[str, Field(min_length=1, max_length=_ID_CHARS, pattern=ID_PATTERN)]
     modified: WireTime | None = Field(default=None, alias="modificationDateTime")
+    program: Annotated[str, Field(max_length=_ID_CHARS)] | None = Field(
+        default=None, alias="programID"
+    )
 
 
 def _deletion(body: Document) -> Notice:
@@ -220,7 +242,11 @@ def _deletion(body: Document) -> Notice:
         deleted = _Deleted.model_validate(body)
     except ValidationError as error:
         return _unusable(body, malformed(error, what="the deleted event"))
-    return Deletion(EventId(deleted.id), modified_utc_s=deleted.modified)
+    return Deletion(
+        EventId(deleted.id),
+        modified_utc_s=deleted.modified,
+        program_id=None if deleted.program is None else ProgramId(deleted.program),
+    )
 
 
 def _unusable(body: Document, fault: Refused) -> Unusable:

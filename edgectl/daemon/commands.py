@@ -4,11 +4,9 @@
 2. A command can only tighten, and end what its own or a lower rank set (S17). A limit above what
    holds anyway is taken and changes nothing.
 3. Every limit ends by itself; a pause without a duration holds until resumed or released (S19).
-   Durations run on the monotonic clock: when the wall clock is set, their ends move with it.
 4. What is signed has the rank and the rights of its issuer; unsigned commands over MQTT are utility
    voluntary unless told otherwise; over the local socket the rank is technician.
-5. Accepted commands are remembered until they expire, so that none is taken twice. An issuer's
-   sequence goes to the disk in the same write as the command that raised it.
+5. No accepted command is taken twice.
 6. An isolated EVSE counts nothing until its charger answers; from then on, whatever becomes of it,
    it counts as ever and is only paused (S11).
 """
@@ -19,7 +17,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias
 
 from edgectl.clock import Instant
 from edgectl.contract import topics
@@ -36,18 +34,18 @@ from edgectl.contract.commands import (
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.contract.wire_json import read_object
-from edgectl.daemon.command_effects import Effect, answered, work_out
+from edgectl.daemon.command_effects import answered, work_out
+from edgectl.daemon.command_keeping import REMEMBERED_S, CommandKeeping
 from edgectl.daemon.command_rights import check_rights, check_sequence
-from edgectl.daemon.held_command import HeldCommand, duplicate, from_doc
+from edgectl.daemon.held_command import HeldCommand, duplicate
 from edgectl.daemon.seals import Seals
 from edgectl.errors import Refused, StorageFailed
-from edgectl.grid.targets import find
 from edgectl.model.ceiling import Rank, TimedCeiling
 from edgectl.model.issuer import Seal
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
 from edgectl.model.snapshot import EvseView
-from edgectl.model.store import Document, Store
+from edgectl.model.store import Document, Entry, Store
 from edgectl.model.target import ChargeTarget
 from edgectl.model.trust import Connection, allows_unsigned
 from edgectl.units import EvseId
@@ -69,8 +67,12 @@ class LiftEvent(Protocol):
         until_utc_s: float,
         now: Instant,
         seal: Seal | None = None,
+        beside: tuple[Entry, ...] = (),
     ) -> bool:
-        """False: no such event is in force. Raises `Refused` for one of a higher rank."""
+        """False: no such event is in force. Raises `Refused` for one of a higher rank.
+
+        `beside` goes to the disk in the same write.
+        """
 
 
 COMMANDS_MAX: Final = 512
@@ -82,14 +84,11 @@ RESERVE: Final = 128
 SKEW_S: Final = 30.0
 """How far the sender's clock may be ahead."""
 
-_STEP_S: Final = 2.0
 _RETRY_S: Final = 10.0
 _LOCAL_VALID_S: Final = 60.0
 LIFT_S: Final = 3600.0
 """How long an event is set aside where nobody says for how long."""
 
-_KIND: Final = "command"
-_MARK_KIND: Final = "issuer_mark"
 _LOCAL: Final = "local:"
 _WITHOUT_CLOCK: Final = frozenset({Verb.LIMIT, Verb.PAUSE, Verb.ISOLATE})
 """What tightens, and what a technician says of this moment and has no end by time."""
@@ -112,42 +111,25 @@ class CommandDesk:
         lift: LiftEvent | None = None,
     ) -> None:
         self._site = site
-        self._store = store
         self._unsigned = unsigned
         self._reply = reply
         self._audit = audit
         self._mqtt_rank = mqtt_rank
         self._seals = seals or Seals(site=site.id)
         self._lift = lift
-        self._marks: dict[str, int] = {}
-        self._held: dict[str, HeldCommand] = {}
-        self._unsaved: set[str] = set()
+        self._keeping = CommandKeeping(site=site, store=store, lapsed=self._note_lapse)
+        self._held = self._keeping.held
         self._lock = asyncio.Lock()
-        self._offset_s: float | None = None
         self._retry_mono_s = 0.0
         self._local_number = 0
         self._isolated_mono_s: dict[str, float] = {}
 
     async def load(self, now: Instant) -> None:
         """Take up what was kept."""
-        for issuer, doc in (await self._store.load_all(_MARK_KIND)).items():
-            if isinstance(doc.get("seq"), int):
-                self._raise_mark(issuer, cast("int", doc["seq"]))
-        for key, doc in (await self._store.load_all(_KIND)).items():
-            try:
-                kept = from_doc(key, doc)
-            except (KeyError, TypeError, ValueError) as fault:
-                self._note(now, "load", key, "unreadable", str(fault), actor="daemon")
-                continue
-            known = tuple(e for e in kept.elements if e in find(self._site, str(e)))
-            held = replace(kept, elements=known).after_restart(now)
-            self._held[key] = held
-            if held.verb is Verb.ISOLATE:
-                age_s = max(0.0, now.utc_s - held.from_utc_s)
-                self._isolated_mono_s[key] = now.mono_s - age_s
-            self._raise_mark(held.issuer, held.seq)
-            if held != kept:
-                self._unsaved.add(key)
+        for key, fault in await self._keeping.load(now):
+            self._note(now, "load", key, "unreadable", fault, actor="daemon")
+        for held in self._keeping.isolations():
+            self._isolated_mono_s[held.id] = now.mono_s - max(0.0, now.utc_s - held.from_utc_s)
         self.advance(now)
 
     async def handle(
@@ -190,20 +172,7 @@ class CommandDesk:
 
     def advance(self, now: Instant) -> None:
         """Let time pass. No I/O; call it before `ceilings`."""
-        offset_s = now.utc_s - now.mono_s
-        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
-        if self._offset_s is None or abs(step_s) > _STEP_S:
-            self._offset_s = offset_s
-        for key, held in self._held.items():
-            moved = held.shifted(step_s) if abs(step_s) > _STEP_S else held
-            if now.utc_trusted and not moved.trusted:
-                moved = replace(moved, trusted=True)
-            if moved.elements and moved.until_utc_s is not None and moved.until_utc_s <= now.utc_s:
-                self._note(now, "lapse", key, "ended", moved.reason, actor=moved.actor)
-                moved = replace(moved, elements=())
-            if moved is not held:
-                self._held[key] = moved
-                self._unsaved.add(key)
+        self._keeping.advance(now)
 
     async def tick(self, now: Instant) -> None:
         """Let time pass, then keep what changed and forget what cannot come again."""
@@ -212,10 +181,10 @@ class CommandDesk:
             if now.mono_s < self._retry_mono_s:
                 return
             try:
-                for key in list(self._unsaved):
-                    await self._save(key)
+                await self._keeping.save()
                 if now.utc_trusted:
-                    await self._forget(now)
+                    for key in await self._keeping.forget(now):
+                        self._isolated_mono_s.pop(key, None)
             except StorageFailed as fault:
                 self._retry_mono_s = now.mono_s + _RETRY_S
                 self._note(now, "keep", None, "not_stored", str(fault), actor="daemon")
@@ -235,8 +204,7 @@ class CommandDesk:
             isolated = held.isolated()
             heard = frozenset(evse for evse in isolated if _heard(views.get(evse), since_s))
             if heard:
-                self._held[key] = replace(held, heard=held.heard | heard)
-                self._unsaved.add(key)
+                self._keeping.change(replace(held, heard=held.heard | heard))
             still |= isolated - heard
         return tuple(sorted(still))
 
@@ -304,7 +272,7 @@ class CommandDesk:
             if known is not None:
                 return self._again(known, digest, actor, now)
             if seal is not None:
-                check_sequence(seal, self._marks.get(seal.issuer.id))
+                check_sequence(seal, self._keeping.mark(seal.issuer.id))
                 check_rights(seal, verb, command, body, others=self._held, site=self._site)
             self._check(verb, command, rank, now)
             held = HeldCommand(
@@ -314,7 +282,7 @@ class CommandDesk:
                 answer=CommandResponse(
                     command_id=command.command_id, result=CommandResult.ACCEPTED, message=""
                 ),
-                expires_utc_s=max(command.expires_at, seal.expires_utc_s if seal else 0.0),
+                expires_utc_s=_remembered_until_s(command, seal, now),
                 rank=rank,
                 actor=actor,
                 reason=command.reason or "",
@@ -323,14 +291,13 @@ class CommandDesk:
                 issuer=None if seal is None else seal.issuer.id,
                 seq=None if seal is None else seal.seq,
             )
-            effect = await self._lifting(command, held, now, seal)
-            if effect is None:
+            made = await self._lifted(command, held, now, seal)
+            if made is None:
                 effect = work_out(command, held, others=self._held, site=self._site, now=now)
-            if verb is Verb.ISOLATE:
-                self._isolated_mono_s[held.id] = now.mono_s
-            for changed in effect.changed:
-                await self._keep(changed)
-            await self._keep(effect.made)
+                if verb is Verb.ISOLATE:
+                    self._isolated_mono_s[held.id] = now.mono_s
+                await self._keeping.keep([*effect.changed, effect.made])
+                made = effect.made
         except Refused as fault:
             return self._reject(fault, word, _name(body, "command_id"), actor, now)
         except StorageFailed as fault:
@@ -340,22 +307,23 @@ class CommandDesk:
                 "send it again with the same command_id when the gateway's disk is repaired",
             )
             return self._reject(failed, word, _name(body, "command_id"), actor, now)
-        made = effect.made
-        self._raise_mark(made.issuer, made.seq)
         message = made.answer.message
         self._note(now, word, made.id, "accepted", message, actor=actor, reason=made.reason)
         return made.answer
 
-    async def _lifting(
+    async def _lifted(
         self, command: Command, held: HeldCommand, now: Instant, seal: Seal | None
-    ) -> Effect | None:
-        """The effect of a release that names an event; None for every other command."""
+    ) -> HeldCommand | None:
+        """A release that names an event, done and kept with it; None for every other command."""
         if not isinstance(command, ReleaseCommand) or self._lift is None:
             return None
         if command.target_command_id in self._held:
             return None
         for_s = LIFT_S if command.duration_s is None else command.duration_s
         until_s = now.utc_s + for_s
+        message = f"event {command.target_command_id} set aside for {for_s:g} s"
+        made = answered(replace(held, until_utc_s=until_s), message)
+        offset_s = self._keeping.offset_s
         lifted = await self._lift(
             command.target_command_id,
             rank=held.rank,
@@ -364,15 +332,12 @@ class CommandDesk:
             until_utc_s=until_s,
             now=now,
             seal=seal,
+            beside=self._keeping.entries([made]),
         )
         if not lifted:
             return None
-        message = f"event {command.target_command_id} set aside for {for_s:g} s"
-        return Effect(answered(replace(held, until_utc_s=until_s), message))
-
-    def _raise_mark(self, issuer: str | None, seq: int | None) -> None:
-        if issuer is not None and seq is not None:
-            self._marks[issuer] = max(seq, self._marks.get(issuer, seq))
+        self._keeping.take_effect([made], offset_s)
+        return made
 
     def _check(self, verb: Verb, command: Command, rank: Rank, now: Instant) -> None:
         if not now.utc_trusted:
@@ -412,39 +377,6 @@ class CommandDesk:
             "give every command an id of its own",
         )
 
-    async def _keep(self, held: HeldCommand) -> None:
-        """Keep, then let it have its effect."""
-        offset_s = self._offset_s
-        await self._store.put(_KIND, held.id, held.to_doc())
-        self._unsaved.discard(held.id)
-        if offset_s is not None and self._offset_s is not None and self._offset_s != offset_s:
-            # The wall clock was set while the disk worked.
-            self._held[held.id] = held.shifted(self._offset_s - offset_s)
-            self._unsaved.add(held.id)
-        else:
-            self._held[held.id] = held
-
-    async def _save(self, key: str) -> None:
-        """Keep what time has changed; it may change again meanwhile."""
-        held = self._held[key]
-        await self._store.put(_KIND, key, held.to_doc())
-        if self._held[key] is held:
-            self._unsaved.discard(key)
-
-    async def _forget(self, now: Instant) -> None:
-        over = [
-            key
-            for key, held in self._held.items()
-            if not held.elements and held.expires_utc_s <= now.utc_s
-        ]
-        for issuer in {i for key in over if (i := self._held[key].issuer) is not None}:
-            await self._store.put(_MARK_KIND, issuer, {"seq": self._marks[issuer]})
-        for key in over:
-            await self._store.delete(_KIND, key)
-            self._unsaved.discard(key)
-            self._isolated_mono_s.pop(key, None)
-            del self._held[key]
-
     def _reject(
         self, fault: Refused, word: str, command_id: str | None, actor: str, now: Instant
     ) -> CommandResponse:
@@ -463,6 +395,9 @@ class CommandDesk:
             made = f"local-{int(now.utc_s)}-{self._local_number}"
             if made not in self._held:
                 return made
+
+    def _note_lapse(self, held: HeldCommand, now: Instant) -> None:
+        self._note(now, "lapse", held.id, "ended", held.reason, actor=held.actor)
 
     def _note(
         self,
@@ -489,6 +424,12 @@ class CommandDesk:
         if reason:
             record["reason"] = reason
         self._audit(record)
+
+
+def _remembered_until_s(command: Command, seal: Seal | None, now: Instant) -> float:
+    """As long as it is valid; after `REMEMBERED_S` its own end or its sequence refuses it."""
+    valid_s = command.expires_at if seal is None else max(command.expires_at, seal.expires_utc_s)
+    return min(valid_s, now.utc_s + REMEMBERED_S)
 
 
 def _heard(view: EvseView | None, since_s: float) -> bool:

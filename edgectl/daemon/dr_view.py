@@ -8,6 +8,7 @@ from edgectl.daemon.events import EventDesk
 from edgectl.daemon.ledger import Ledger
 from edgectl.daemon.utility_links import UtilityLinks
 from edgectl.model.evidence import ChainName, Evidence
+from edgectl.model.store import Document
 
 
 class DrView:
@@ -37,9 +38,12 @@ class DrView:
                 heads[name.value] = {"rows": head.number, "hash": head.hash}
         return {
             "events": [
-                event | ({"now": now} if (now := self._ledger.view(str(event["event_id"]))) else {})
+                event | ({"now": now} if (now := self._now(event)) else {})
                 for event in self._events.view()
             ],
             "links": self._links.view(),
             "chains": heads,
         }
+
+    def _now(self, event: Document) -> Document:
+        return self._ledger.view(str(event["program_id"]), str(event["event_id"]))

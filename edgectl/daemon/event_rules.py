@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from edgectl.clock import Instant
-from edgectl.contract.dr import DrState
+from edgectl.contract.dr import Deletion, DrState, Upsert
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.daemon.held_event import HeldEvent
@@ -57,6 +57,18 @@ def check_sender(program: Program | None, seal: Seal | None, *, unsigned: bool) 
             f"{seal.issuer.id} may not sign for program {program.id}",
             "see `rank` and `programs` of the issuer in the site file",
         )
+
+
+def check_dated(notice: Upsert | Deletion) -> Refused | None:
+    """Why something signed cannot be taken: without its version it could be played again."""
+    if notice.modified_utc_s is not None:
+        return None
+    what = "event" if isinstance(notice, Upsert) else "deletion"
+    return refused(
+        RefusalCode.MALFORMED,
+        f"a signed {what} without modificationDateTime could be played again",
+        "sign its version, too",
+    )
 
 
 def check_limits(plan: EventPlan, seal: Seal | None, site: Site) -> None:

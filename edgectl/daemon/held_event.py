@@ -2,18 +2,21 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrResponse, DrState, Impact
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.openadr import parse_event
-from edgectl.contract.refusal import RefusalCode
+from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.errors import Refused
 from edgectl.grid.event import Event
 from edgectl.grid.plan import EventPlan, plan
 from edgectl.model.site import Site
 from edgectl.model.store import Document
+from edgectl.units import EventId, ProgramId
+
+EventKey: TypeAlias = tuple[ProgramId, EventId]
 
 IN_FORCE: Final = frozenset({DrState.ACCEPTED, DrState.PARTIAL, DrState.ACTIVE})
 
@@ -57,7 +60,8 @@ class HeldEvent:
     """One version of an event.
 
     `plan` is always there while it is in force. `modified_utc_s`: of the version, or when it came
-    if that was not said. `owed`: answers that are not yet in the outbox, oldest first. `fault`: why
+    if that was not said. `anchor_utc_s`: what `now` means in it; `anchor_trusted`: as a clock said
+    that was right. `owed`: answers that are not yet in the outbox, oldest first. `fault`: why
     it is refused. `deleted`: somebody deleted it; `by_word`: not by emptying its own topic.
     `recovering`: it is over, and the site has not come back yet.
     """
@@ -78,11 +82,27 @@ class HeldEvent:
     seal: EventSeal | None = None
     promise: Promise | None = None
     lift: Lift | None = None
+    anchor_trusted: bool = True
+
+    @property
+    def key(self) -> EventKey:
+        """By which it is known."""
+        return self.event.program, self.event.id
 
     @property
     def in_force(self) -> bool:
         """It counts, lifted or not."""
         return self.state in IN_FORCE and self.plan is not None
+
+    @property
+    def only_recorded(self) -> bool:
+        """It is refused because nothing of it is acted on, and kept all the same."""
+        fault = self.fault
+        return (
+            self.state is DrState.REFUSED
+            and fault is not None
+            and fault.code == RefusalCode.NOT_SUPPORTED.value
+        )
 
     @property
     def puts_ceilings(self) -> bool:
@@ -104,6 +124,18 @@ class HeldEvent:
     def lifted(self, lift: Lift) -> "HeldEvent":
         """Set aside for a time, which is reported upstream."""
         return replace(self, lift=lift, owed=(*self.owed, DrState.REFUSED))
+
+    def anchored(self, anchor_utc_s: float, site: Site, *, trusted: bool) -> "HeldEvent":
+        """The same with another meaning of `now`; a version without a date came as much later."""
+        moved_s = anchor_utc_s - self.anchor_utc_s
+        dated = self.event.modified_utc_s is not None
+        return replace(
+            self,
+            plan=plan(self.event, site, anchor_utc_s=anchor_utc_s, draw=self.draw),
+            anchor_utc_s=anchor_utc_s,
+            anchor_trusted=trusted,
+            modified_utc_s=self.modified_utc_s + (0.0 if dated else moved_s),
+        )
 
     def changes_utc_s(self) -> float:
         """When time alone changes it next; `math.inf` if never."""
@@ -137,49 +169,14 @@ class HeldEvent:
             return self.moved(DrState.ACTIVE)
         return self
 
-    def view(self) -> Document:
-        """What people want to know of it."""
-        view: Document = {
-            "event_id": self.event.id,
-            "program_id": self.event.program,
-            "state": self.state.value,
-        }
-        if self.plan is not None:
-            when = self.plan.schedule
-            view["mandatory"] = self.plan.program.mandatory
-            view["rank"] = self.plan.rank.name.lower()
-            view["targets"] = [str(element) for element in self.plan.elements]
-            view["from"] = rfc3339(max(0.0, when.from_utc_s))
-            if math.isfinite(when.until_utc_s):
-                view["until"] = rfc3339(when.until_utc_s)
-            limits = (limit.power_w for limit in self.plan.limits if limit is not None)
-            least_w = min((limit_w for limit_w in limits if limit_w is not None), default=None)
-            if least_w is not None:
-                view["limit_w"] = least_w
-        if self.event.priority is not None:
-            view["priority"] = self.event.priority
-        if self.event.name is not None:
-            view["name"] = self.event.name
-        if self.seal is not None:
-            view["issuer"] = self.seal.issuer
-        if self.promise is not None:
-            if self.promise.ceiling_w is not None:
-                view["promised_w"] = self.promise.ceiling_w
-            view["impact"] = [
-                {"evse": evse, "missing_wh": wh} for evse, wh in self.promise.missing_wh
-            ]
-        if self.lift is not None:
-            view["lifted_until"] = rfc3339(self.lift.until_utc_s)
-            view["lifted_by"] = self.lift.by
-        return view
-
     def to_doc(self) -> Document:
         """Everything that cannot be worked out again."""
-        seal, promise, lift = self.seal, self.promise, self.lift
+        seal, promise, lift, fault = self.seal, self.promise, self.lift, self.fault
         return {
             "body": self.body,
             "modified": self.modified_utc_s,
             "anchor": self.anchor_utc_s,
+            "anchor_trusted": self.anchor_trusted,
             "draw": self.draw,
             "state": self.state.value,
             "owed": [state.value for state in self.owed],
@@ -198,6 +195,7 @@ class HeldEvent:
                 "refused": promise.refused,
             },
             "lift": None if lift is None else [lift.until_utc_s, lift.by, lift.reason],
+            "fault": None if fault is None else [fault.code, fault.message, fault.remedy],
         }
 
     def response(self, state: DrState) -> DrResponse:
@@ -206,6 +204,7 @@ class HeldEvent:
         unknown = self.plan.unknown if self.plan is not None else ()
         code: RefusalCode | None = None
         message: str | None = None
+        remedy: str | None = None
         if state is DrState.PARTIAL:
             code, message = self._why_partial(unknown=bool(unknown), ignored=bool(ignored))
         elif state is DrState.REFUSED and self.lift is not None:
@@ -214,7 +213,8 @@ class HeldEvent:
             message = f"set aside until {until} by {self.lift.by}: {self.lift.reason}"
         elif state is DrState.REFUSED and self.fault is not None:
             code, message = RefusalCode(self.fault.code), self.fault.message
-        verdict = state is DrState.PARTIAL
+            remedy = self.fault.remedy
+        verdict = state in {DrState.PARTIAL, DrState.REFUSED}
         promise = self.promise if state in IN_FORCE or state is DrState.REFUSED else None
         missing = () if promise is None else promise.missing_wh
         return DrResponse(
@@ -224,6 +224,7 @@ class HeldEvent:
             state=state,
             code=code,
             message=message,
+            remedy=remedy,
             promised_w=None if promise is None else promise.ceiling_w,
             impact=tuple(Impact(evse=evse, missing_wh=wh) for evse, wh in missing) or None,
             not_acted_on=ignored if verdict and ignored else None,
@@ -242,10 +243,18 @@ class HeldEvent:
         return RefusalCode.NOT_SUPPORTED, "only a part of it is acted on"
 
 
-def from_doc(key: str, doc: Document, site: Site) -> HeldEvent:
-    """Read a kept event; the site may no longer have a place for it. Raises on a broken one."""
+def store_key(key: EventKey) -> str:
+    """The key on the disk; neither part can have a slash."""
+    return "/".join(key)
+
+
+def from_doc(name: str, doc: Document, site: Site) -> HeldEvent:
+    """Read a kept event; the site may no longer have a place for it. Raises on a broken one.
+
+    `name`: its key on the disk, or, where programs were not told apart yet, its id alone.
+    """
     body = cast("Document", doc["body"])
-    event = parse_event(body, event_id=key)
+    event = parse_event(body, event_id=name.rpartition("/")[2])
     held = HeldEvent(
         event=event,
         body=body,
@@ -262,6 +271,8 @@ def from_doc(key: str, doc: Document, site: Site) -> HeldEvent:
         seal=_seal(doc.get("seal")),
         promise=_promise(doc.get("promise")),
         lift=_lift(doc.get("lift")),
+        fault=_fault(doc.get("fault")),
+        anchor_trusted=doc.get("anchor_trusted") is not False,
     )
     if held.state not in IN_FORCE and not held.recovering:
         return held
@@ -300,6 +311,13 @@ def _lift(doc: object) -> Lift | None:
         return None
     until, by, reason = cast("list[object]", doc)
     return Lift(until_utc_s=_number(until), by=str(by), reason=str(reason))
+
+
+def _fault(doc: object) -> Refused | None:
+    if doc is None:
+        return None
+    code, message, remedy = (str(part) for part in cast("list[object]", doc))
+    return refused(RefusalCode(code), message, remedy)
 
 
 def _number(value: object) -> float:

@@ -1,7 +1,8 @@
 """Keeps the delivery ledger: watches active events at every tick, settles what is over, reports it.
 
-1. What was seen so far is kept every `CHECKPOINT_S`, so a kill loses no more than that, and what
-   nobody watched is said to be missing.
+1. What was seen so far is kept every `CHECKPOINT_S`, with the event that it is about: a kill loses
+   no more than that, whatever has become of the event meanwhile, and what nobody watched is said
+   to be missing.
 2. A row is in the chain of evidence before its report goes to the outbox; a row whose report was
    not taken is reported with the next one of its event.
 3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
@@ -18,17 +19,17 @@ from edgectl.contract.dr import DrState
 from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_report
 from edgectl.contract.envelope import rfc3339
 from edgectl.daemon.baselines import Baselines
-from edgectl.daemon.held_event import HeldEvent
+from edgectl.daemon.held_event import EventKey, HeldEvent, from_doc, store_key
 from edgectl.daemon.power import cause_at, power_at
-from edgectl.errors import StorageFailed
+from edgectl.errors import Refused, StorageFailed
 from edgectl.grid.ledger import QUARTER_S, TOLERANCE, Settled, Slice, Tally, settle, slices
-from edgectl.grid.plan import EventPlan
+from edgectl.grid.plan import EventPlan, plan
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName, Evidence
 from edgectl.model.record import TickRecord
 from edgectl.model.site import Site
 from edgectl.model.store import Document, Store
-from edgectl.units import EventId, EvseId, NodeId
+from edgectl.units import EvseId, NodeId
 
 Send: TypeAlias = Callable[[DrReport], Awaitable[None]]
 
@@ -40,11 +41,12 @@ LATE_S: Final = 2.0
 
 _GAP_S: Final = 5.0
 _KIND: Final = "dr_ledger"
+_EVENT_KIND: Final = "dr_ledger_event"
 
 
 _BACK_S: Final = 86_400.0
 
-_BookId: TypeAlias = tuple[EventId, float]
+_BookId: TypeAlias = tuple[EventKey, float]
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class _Book:
     """One event version under watch.
 
     `settled_utc_s`: up to where its rows are made. `ended_utc_s`: when it ceased to hold before its
-    own end. `open`: the slice under way and the next one.
+    own end. `open`: the slice under way and the next one. `kept`: the event as the disk has it.
     """
 
     held: HeldEvent
@@ -62,6 +64,12 @@ class _Book:
     open: tuple[Slice, ...] = ()
     ended_utc_s: float | None = None
     unreported: list[Settled] = field(default_factory=list)
+    kept: HeldEvent | None = None
+
+    @property
+    def id(self) -> _BookId:
+        """By which it is known."""
+        return self.held.key, self.held.modified_utc_s
 
 
 class Ledger:
@@ -85,7 +93,7 @@ class Ledger:
         self._send = send
         self._below = _below(site)
         self._books: dict[_BookId, _Book] = {}
-        self._kept: dict[str, Document] = {}
+        self._by_id_alone: dict[str, Document] = {}
         self._head: ChainHead | None = None
         self._last_mono_s: float | None = None
         self._checkpoint_mono_s = 0.0
@@ -93,7 +101,17 @@ class Ledger:
     async def load(self, now: Instant) -> None:
         """Take up what was seen before the restart."""
         await self._baselines.load(now)
-        self._kept = await self._store.load_all(_KIND)
+        events = await self._store.load_all(_EVENT_KIND)
+        for name, doc in (await self._store.load_all(_KIND)).items():
+            if name not in events:
+                self._by_id_alone[name] = doc
+                continue
+            try:
+                book = _book(name, doc, events[name], self._site)
+            except (Refused, KeyError, TypeError, ValueError):
+                await self._forget(name)
+                continue
+            self._books[book.id] = book
 
     def observe(self, record: TickRecord) -> None:
         """Take a tick down; never waits."""
@@ -114,7 +132,8 @@ class Ledger:
         await self._baselines.tick(now)
         if not now.utc_trusted:
             return
-        self._take_up(now)
+        for book in self._take_up(now):
+            await self._checkpoint(book)
         for book_id, book in list(self._books.items()):
             await self._settle(book, now)
             await self._report(book)
@@ -122,16 +141,17 @@ class Ledger:
             over = book.settled_utc_s >= end_s or (not book.open and end_s + LATE_S <= now.utc_s)
             if over and not book.unreported:
                 del self._books[book_id]
-                await self._forget(book_id[0])
+                await self._forget(_name(book_id))
         if now.mono_s - self._checkpoint_mono_s >= CHECKPOINT_S:
             self._checkpoint_mono_s = now.mono_s
             for book in self._books.values():
                 await self._checkpoint(book)
 
-    def view(self, event_id: str) -> Document:
+    def view(self, program_id: str, event_id: str) -> Document:
         """What was promised and delivered so far in the slice under way, for people."""
-        book = next((b for (name, _), b in self._books.items() if name == event_id), None)
-        if book is None or not book.open:
+        books = [b for (key, _), b in self._books.items() if key == (program_id, event_id)]
+        book = next((b for b in books if b.open and b.ended_utc_s is None), None)
+        if book is None:
             return {}
         one, element = book.open[0], book.plan.elements[0]
         tally = book.tallies.get(_key(one, element), Tally())
@@ -150,17 +170,21 @@ class Ledger:
             found["cause"] = row.cause.value
         return found
 
-    def _take_up(self, now: Instant) -> None:
-        """Open a book for every event version that is active, close those that are not any more."""
+    def _take_up(self, now: Instant) -> list[_Book]:
+        """Open a book for every event version that is active; those that are not any more end.
+
+        Gives those that opened or ended.
+        """
+        changed: list[_Book] = []
         found: set[_BookId] = set()
         for held in self._watched():
-            book_id = (held.event.id, held.modified_utc_s)
+            book_id = (held.key, held.modified_utc_s)
             found.add(book_id)
             book = self._books.get(book_id)
             if book is not None:
                 book.held = held
                 continue
-            kept = self._kept.pop(held.event.id, None)
+            kept = self._by_id_alone.get(held.event.id)
             if kept is not None and kept.get("modified") != held.modified_utc_s:
                 kept = None
             over = held.state is not DrState.ACTIVE and kept is None
@@ -172,9 +196,12 @@ class Ledger:
                 book.settled_utc_s = cast("float", kept["settled"])
                 book.tallies = _tallies(kept)
             self._books[book_id] = book
+            changed.append(book)
         for book_id, book in self._books.items():
             if book_id not in found and book.ended_utc_s is None:
                 book.ended_utc_s = now.utc_s
+                changed.append(book)
+        return changed
 
     async def _settle(self, book: _Book, now: Instant) -> None:
         """Make the rows of what is over; `open` is what is not."""
@@ -283,15 +310,40 @@ class Ledger:
 
     async def _checkpoint(self, book: _Book) -> None:
         try:
-            await self._store.put(_KIND, book.held.event.id, _doc_of(book))
+            name = _name(book.id)
+            entries = [(_KIND, name, _doc_of(book))]
+            held = book.held
+            if held is not book.kept:
+                entries.append((_EVENT_KIND, name, held.to_doc()))
+            await self._store.put_all(entries)
+            book.kept = held
+            if self._by_id_alone.pop(held.event.id, None) is not None:
+                await self._store.delete(_KIND, held.event.id)
         except StorageFailed:
             return
 
-    async def _forget(self, event_id: EventId) -> None:
+    async def _forget(self, name: str) -> None:
         try:
-            await self._store.delete(_KIND, event_id)
+            await self._store.delete(_KIND, name)
+            await self._store.delete(_EVENT_KIND, name)
         except StorageFailed:
             return
+
+
+def _name(book: _BookId) -> str:
+    """The key on the disk."""
+    key, modified_utc_s = book
+    return f"{modified_utc_s:.3f}/{store_key(key)}"
+
+
+def _book(name: str, doc: Document, event: Document, site: Site) -> _Book:
+    """A book as it was kept; the event may be over, or gone, by now."""
+    held = from_doc(name, event, site)
+    made = plan(held.event, site, anchor_utc_s=held.anchor_utc_s, draw=held.draw)
+    book = _Book(held=held, plan=made, settled_utc_s=cast("float", doc["settled"]))
+    book.tallies = _tallies(doc)
+    book.ended_utc_s = cast("float | None", doc.get("ended"))
+    return book
 
 
 def _end_s(book: _Book) -> float:
@@ -309,6 +361,7 @@ def _doc_of(book: _Book) -> Document:
     return {
         "modified": book.held.modified_utc_s,
         "settled": book.settled_utc_s,
+        "ended": book.ended_utc_s,
         "tallies": {
             key: [t.seen_s, t.good_s, t.energy_wh, t.lifted_s, dict(t.over_s)]
             for key, t in book.tallies.items()

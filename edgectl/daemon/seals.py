@@ -31,6 +31,10 @@ class Seals:
         self._issuers = {issuer.id: issuer for issuer in issuers}
         self._check = check
 
+    def issuer(self, name: str) -> Issuer | None:
+        """An issuer of this site by its id."""
+        return self._issuers.get(name)
+
     def open(
         self, message: bytes, *, max_bytes: int, what: str, now: Instant
     ) -> tuple[Seal | None, bytes]:

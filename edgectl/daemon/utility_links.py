@@ -55,10 +55,13 @@ class UtilityLinks:
             return
         self._watches[program] = self._watch(program, now).heard(now.mono_s)
 
-    def limited(self, program: ProgramId, now: Instant) -> None:
-        """Know that a new valid limit of a program came."""
+    def limited(self, program: ProgramId, now: Instant, *, in_force: bool) -> None:
+        """Know that a new valid limit of a program came; one for later is no more than a word."""
         if program in self._programs:
             before = self._watch(program, now)
+            if not in_force:
+                self._watches[program] = before.heard(now.mono_s)
+                return
             self._change(program, before, before.limited(now.mono_s), now, "a new limit came")
 
     def advance(self, now: Instant) -> None:

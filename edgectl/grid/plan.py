@@ -9,7 +9,7 @@ from edgectl.grid.targets import Element, resolve
 from edgectl.grid.timing import Schedule, schedule
 from edgectl.model.ceiling import Rank
 from edgectl.model.site import Program, Site
-from edgectl.units import EventId
+from edgectl.units import EventId, ProgramId
 
 PAYLOADS_SHOWN = 8
 
@@ -40,6 +40,32 @@ class EventPlan:
     def cancels(self) -> bool:
         """The event takes no time: whoever sent it wants it gone."""
         return self.schedule.cancels
+
+    @property
+    def key(self) -> tuple[ProgramId, EventId]:
+        """By which it is known: an id is one only within its program."""
+        return self.program.id, self.event
+
+    def fault(self) -> Refused | None:
+        """Why it is refused: nothing of it is acted on or kept for the plan. None: something is."""
+        asks = any(one is not None for one in (*self.limits, *self.exports))
+        if self.cancels or asks or set(self.ignored) <= KEPT_FOR_PLAN:
+            return None
+        return Refused(
+            code="not_supported",
+            message=f"program {self.program.id} does not act on {_listed(self.ignored)}",
+            remedy=f"send {IMPORT_LIMIT} for a limit; the event is recorded",
+        )
+
+    def limits_at(self, utc_s: float) -> bool:
+        """Whether it limits what is drawn at a moment, without its ramp."""
+        when = self.schedule
+        if not when.from_utc_s <= utc_s < when.until_utc_s:
+            return False
+        if when.loop_s is not None:
+            utc_s = when.from_utc_s + (utc_s - when.from_utc_s) % when.loop_s
+        found = (self.limits[s.index] for s in when.spans if s.from_utc_s <= utc_s < s.until_utc_s)
+        return any(limit is not None and not limit.free for limit in found)
 
     def least_w(self, voltage_v: float) -> float | None:
         """The tightest limit of what is drawn, in W at this voltage; None where there is none."""
@@ -79,13 +105,6 @@ def plan(event: Event, site: Site, *, anchor_utc_s: float, draw: float) -> Event
     found = [
         limits_of(event, interval, index, program) for index, interval in enumerate(event.intervals)
     ]
-    says_nothing = all(drawn is None and fed_back is None for drawn, fed_back in found)
-    if not when.cancels and says_nothing and not set(ignored) <= KEPT_FOR_PLAN:
-        raise Refused(
-            code="not_supported",
-            message=f"program {program.id} does not act on {_listed(ignored)}",
-            remedy=f"send {IMPORT_LIMIT} for a limit; the event is recorded in the audit log",
-        )
     return EventPlan(
         event=event.id,
         program=program,

@@ -1,9 +1,14 @@
 """The port for what must outlive a restart: small JSON documents, by kind and key."""
 
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 Document: TypeAlias = dict[str, object]
 """Only what JSON can say without loss: text, finite numbers, booleans, None, lists, objects."""
+
+
+Entry: TypeAlias = tuple[str, str, Document]
+"""A document with its kind and key."""
 
 
 class Store(Protocol):
@@ -11,6 +16,9 @@ class Store(Protocol):
 
     async def put(self, kind: str, key: str, doc: Document) -> None:
         """Keep `doc`, in place of what was there."""
+
+    async def put_all(self, entries: Sequence[Entry]) -> None:
+        """Keep them all, or none of them."""
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""

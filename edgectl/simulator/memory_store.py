@@ -1,9 +1,10 @@
 """A store in memory, for simulations; it can play a full disk."""
 
 import json
+from collections.abc import Sequence
 
 from edgectl.errors import StorageFailed
-from edgectl.model.store import Document
+from edgectl.model.store import Document, Entry
 
 
 class MemoryStore:
@@ -18,9 +19,13 @@ class MemoryStore:
 
     async def put(self, kind: str, key: str, doc: Document) -> None:
         """Keep `doc`, in place of what was there."""
-        text = json.dumps(doc, allow_nan=False)
+        await self.put_all([(kind, key, doc)])
+
+    async def put_all(self, entries: Sequence[Entry]) -> None:
+        """Keep them all, or none of them."""
+        texts = {(kind, key): json.dumps(doc, allow_nan=False) for kind, key, doc in entries}
         self._check_room()
-        self._kept[kind, key] = text
+        self._kept |= texts
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse
@@ -15,7 +17,7 @@ from edgectl.grid.plan import EventPlan
 from edgectl.model.ceiling import Rank
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
-from edgectl.model.store import Document
+from edgectl.model.store import Entry
 from edgectl.model.trust import Connection
 from edgectl.simulator.memory_store import MemoryStore
 from edgectl.units import ProgramId
@@ -30,8 +32,8 @@ VOLUNTARY = event(
 )
 
 
-def signed_desk(*trusted: Trusted) -> SignedDesk:
-    desk = SignedDesk()
+def signed_desk(*trusted: Trusted, store: MemoryStore | None = None) -> SignedDesk:
+    desk = SignedDesk(store=store or MemoryStore())
     desk.desk = EventDesk(
         site=desk.site,
         store=desk.store,
@@ -62,10 +64,10 @@ def test_s19_a_restart_does_not_end_a_lost_utility_s_limit() -> None:
 
 def test_what_asks_for_no_limit_does_not_end_it_either() -> None:
     async def main() -> None:
-        told: list[ProgramId] = []
+        told: list[tuple[ProgramId, bool]] = []
 
-        def limited(program: ProgramId, _now: Instant) -> None:
-            told.append(program)
+        def limited(program: ProgramId, _now: Instant, *, in_force: bool) -> None:
+            told.append((program, in_force))
 
         d = Desk()
         d.desk = EventDesk(
@@ -80,7 +82,9 @@ def test_what_asks_for_no_limit_does_not_end_it_either() -> None:
         await d.send(event(intervals=[{"id": 0, "payloads": [{"type": "PRICE", "values": [0.2]}]}]))
         assert told == []
         await d.send(event(id="evt-2"), topic="dr/event/evt-2")
-        assert told
+        d.clock = "16:45"
+        await d.send(event(id="evt-3"), topic="dr/event/evt-3")
+        assert told == [("prog-1", False), ("prog-1", True)], "one for later limits nothing yet"
 
     asyncio.run(main())
 
@@ -181,17 +185,6 @@ def test_a_promise_is_worked_out_again_after_a_restart() -> None:
     asyncio.run(main())
 
 
-class FullStore(MemoryStore):
-    """A disk that takes nothing more once it is full."""
-
-    full = False
-
-    async def put(self, kind: str, key: str, doc: Document) -> None:
-        if self.full:
-            raise StorageFailed("the disk is full")
-        await super().put(kind, key, doc)
-
-
 def command_desk(
     store: MemoryStore, *, site: Site = SITE, audit: Callable[[dict[str, object]], None]
 ) -> CommandDesk:
@@ -211,7 +204,7 @@ def test_what_lasts_to_the_end_of_time_leaves_the_technician_room() -> None:
                 "command_id": f"x{n}",
                 "issuer": "any",
                 "made_at": wire("14:00"),
-                "expires_at": "2099-01-01T00:00:00Z",
+                "expires_at": "2026-12-01T14:00:00Z",
                 "evse": "bay01",
                 "reason": "r",
             }
@@ -231,7 +224,7 @@ def test_what_lasts_to_the_end_of_time_leaves_the_technician_room() -> None:
 def test_a_lift_that_cannot_be_kept_lifts_nothing() -> None:
     async def main() -> None:
         d = Desk()
-        store = FullStore()
+        store = MemoryStore()
         d.store = store
         d.desk = EventDesk(
             site=d.site,
@@ -276,5 +269,70 @@ def test_a_lift_that_cannot_be_kept_lifts_nothing() -> None:
             now=d.now(),
         )
         assert d.desk.ceilings()
+
+    asyncio.run(main())
+
+
+class Spent(MemoryStore):
+    """A disk that takes so many writes more; then the process is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 10**9
+
+    async def put_all(self, entries: Sequence[Entry]) -> None:
+        if self.left == 0:
+            raise StorageFailed("the process is gone")
+        self.left -= 1
+        await super().put_all(entries)
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_kill_leaves_a_lift_and_its_number_both_or_neither(writes: int) -> None:
+    """Else a lift that has its effect could be played again, and last longer."""
+
+    async def main() -> None:
+        d, store = Desk(), Spent()
+        d.store = store
+        d.__post_init__()
+        await d.send(VOLUNTARY)
+        d.clock = "16:45"
+        await d.desk.tick(d.now())
+        operator = Trusted(
+            id="op", rank=Rank.OPERATOR, may=("release",), signers=(Signer("o1", number=5),)
+        )
+
+        async def reply(_name: str, _body: CommandResponse) -> None:
+            return
+
+        desk = CommandDesk(
+            site=SITE,
+            store=store,
+            unsigned=Unsigned.NEVER,
+            reply=reply,
+            audit=d.audited.append,
+            seals=seals(operator),
+            lift=d.desk.lift,
+        )
+        body = {
+            "command_id": "c1",
+            "issuer": "op",
+            "made_at": wire("16:45"),
+            "expires_at": wire("16:50"),
+            "target_command_id": "evt-1",
+        }
+        store.left = writes
+        await desk.handle(
+            "command/release",
+            Signer("o1", number=5).sign(body | claims(at("16:45"), iss="op", seq=7)),
+            retained=False,
+            connection=Connection.OTHER,
+            now=d.now(),
+        )
+        (event_doc,) = (await store.load_all("dr_event")).values()
+        lifted = event_doc["lift"] is not None
+        numbers = [doc["seq"] for doc in (await store.load_all("command")).values()]
+        assert numbers == ([7] if lifted else [])
+        assert lifted is (writes > 0)
 
     asyncio.run(main())

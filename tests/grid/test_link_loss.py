@@ -104,3 +104,20 @@ def test_a_retained_heartbeat_and_one_of_a_stranger_say_nothing() -> None:
         ]
 
     asyncio.run(main())
+
+
+def test_a_limit_for_later_is_a_word_and_ends_nothing() -> None:
+    """It was lost; a limit for next week says that the utility is there, and leaves its rule."""
+
+    async def main() -> None:
+        links = desk(MemoryStore())
+        await links.load(now(0.0))
+        links.advance(now(130.0))
+        assert links.ceilings()
+        links.limited(PROGRAM, now(200.0), in_force=False)
+        links.advance(now(201.0))
+        assert links.ceilings(), "next week's limit leaves today without one"
+        links.limited(PROGRAM, now(210.0), in_force=True)
+        assert not links.ceilings()
+
+    asyncio.run(main())

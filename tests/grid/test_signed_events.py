@@ -118,9 +118,12 @@ def test_nothing_unsigned_touches_a_signed_program() -> None:
         await d.until("16:45")
         wider = event(modificationDateTime=wire("14:30"), intervals=[limit(90)])
         assert await d.send(wider) == ["refused:unsigned"]
-        moved = event(modificationDateTime=wire("14:30"), programID="prog-2")
-        assert await d.send(moved) == ["refused:unsigned"], "nor takes it into another program"
-        assert await d.send(None) == ["refused:unsigned"], "an empty payload deletes nothing"
+        beside = event(modificationDateTime=wire("14:30"), programID="prog-2")
+        assert await d.send(beside) == ["received", "accepted", "active"]
+        assert d.kilowatts() == [60.0, 60.0], "nor takes it into another program"
+        assert await d.send(None) == ["cancelled"], "it deletes what is unsigned"
+        assert d.said[-1].program_id == "prog-2"
+        assert await d.send(None) == ["refused:unsigned"], "an empty payload deletes nothing else"
         delete = {"object_type": "EVENT", "operation": "DELETE", "object": event()}
         assert await d.send(delete, topic="dr/event") == ["refused:unsigned"]
         await d.send({"made_at": wire("20:00"), "events": {}}, topic="dr/index")

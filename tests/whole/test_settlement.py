@@ -110,6 +110,43 @@ def test_a_kill_and_an_outage_are_told_in_the_ledger() -> None:
     assert 10_000.0 < rows[2]["measured_w"] <= 15_000.0
 
 
+@pytest.mark.parametrize("ends", ["by itself", "by deletion", "by another version"])
+def test_a_kill_right_after_the_end_costs_no_row(ends: str) -> None:
+    """The last row waits for its last tick; by then its event may be over or another."""
+
+    async def main() -> Whole:
+        whole = whole_yard(SITE, *TWO)
+        running_ = asyncio.create_task(whole.daemon.run())
+        await whole.until(100.0)
+        limit_event(whole, kw=15.0, duration="PT300S")
+        await whole.until(395.0 if ends == "by itself" else 350.0)
+        if ends == "by deletion":
+            whole.broker.publish(f"{PREFIX}dr/event/evt", b"", retain=True)
+        elif ends == "by another version":
+            limit_event(whole, kw=20.0, duration="PT50S")
+        await whole.until(400.6 if ends == "by itself" else 351.2)
+        running_.cancel()
+        await asyncio.gather(running_, return_exceptions=True)
+        whole.broker.cut()
+        assert ledger(whole) == []
+        await whole.until(420.0)
+        after = restarted(whole)
+        async with asyncio.TaskGroup() as group:
+            daemon = group.create_task(after.daemon.run())
+            await after.until(500.0)
+            after.daemon.stop()
+            await daemon
+        assert await after.store.load_all("dr_ledger") == {}
+        assert await after.store.load_all("dr_ledger_event") == {}
+        return after
+
+    rows = ledger(virtual_time.run(main()))
+    first = rows[0]
+    assert (first["event"], first["promised_w"]) == ("evt", 15_000.0)
+    assert first["good_part"] > 0.9
+    assert len(rows) == (2 if ends == "by another version" else 1)
+
+
 def test_a_deleted_event_is_settled_up_to_its_end() -> None:
     async def main() -> Whole:
         whole = whole_yard(SITE, *TWO)
