@@ -1,12 +1,14 @@
 """How long an unforeseen step may overload a node, part by part (S20).
 
 The meter must show it, the tick decides, the link writes every EVSE once, one of its requests may
-time out first, and the vehicle follows: the slowest EVSE below the node counts.
+time out first, and the vehicle follows: the slowest EVSE below the node counts. Where a meter sees
+EVSEs without readings of their own, all of that may be needed twice: they may be drawing less than
+they were told, which only shows when the first cut has changed nothing (S15).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edgectl.control.tree import evses_below
@@ -34,6 +36,7 @@ class Reaction:
     """The parts of the time, in s. `evse` is the one that takes longest, `link` its own.
 
     `poll_s`: of the node's meter, without one of its EVSEs. `write_s`: every EVSE of the link once.
+    `again_s`: the second reaction that EVSEs without readings may need; 0 where there are none.
     """
 
     poll_s: float
@@ -43,11 +46,13 @@ class Reaction:
     settle_s: float
     evse: EvseId
     link: LinkId
+    again_s: float = 0.0
 
     @property
     def total_s(self) -> float:
         """What the node's breaker must bear."""
-        return self.poll_s + self.decide_s + self.write_s + self.timeout_s + self.settle_s
+        once_s = self.poll_s + self.decide_s + self.write_s + self.timeout_s + self.settle_s
+        return once_s + self.again_s
 
 
 def reaction(
@@ -64,17 +69,12 @@ def reaction(
     evses = evses_below(site, node)
     if not evses:
         return None
-    if poll_s is None:
-        polls = [
-            meter.poll_s
-            for meter in site.meters
-            if meter.node == node and meter.sees is not Sees.PART
-        ]
-        poll_s = max(polls or [evse.traits.poll_s for evse in evses])
+    meters = [meter for meter in site.meters if meter.node == node and meter.sees is not Sees.PART]
+    usual_s = max([meter.poll_s for meter in meters] or [evse.traits.poll_s for evse in evses])
     write_s = write_all_s(site, link_timing=link_timing)
     found = [
         Reaction(
-            poll_s=poll_s,
+            poll_s=usual_s,
             decide_s=DECIDE_S,
             write_s=write_s[evse.link],
             timeout_s=link_timing[evse.link].timeout_s,
@@ -84,7 +84,14 @@ def reaction(
         )
         for evse in evses
     ]
-    return max(found, key=lambda one: one.total_s)
+    longest = max(found, key=lambda one: one.total_s)
+    sees_all = any(meter.sees is Sees.ALL for meter in meters)
+    twice = sees_all and not all(evse.traits.metered for evse in evses)
+    return replace(
+        longest,
+        poll_s=usual_s if poll_s is None else poll_s,
+        again_s=longest.total_s if twice else 0.0,
+    )
 
 
 def physics_s(

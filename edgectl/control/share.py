@@ -3,8 +3,7 @@
 1. An EVSE that cannot use power (no vehicle, a fault, paused, dwelling) is not asked for and holds
    its pause value.
 2. The policy says who comes first (`control/policy.py`).
-3. A meter above its ceiling cuts at once, by what it proves itself, whatever the base has settled
-   to (S15).
+3. A meter above its ceiling cuts at once, by what it proves itself (S15, `control/over.py`).
 """
 
 from collections.abc import Sequence
@@ -15,14 +14,13 @@ from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import NodeCeilings
+from edgectl.control.over import proved_base
 from edgectl.control.policy import Ranks, rank
 from edgectl.control.rows import Row, sum_evses, va_of
 from edgectl.control.situation import Situation
-from edgectl.control.sums import total
 from edgectl.model.allocation import Outcome
 from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import VehicleState
-from edgectl.model.rules import Rules
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
 from edgectl.units import OptionalTriple, Triple
@@ -78,9 +76,7 @@ def share(situation: Situation) -> Shared:
         for i, evse_id in enumerate(layout.evse_ids)
     )
     ranks = rank(situation)
-    base = tuple(
-        _base_rows(judged[n], node_ceilings[n], situation.rules) for n in range(len(layout.parent))
-    )
+    base = tuple(proved_base(situation, n) for n in range(len(layout.parent)))
     fixed_rows = sum_evses(
         layout, judged, [c.committed_a if c.silent else c.excess_a for c in commitments]
     )
@@ -236,30 +232,3 @@ def _part(
     if state is not None and state.stopped_s is not None and now_s < state.stopped_s + min_off_s:
         return Part(takes_part=False, why=ReasonCode.MIN_OFF, until_s=state.stopped_s + min_off_s)
     return TAKES_PART
-
-
-def _base_rows(
-    node: NodeJudgement, ceilings: NodeCeilings, rules: Rules
-) -> tuple[float, float, float, float]:
-    """S15: where the meter itself is above the ceiling, the base is at least what it proves."""
-    base = [node.base_a[0], node.base_a[1], node.base_a[2]]
-    va = va_of(node, base)
-    if not rules.s15_over_ceiling:
-        return (base[0], base[1], base[2], va)
-    for p in range(3):
-        meter_a, ceiling_a, proved_a = node.meter_a[p], ceilings.ceiling[p], node.direct_a[p]
-        if meter_a is None or ceiling_a is None or proved_a is None:
-            continue
-        if meter_a > ceiling_a:
-            base[p] = max(base[p], proved_a)
-    if _va_above(node.meter_a, node.voltage_v, ceilings.ceiling[VA_ROW]):
-        # One sum over the phases: what one is proved to have more, another may have less.
-        known = [b if d is None else d for b, d in zip(node.base_a, node.direct_a, strict=True)]
-        va = max(va, va_of(node, known))
-    return (base[0], base[1], base[2], max(va, va_of(node, base)))
-
-
-def _va_above(meter_a: Sequence[float | None], voltage_v: Triple, ceiling_va: float | None) -> bool:
-    if ceiling_va is None or all(value is None for value in meter_a):
-        return False
-    return total((a or 0.0) * v for a, v in zip(meter_a, voltage_v, strict=True)) > ceiling_va

@@ -7,6 +7,7 @@ from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.explain import explain
 from edgectl.control.judge import judge
 from edgectl.control.layout import layout_of
+from edgectl.control.over import over_since_s
 from edgectl.control.remember import remember
 from edgectl.control.shape import shape
 from edgectl.control.share import call_values_a, share
@@ -58,4 +59,5 @@ def step(
         started_s=now.mono_s if state.started_s is None else state.started_s,
         meters=meters,
         evses=remember(situation, shared, shaped),
+        over_s=over_since_s(situation),
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edgectl.units import EvseId, MeterId, Triple
+from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,12 @@ class EvseState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`started_s`: monotonic time of the first tick."""
+    """`started_s`: monotonic time of the first tick.
+
+    `over_s`: since when a node's meter shows more than a ceiling of it, without a break.
+    """
 
     started_s: float | None = None
     meters: dict[MeterId, BaseState] = field(default_factory=dict)
     evses: dict[EvseId, EvseState] = field(default_factory=dict)
+    over_s: dict[NodeId, float] = field(default_factory=dict)

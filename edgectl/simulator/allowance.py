@@ -2,7 +2,8 @@
 
 1. physics_s = poll of the node's meter (without one: of its EVSEs) + 0.15 s + the greatest, over
    the EVSEs below, of (time to write every EVSE of its link once + one request timeout) + settle
-   time.
+   time. Twice that where the node's meter sees everything and an EVSE below has no readings of its
+   own: the first cut may change nothing.
 2. From the last good answer of the node's meter until the next, 15 s stand in place of the poll;
    while the meter is stuck 10 s more.
 """
@@ -113,6 +114,8 @@ def allowance(
         for span in _blind_spans(meter.id, faults, answers_s.get(meter.id, ()))
     ]
     physics_s = poll_s + _REACTION_S + slowest_s
+    if any(m.sees is Sees.ALL for m in meters) and not all(e.traits.metered for e in evses):
+        physics_s *= 2.0
     return Allowance(poll_s=poll_s, physics_s=physics_s, blind=tuple(blind))
 
 

@@ -44,6 +44,7 @@ def test_answer_of_a_safe_site(tmp_path: Path, capsys: pytest.CaptureFixture[str
             "settle_s": 10.0,
             "evse": "e3",
             "link": "lan3",
+            "again_s": 0.0,
         },
         "trip_s": 30.0,
     }
