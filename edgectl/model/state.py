@@ -9,8 +9,8 @@ from edgectl.units import EvseId, MeterId, NodeId, Triple
 class MeterRun:
     """A meter's value for as long as it stays the same (S5). `since_s`: when it first appeared.
 
-    `least_a` and `greatest_a` bound what the EVSEs below drew then. `frozen`: they have moved since
-    as no live meter could have missed.
+    `least_a`: the most that the EVSEs below surely drew at some moment since; `greatest_a`: the
+    least that they drew at most. `frozen`: they have moved as no live meter could have missed.
     """
 
     value_a: Triple

@@ -76,6 +76,23 @@ def test_s5_a_value_that_appeared_a_moment_ago_gives_no_base_before_it_is_bad() 
     assert all(AlarmCode.METER_FROZEN in codes(seen[age]) for age in seen if age >= FROZEN_S)
 
 
+def test_s5_a_meter_that_stood_still_before_the_start_is_known_by_what_moves_later() -> None:
+    """At the first moment the EVSE may have drawn anything; then it draws 6 A, then 20 A."""
+    world = World(site(evses=[evse(1)]))
+    world.meter(30.0)
+    world.step()
+    for second in range(40):
+        world.wait(1.0)
+        if second in {1, 20}:
+            world.sends("e1", 6.0 if second == 1 else 20.0)
+            world.confirms("e1")
+        world.reads("e1", 6.0 if second < 22 else 20.0)
+        world.meter(30.0)
+        decision = world.step()
+    assert AlarmCode.METER_FROZEN in codes(decision)
+    assert decision.nodes[GRID].base_a[0] == 60.0
+
+
 def test_s5_another_value_ends_it() -> None:
     world, decision = frozen_for(20, moved_a=8.0)
     assert AlarmCode.METER_FROZEN in codes(decision)
