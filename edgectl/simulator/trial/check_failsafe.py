@@ -9,7 +9,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from edgectl.model.site import Evse, KeepAlive
+from edgectl.model.site import Evse, KeepAlive, Mode
+from edgectl.simulator.device_catalog import is_dc
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Breach, Evidence, Life
@@ -21,12 +22,17 @@ _ARMED_S: Final = 90.0
 
 _DEVICE_S: Final = 1.5
 _SLACK_A: Final = 0.01
+_WATTS_PART: Final = 0.02
+"""A power stands for more amperes when the site's voltage sags."""
+
 _CUT: Final = (FaultKind.CHARGER_SILENT, FaultKind.LINK_DOWN)
 
 
 def check_failsafe(evidence: Evidence) -> list[Breach]:
     """Give every charger that did not fall back when it had to."""
     found: list[Breach] = []
+    if evidence.site.mode is Mode.OBSERVE:
+        return found
     for evse in evidence.site.evses:
         found.extend(_check_cut_off(evidence, evse))
         for life in evidence.lives:
@@ -70,7 +76,7 @@ def _check_cut_off(evidence: Evidence, evse: Evse) -> Iterator[Breach]:
         for n in range(int(fallen_s / _TRACE_S) + 1, len(times_s)):
             if times_s[n] >= cut.until_s:
                 break
-            if limits_a[n] > evse.traits.failsafe_a + _SLACK_A:
+            if limits_a[n] > evse.traits.failsafe_a + _slack_a(evse):
                 yield Breach(
                     check="failsafe",
                     at_s=times_s[n],
@@ -96,11 +102,15 @@ def _check_stopped(evidence: Evidence, evse: Evse, life: Life) -> Iterator[Breac
         return
     # A charger that was paused rises to its failsafe current once its watchdog fires.
     fallen = after_s - asked_s > 0.6 * (evse.traits.watchdog_s or float("inf"))
-    raised = traced[n] > traced[before] and not fallen
-    if raised or traced[n] > evse.traits.failsafe_a + _SLACK_A:
+    raised = traced[n] > traced[before] + _slack_a(evse) and not fallen
+    if raised or traced[n] > evse.traits.failsafe_a + _slack_a(evse):
         yield Breach(
             check="safe_stop",
             at_s=after_s,
             text=f"{evse.id} allows {traced[n]:g} A after an orderly stop; before it allowed "
             f"{traced[before]:g} A, its failsafe current is {evse.traits.failsafe_a:g} A",
         )
+
+
+def _slack_a(evse: Evse) -> float:
+    return _SLACK_A + (_WATTS_PART * evse.traits.failsafe_a if is_dc(evse) else 0.0)

@@ -12,18 +12,19 @@ that fell.
 3. While no daemon runs, chargers fall to their failsafe currents within their watchdog times.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgectl.model.site import Evse, Node
+from edgectl.model.site import Evse, Mode, Node, Sees
 from edgectl.simulator.allowance import STALE_S, allowance
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.caps import cap_at
 from edgectl.simulator.trial.evidence import Breach, Evidence
 from edgectl.simulator.trial.promises import Promise, promises
-from edgectl.simulator.trial.troubles import COME_BACK_S
+from edgectl.simulator.trial.stuck_meters import unknown_spans
+from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 from edgectl.units import EvseId
 
 TRACE_S: Final = 0.25
@@ -42,6 +43,8 @@ _VA: Final = 3
 
 def check_overload(evidence: Evidence) -> list[Breach]:
     """Give the first moment of every overload that nothing explains."""
+    if evidence.site.mode is Mode.OBSERVE:
+        return []
     made = promises(evidence)
     evses = {evse.id: _Drawn(evidence, evse) for evse in evidence.site.evses}
     breaches = [
@@ -88,11 +91,19 @@ class _Drawn:
         return unruly
 
     def _masked(self, evidence: Evidence) -> list[float]:
-        """By how much it draws less than its readings, which stand still, say."""
+        """By how much it draws less than its readings, which stand still, say.
+
+        They count until two of its readings after the fault, each as old as it may be, have shut
+        them out of every window (S4).
+        """
         masked_a = [0.0] * len(self.amps)
+        if not self.evse.traits.metered:
+            return masked_a
         for stuck in troubles.of_readings(evidence, self.evse):
-            first, last = _index(stuck.from_s), min(_index(stuck.until_s) + 1, len(masked_a))
-            early = _index(stuck.from_s - self.evse.traits.refresh_s)
+            traits = self.evse.traits
+            ends_s = stuck.until_s + 2.0 * (traits.poll_s + traits.refresh_s)
+            first, last = _index(stuck.from_s), min(_index(ends_s) + 1, len(masked_a))
+            early = _index(stuck.from_s - traits.refresh_s)
             shown_a = max(self.amps[early : first + 1], default=0.0)
             for n in range(first, last):
                 masked_a[n] = max(masked_a[n], shown_a - self.amps[n])
@@ -136,8 +147,16 @@ class _Judge:
         self._blind = [
             span
             for meter in evidence.site.meters
-            if meter.node in below
+            if meter.node in below and meter.sees is not Sees.PART
             for span in troubles.of_device(evidence, meter)
+        ]
+        self._unknown = [
+            Span(span.from_s, span.until_s + self._physics_s)
+            for span in unknown_spans(evidence, node, below)
+        ]
+        shown = _shown_below(evidence, below)
+        self._unshown = [
+            one for one in self._drawn if not one.evse.traits.metered and one.evse.id not in shown
         ]
         timeout_s = max((facts.timeout_s for facts in evidence.links.values()), default=0.0)
         silent_s = [one.evse.traits.silent_after_s for one in self._drawn]
@@ -171,10 +190,13 @@ class _Judge:
         )
         if nobody and (limit is None or self._flow(n, row) <= limit):
             return None  # what somebody asked for is kept by a daemon only, a limit by failsafes
+        if troubles.any_touches(self._unknown, now_s, now_s):
+            return None
         window = self._window(n)
         unit = self._unit(row)
         lowerable = sum(
-            self._share(one, n, row) * (one.amps[n] - one.unruly_a[n])
+            self._share(one, n, row)
+            * max(0.0, one.amps[n] - one.unruly_a[n] - one.evse.traits.pause_a)
             for one in window.lowerable
             if one.loads(n, row)
         )
@@ -183,7 +205,7 @@ class _Judge:
         samples = range(window.first, n + 1)
         base_rise = self._base(n, row) - min(self._base(k, row) for k in samples)
         unruly_rise = sum(
-            self._share(one, n, row) * (one.unruly_a[n] - min(one.unruly_a[window.first : n + 1]))
+            self._share(one, n, row) * (one.unruly_a[n] - self._unruly_before(one, n, window))
             for one in self._drawn
             if one.loads(n, row) and one.unruly_a[n] > 0.0
         )
@@ -228,6 +250,10 @@ class _Judge:
         heard = [one for one in self._drawn if self._hears(one, now_s, span_s)]
         first = max(0, n - int((now_s - from_s) / TRACE_S) - 1)
         return _Window(first, () if abandoned else tuple(heard))
+
+    def _unruly_before(self, one: _Drawn, n: int, window: _Window) -> float:
+        """What of it could be known; of who says nothing and no meter shows, nothing ever."""
+        return 0.0 if one in self._unshown else min(one.unruly_a[window.first : n + 1])
 
     def _hears(self, one: _Drawn, now_s: float, span_s: float) -> bool:
         """Tell whether an EVSE could be told something in all of the last time.
@@ -309,6 +335,17 @@ def _index(at_s: float) -> int:
 
 def _with_slack(ceiling: float, unit: float) -> float:
     return ceiling * (1.0 + _SLACK_PART) + _SLACK_A * unit
+
+
+def _shown_below(evidence: Evidence, below: Collection[str]) -> set[EvseId]:
+    """The EVSEs that some meter of the subtree shows."""
+    return {
+        evse.id
+        for meter in evidence.site.meters
+        if meter.sees is Sees.ALL and meter.node in below
+        for evse in evidence.site.evses
+        if evse.node in _below(evidence, meter.node)
+    }
 
 
 def _below(evidence: Evidence, node: str) -> set[str]:

@@ -11,22 +11,23 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from edgectl.model.site import Evse, Node
+from edgectl.model.site import Evse, Mode, Node, Sees
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Breach, Evidence, Look
-from edgectl.simulator.trial.promises import Promise, promises
+from edgectl.simulator.trial.promises import promises
+from edgectl.simulator.trial.wishes import END_S, is_held_down, wants_all_the_time
 
 TICK_S: Final = 1.0
 _LATE_S: Final = 0.6
 _LINK_WAIT_S: Final = 66.0
 _CONNECT_WAIT_S: Final = 75.0
 _TASKS_MAX: Final = 40
-_END_S: Final = 30.0
 _TRACE_S: Final = 0.25
 _SPARE_A: Final = 3.0
 _MARGIN_PART: Final = 0.02
 _BACKLOG_MAX: Final = 30
+_TOLD_PART: Final = 0.8
 
 
 def check_progress(evidence: Evidence) -> list[Breach]:
@@ -36,7 +37,7 @@ def check_progress(evidence: Evidence) -> list[Breach]:
         *_check_ticks(evidence),
         *_check_looks(evidence),
         *_check_region(evidence),
-        *_check_charging(evidence),
+        *(() if evidence.site.mode is Mode.OBSERVE else _check_charging(evidence)),
     ]
 
 
@@ -107,11 +108,12 @@ def _check_region(evidence: Evidence) -> Iterator[Breach]:
     """In the quiet time the region hears of the site as it should, and the backlog is gone."""
     from_s = evidence.duration_s - 100.0
     told = sum(h.name == "telemetry" and h.at_s >= from_s for h in evidence.heard)
-    if told < 8:
+    if told < int(_TOLD_PART * 100.0 / evidence.tells_every_s):
         yield Breach(
-            check="telemetry",
+            check="untold",
             at_s=evidence.duration_s,
-            text=f"{told} telemetry messages in the last 100 s, one in 10 s is due",
+            text=f"{told} telemetry messages in the last 100 s, one in"
+            f" {evidence.tells_every_s:g} s is due",
         )
     if evidence.looks and evidence.looks[-1].backlog > _BACKLOG_MAX:
         yield Breach(
@@ -124,15 +126,15 @@ def _check_region(evidence: Evidence) -> Iterator[Breach]:
 def _check_charging(evidence: Evidence) -> Iterator[Breach]:
     """At the end, who has wanted power for long and has room for it draws some."""
     count = len(evidence.trace.times_s)
-    last = range(max(0, count - int(_END_S / _TRACE_S)), count)
+    last = range(max(0, count - int(END_S / _TRACE_S)), count)
     made = promises(evidence)
     for evse in evidence.site.evses:
         traced = evidence.trace.evses[evse.id]
-        if not _wants_all_the_time(evidence, evse):
+        if not wants_all_the_time(evidence, evse):
             continue
         if any(traced.drawn_a[n] > 0.0 for n in last):
             continue
-        if _is_held_down(evidence, evse, made):
+        if is_held_down(evidence, evse, made):
             continue
         nodes = _path(evidence, evse)
         if all(_has_room(evidence, node, evse, last) for node in nodes):
@@ -141,49 +143,6 @@ def _check_charging(evidence: Evidence) -> Iterator[Breach]:
                 at_s=evidence.duration_s,
                 text=f"{evse.id} wants power and gets none, though all of its nodes have room",
             )
-
-
-def _wants_all_the_time(evidence: Evidence, evse: Evse) -> bool:
-    """Whether one vehicle was there in the whole quiet time and was never full."""
-    traced, n0 = evidence.trace.evses[evse.id], int(evidence.quiet_s / _TRACE_S)
-    stays = [
-        session
-        for session in evidence.sessions
-        if session.evse == evse.id
-        and session.arrival_s < evidence.quiet_s
-        and session.departure_s > evidence.duration_s
-    ]
-    if not stays:
-        return False
-    from_n = int(stays[0].arrival_s / _TRACE_S)
-    energy_wh = sum(
-        amps * phases * evidence.site.voltage_v * _TRACE_S / 3600.0
-        for amps, phases in zip(traced.drawn_a[from_n:], traced.phases[from_n:], strict=True)
-    )
-    return energy_wh < 0.95 * stays[0].vehicle.energy_wh and n0 > 0
-
-
-def _is_held_down(evidence: Evidence, evse: Evse, made: list[Promise]) -> bool:
-    """Whether somebody may have asked that it gets nothing; any word of an hour's trial counts."""
-    ends_s = evidence.duration_s
-    asked = [
-        sent
-        for sent in evidence.sent
-        if sent.order.fields.get("evse") == evse.id
-        or "node" in sent.order.fields
-        or "kw" in sent.order.fields
-    ]
-    if any(
-        sent.order.duration_s is None
-        or sent.at_s + sent.order.from_s + sent.order.duration_s > ends_s - _END_S - 200.0
-        for sent in asked
-    ):
-        return True
-    return (
-        bool(evidence.site.caps)
-        or any(abs(by_s) > 1.0 for _, by_s in evidence.clock_s)
-        or any(promise.until_s > ends_s - 200.0 for promise in made)
-    )
 
 
 def _has_room(evidence: Evidence, node: Node, evse: Evse, last: range) -> bool:
@@ -230,7 +189,8 @@ def _nodes_below(evidence: Evidence, node: Node) -> set[str]:
 
 def _unseen_base_a(evidence: Evidence, node: Node) -> float:
     """The worst base load that no meter measures, at the node and below; greatest phase."""
-    if any(meter.node == node.id for meter in evidence.site.meters):
+    counted = [meter for meter in evidence.site.meters if meter.sees is not Sees.PART]
+    if any(meter.node == node.id for meter in counted):
         return 0.0
     below = [child for child in evidence.site.nodes if child.parent == node.id]
     return max(node.base_max_a) + sum(_unseen_base_a(evidence, child) for child in below)

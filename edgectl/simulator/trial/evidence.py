@@ -31,12 +31,16 @@ class Breach:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """One process of the daemon. `ended`: killed, stopped, failed, or empty while it runs."""
+    """One process of the daemon. `ended`: killed, stopped, failed, or empty while it runs.
+
+    `writes`: how many it sent to devices.
+    """
 
     started_s: float
     until_s: float = float("inf")
     stopping_s: float | None = None
     ended: str = ""
+    writes: int = 0
     failure: str = ""
     crashes: list[str] = field(default_factory=list)
 
@@ -75,6 +79,7 @@ class Look:
 class Evidence:
     """One trial. `record`: the digest of everything that the daemon decided, asked and said.
 
+    `tells_every_s`: how often everything is told to the region, whether or not it changed.
     `clock_s`: what was added to the gateway's wall clock, from when on. `quiet_s`: from when on
     nothing fails any more.
     """
@@ -86,6 +91,7 @@ class Evidence:
     duration_s: float
     quiet_s: float
     start_utc_s: float
+    tells_every_s: float
     trace: Trace
     lives: list[Life] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)

@@ -62,7 +62,7 @@ class Process:
     """One run of the daemon on the gateway, from its start until it ends or is killed.
 
     `crashes`: what broke a step. `fed`: how often the service manager heard of it. `talked_s`: when
-    each link last did anything.
+    each link last did anything. `writes`: how many it has sent.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Process:
         self.fed = 0
         self.lines: dict[LinkId, MemoryLine] = {}
         self.talked_s: dict[LinkId, float] = {}
+        self.writes = 0
         self._rng = random.Random(f"disk {seed}")
         self._moment = ""
         self._struck = asyncio.Event()
@@ -165,7 +166,7 @@ class Process:
 
     def _line(self, link: Link) -> Line:
         line = self.lines[link.id] = MemoryLine(
-            self._depot.station_for(link.id), self.clock, connect_s=CONNECT_S
+            self._depot.station_for(link.id), self.clock, connect_s=CONNECT_S, serial=link.serial
         )
         line.reachable = link.id not in self._down
         return _Line(self, link.id, line)
@@ -183,6 +184,7 @@ class _Line:
 
     async def exchange(self, request: Request, *, timeout_s: float) -> Answer | Miss:
         self._talk()
+        self._process.writes += bool(request.words)
         return await self._line.exchange(request, timeout_s=timeout_s)
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from edgectl.model.site import Evse, Site
 from edgectl.simulator.charge_point import Vehicle
+from edgectl.simulator.device_catalog import is_dc
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
 from edgectl.units import Triple
@@ -17,6 +18,7 @@ _WEIGHTS: Final = {
     FaultKind.BASE_STEP: 10,
     FaultKind.CHARGER_SILENT: 5,
     FaultKind.METER_SILENT: 4,
+    FaultKind.METER_STUCK: 3,
     FaultKind.SLOW_REPLIES: 3,
     FaultKind.LOST_REPLIES: 4,
     FaultKind.GARBLED: 3,
@@ -97,7 +99,8 @@ class _Draw:
         self._until_s = until_s
         self._how: dict[FaultKind, Callable[[FaultKind, float, float], Fault | None]] = {
             FaultKind.BASE_STEP: self._base_step,
-            FaultKind.METER_SILENT: self._meter_silent,
+            FaultKind.METER_SILENT: self._of_meter,
+            FaultKind.METER_STUCK: self._of_meter,
             FaultKind.SLOW_REPLIES: self._bad_replies,
             FaultKind.LOST_REPLIES: self._bad_replies,
             FaultKind.GARBLED: self._bad_replies,
@@ -127,7 +130,8 @@ class _Draw:
             until_s = round(min(at_s + rng.uniform(0.5, 20.0), self._until_s), 3)
         amount_a = 0.0
         if kind is FaultKind.OTHER_MASTER:
-            amount_a = min(float(rng.choice([0, 6, 10, 16, 32])), evse.max_a)
+            amounts_a = [6, 10, 16, 32] if is_dc(evse) else [0, 6, 10, 16, 32]
+            amount_a = min(float(rng.choice(amounts_a)), evse.max_a)
         elif kind is FaultKind.VEHICLE_EXCEEDS:
             amount_a = round(rng.uniform(0.6, 6.0), 1)
         delay_s = round(rng.uniform(0.3, 4.0), 2) if kind is FaultKind.DELAYS_WRITES else 0.0
@@ -140,9 +144,13 @@ class _Draw:
             delay_s=delay_s,
         )
 
-    def _meter_silent(self, kind: FaultKind, at_s: float, until_s: float) -> Fault | None:
+    def _of_meter(self, kind: FaultKind, at_s: float, until_s: float) -> Fault | None:
         if not self._site.meters:
             return None
+        if kind is FaultKind.METER_STUCK:
+            # Nobody can see it before something moves; long enough that something does.
+            length_s = self._rng.uniform(20.0, 150.0)
+            until_s = round(min(at_s + length_s, self._until_s), 3)
         meter = self._rng.choice(self._site.meters).id
         return Fault(kind=kind, id=meter, at_s=at_s, until_s=until_s)
 
@@ -211,6 +219,8 @@ def _collides(fault: Fault, others: Sequence[Fault]) -> bool:
 def _draw_vehicle(rng: random.Random, evse: Evse, voltage_v: float) -> Vehicle:
     phases = rng.choice([3, 3, 3, 1, 2])
     max_a = float(rng.choice([32, 32, 20, 16, 10]))
+    if is_dc(evse):  # its rectifier loads all its phases
+        phases, max_a = 3, evse.max_a * rng.choice([1.0, 1.0, 0.5])
     full_w = min(max_a, evse.max_a) * min(phases, len(evse.phases)) * voltage_v
     minutes = rng.choice([3.0, 10.0, 120.0])
     return Vehicle(

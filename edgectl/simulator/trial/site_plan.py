@@ -7,48 +7,35 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import yaml
 
-Entry = dict[str, Any]
+from edgectl.simulator.trial.device_plan import Entry, draw_devices
 
 VOLTAGE_V: Final = 230.0
 PHASES: Final = (1, 2, 3)
-ROTATIONS: Final = ([1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 3, 2])
 SAFETY_PART: Final = 1.05
 _VA_PART: Final = 1.10
 
 
-@dataclass(frozen=True, slots=True)
-class _Type:
-    """What a site file may say of a charger type; `failsafes_a` and `watchdogs_s` as it offers."""
-
-    profile: str
-    connectors_max: int
-    failsafes_a: tuple[float, ...]
-    watchdogs_s: tuple[float, float]
-    polls_s: tuple[float, float]
-
-
-_TYPES: Final = (
-    _Type("phoenix-charx-sec", 3, (6.0, 6.0, 8.0), (10.0, 60.0), (0.5, 2.0)),
-    _Type("keba-p40", 1, (0.0, 6.0, 6.0), (10.0, 60.0), (2.0, 3.0)),
-    _Type("webasto-next", 1, (0.0, 6.0, 6.0), (10.0, 60.0), (0.7, 2.0)),
-)
-_METERS: Final = ("janitza-umg96rm", "carlo-gavazzi-em24-e1")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitePlan:
-    """The lists of a site file. Every list may be shortened by `without`."""
+    """The lists of a site file, and what else is drawn of it.
 
+    `unmetered`: EVSEs whose chargers measure nothing; no profile that is shipped is like that.
+    """
+
+    mode: str
+    policy: Entry
+    telemetry: Entry
     nodes: tuple[Entry, ...]
     links: tuple[Entry, ...]
     meters: tuple[Entry, ...]
     evses: tuple[Entry, ...]
     caps: tuple[Entry, ...]
+    unmetered: frozenset[str] = frozenset()
 
     def text(self) -> str:
         """Give the site file."""
@@ -59,8 +46,10 @@ class SitePlan:
                     "region": "sim",
                     "timezone": "UTC",
                     "voltage_v": VOLTAGE_V,
-                    "mode": "control",
+                    "mode": self.mode,
                 },
+                "policy": self.policy,
+                "telemetry": self.telemetry,
                 "nodes": list(self.nodes),
                 "links": list(self.links),
                 "meters": list(self.meters),
@@ -78,27 +67,37 @@ class SitePlan:
         kept = set(evses)
         left = tuple(entry for entry in self.evses if entry["id"] in kept)
         used = {entry["link"] for entry in (*left, *self.meters)}
-        return SitePlan(
-            nodes=self.nodes,
-            links=tuple(entry for entry in self.links if entry["id"] in used),
-            meters=self.meters,
-            evses=left,
-            caps=self.caps,
+        return replace(
+            self, links=tuple(entry for entry in self.links if entry["id"] in used), evses=left
         )
 
 
 def draw_site(rng: random.Random) -> SitePlan:
     """Draw a site."""
     nodes = _draw_nodes(rng)
-    evses, links = _draw_evses(rng, [node["id"] for node in nodes])
-    meters, meter_links = _draw_meters(rng, nodes)
-    _set_limits(rng, nodes, evses)
+    one_meter_for_two = len(nodes) > 1 and rng.random() < 0.2
+    places = [node["id"] for node in nodes]
+    if one_meter_for_two:
+        nodes[0]["base_max_a"] = [0.0, 0.0, 0.0]
+        for node in nodes[2:]:
+            node["parent"] = "n1" if node["parent"] == "n0" else node["parent"]
+        places.remove("n0")
+    devices = draw_devices(rng, nodes, places=places, one_meter_for_two=one_meter_for_two)
+    _set_limits(rng, nodes, devices.evses)
     return SitePlan(
+        mode="observe" if rng.random() < 0.04 else "control",
+        policy={
+            "name": rng.choice(["fair", "fair", "fair", "priority", "deadline"]),
+            "turn_s": rng.choice([900, 300, 60]),
+            "min_off_s": rng.choice([180, 60, 20]),
+        },
+        telemetry={"at_least_s": rng.choice([10, 10, 60, 900])},
         nodes=tuple(nodes),
-        links=(*links, *meter_links),
-        meters=tuple(meters),
-        evses=tuple(evses),
-        caps=tuple(_draw_caps(rng, nodes, evses)),
+        links=tuple(devices.links),
+        meters=tuple(devices.meters),
+        evses=tuple(devices.evses),
+        caps=tuple(_draw_caps(rng, nodes, devices.evses)),
+        unmetered=frozenset(devices.unmetered),
     )
 
 
@@ -116,74 +115,6 @@ def _draw_nodes(rng: random.Random) -> list[Entry]:
             entry["parent"] = f"n{rng.choice([0, number - 1])}"
         nodes.append(entry)
     return nodes
-
-
-def _draw_evses(rng: random.Random, nodes: Sequence[str]) -> tuple[list[Entry], list[Entry]]:
-    """Draw chargers until there are enough EVSEs; some share a link with others."""
-    wanted = rng.choice([1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8])
-    evses: list[Entry] = []
-    links: list[Entry] = []
-    units: dict[str, int] = {}
-    while len(evses) < wanted:
-        kind = rng.choice(_TYPES)
-        shared = [link["id"] for link in links if units[link["id"]] > 0]
-        if shared and rng.random() < 0.4:
-            link = rng.choice(shared)
-        else:
-            link = f"l{len(links)}"
-            links.append(_link(link, len(links)))
-            # A link that begins with unit 255 serves one device only.
-            units[link] = 0 if rng.random() < 0.6 else 1
-        unit = 255 if units[link] == 0 else units[link]
-        units[link] += 1 if units[link] else 0
-        count = min(rng.randint(1, kind.connectors_max), wanted - len(evses))
-        common = {
-            "profile": kind.profile,
-            "link": link,
-            "unit": unit,
-            "failsafe_a": rng.choice(kind.failsafes_a),
-            "watchdog_s": float(rng.randint(int(kind.watchdogs_s[0]), int(kind.watchdogs_s[1]))),
-            "poll_s": round(rng.uniform(*kind.polls_s), 1),
-            "boot_a": rng.choice([6.0, 6.0, 10.0, 16.0]),
-        }
-        node = rng.choice(nodes)
-        first = len(evses)
-        evses.extend(
-            {
-                "id": f"e{first + k}",
-                "node": node,
-                **common,
-                "connector": k + 1,
-                "phases": rng.choice([*ROTATIONS, *ROTATIONS, [rng.choice(PHASES)]]),
-                "max_a": rng.choice([16.0, 32.0, 32.0]),
-                "weight": rng.choice([1.0, 1.0, 2.0]),
-                "tier": rng.choice([0, 0, 0, 1]),
-            }
-            for k in range(count)
-        )
-    return evses, links
-
-
-def _draw_meters(rng: random.Random, nodes: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    meters: list[Entry] = []
-    links: list[Entry] = []
-    for number, node in enumerate(nodes):
-        if rng.random() > (0.6 if number else 0.85):
-            continue
-        links.append(_link(f"lm{number}", 100 + number))
-        entry: Entry = {
-            "id": f"m{number}",
-            "node": node["id"],
-            "profile": rng.choice(_METERS),
-            "link": f"lm{number}",
-            "unit": 1,
-            "poll_s": rng.choice([0.3, 0.5, 1.0, 1.0, 2.0]),
-            "phases": list(rng.choice(ROTATIONS)),
-        }
-        if rng.random() < 0.2:
-            entry["overrides"] = {"sign": -1}
-        meters.append(entry)
-    return meters, links
 
 
 def _set_limits(rng: random.Random, nodes: list[Entry], evses: Sequence[Entry]) -> None:
@@ -239,7 +170,3 @@ def _below(nodes: Sequence[Entry], root: str) -> set[str]:
         if node.get("parent") in below:
             below.add(node["id"])
     return below
-
-
-def _link(name: str, number: int) -> Entry:
-    return {"id": name, "kind": "tcp", "host": f"10.0.0.{number + 1}", "port": 502}

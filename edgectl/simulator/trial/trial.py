@@ -29,6 +29,7 @@ from edgectl.simulator.trial.gateway import Disk, Process
 from edgectl.simulator.trial.mishaps import draw_faults, draw_sessions
 from edgectl.simulator.trial.orders import Message, Order, draw_orders, message
 from edgectl.simulator.trial.site_plan import SitePlan, draw_site
+from edgectl.simulator.trial.unmetered import without_measurements
 from edgectl.simulator.virtual_time import START_UTC_S, VirtualClock
 from edgectl.sitefile.load import LoadedSite, load_source
 from edgectl.sitefile.source import parse_bytes
@@ -160,7 +161,9 @@ def _names(loaded: LoadedSite) -> set[str]:
 
 
 def _load(plan: SitePlan) -> LoadedSite:
-    return load_source(parse_bytes(plan.text().encode(), file="trial.yaml"))
+    return without_measurements(
+        load_source(parse_bytes(plan.text().encode(), file="trial.yaml")), plan.unmetered
+    )
 
 
 @dataclass
@@ -197,6 +200,7 @@ class _Run:
             duration_s=trial.duration_s,
             quiet_s=trial.duration_s - QUIET_S,
             start_utc_s=START_UTC_S,
+            tells_every_s=trial.loaded.settings.telemetry.at_least_s,
             trace=self.depot.trace,
             stream=self.disk.outbox.stream,
         )
@@ -346,7 +350,7 @@ class _Run:
         else:
             life.ended = "stopped"
         life.until_s = self.clock.monotonic_s()
-        life.crashes = process.crashes
+        life.crashes, life.writes = process.crashes, process.writes
         if self.process is process:
             self.process = self.task = None
 

@@ -51,14 +51,14 @@ def of_device(
     evidence: Evidence, device: Evse | Meter, *, but: Collection[FaultKind] = ()
 ) -> list[Span]:
     """When a device could not be talked to as it should be; `but`: kinds left out."""
-    mates = _mates(evidence, device) if isinstance(device, Evse) else {device.id}
+    same = mates(evidence, device)
     return [
         _span(fault)
         for fault in evidence.faults
         if fault.kind not in but
         and (
             fault.kind is FaultKind.SITE_POWER
-            or (fault.kind in _TALK and fault.id in mates)
+            or (fault.kind in _TALK and fault.id in same)
             or (fault.kind is FaultKind.LINK_DOWN and fault.id == device.link)
         )
     ]
@@ -68,21 +68,21 @@ def of_obedience(
     evidence: Evidence, evse: Evse, *, only: Collection[FaultKind] = _UNRULY
 ) -> list[Span]:
     """When an EVSE or its vehicle did not do as it was told; `only`: faults of these kinds."""
-    mates = _mates(evidence, evse)
+    same = mates(evidence, evse)
     return [
         _unseen(evidence, evse, fault) if fault.kind is FaultKind.OTHER_MASTER else _span(fault)
         for fault in evidence.faults
-        if fault.kind is FaultKind.SITE_POWER or (fault.kind in only and fault.id in mates)
+        if fault.kind is FaultKind.SITE_POWER or (fault.kind in only and fault.id in same)
     ]
 
 
 def of_readings(evidence: Evidence, evse: Evse) -> list[Span]:
     """When the readings of an EVSE stood still, whatever it drew."""
-    mates = _mates(evidence, evse)
+    same = mates(evidence, evse)
     return [
         _span(fault)
         for fault in evidence.faults
-        if fault.kind is FaultKind.VALUES_STUCK and fault.id in mates
+        if fault.kind is FaultKind.VALUES_STUCK and fault.id in same
     ]
 
 
@@ -116,13 +116,10 @@ def merged(spans: Sequence[Span], *, gap_s: float) -> list[Span]:
     return joined
 
 
-def _mates(evidence: Evidence, evse: Evse) -> set[str]:
-    """The EVSEs of the same charger."""
-    return {
-        other.id
-        for other in evidence.site.evses
-        if (other.link, other.unit) == (evse.link, evse.unit)
-    }
+def mates(evidence: Evidence, device: Evse | Meter) -> set[str]:
+    """Give the EVSEs of the same charger, or all names of the same meter."""
+    devices = evidence.site.evses if isinstance(device, Evse) else evidence.site.meters
+    return {other.id for other in devices if (other.link, other.unit) == (device.link, device.unit)}
 
 
 def _unseen(evidence: Evidence, evse: Evse, fault: Fault) -> Span:
@@ -143,7 +140,8 @@ def _unseen(evidence: Evidence, evse: Evse, fault: Fault) -> Span:
             from_s = None
         elif from_s is None:
             from_s = times_s[n]
-        shown = from_s is not None and times_s[n] - from_s >= evse.traits.silent_after_s
+        drew_s = 0.0 if from_s is None else times_s[n] - from_s
+        shown = evse.traits.metered and drew_s >= evse.traits.silent_after_s and from_s is not None
         if shown or traced.limit_a[n] <= told_a:
             return Span(span.from_s, max(span.until_s, times_s[n]))
     return Span(span.from_s, max(span.until_s, evidence.duration_s))

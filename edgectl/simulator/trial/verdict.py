@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 
 from edgectl.simulator.trial.check_failsafe import check_failsafe
+from edgectl.simulator.trial.check_observe import check_observe
 from edgectl.simulator.trial.check_overload import check_overload
 from edgectl.simulator.trial.check_progress import check_progress
 from edgectl.simulator.trial.check_telling import check_telling
+from edgectl.simulator.trial.check_turns import check_turns
 from edgectl.simulator.trial.evidence import Breach, Evidence
 
-CHECKS = (check_overload, check_failsafe, check_telling, check_progress)
+CHECKS = (
+    check_overload,
+    check_failsafe,
+    check_telling,
+    check_progress,
+    check_turns,
+    check_observe,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

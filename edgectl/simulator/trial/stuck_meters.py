@@ -1,0 +1,99 @@
+"""Until when nobody could know that a meter stood still (S5), told from what truly flowed.
+
+1. A meter that repeats a value is believed until what is drawn below it has surely moved by more
+   than `FROZEN_MOVED_A` since it stood still.
+2. Surely: at every moment of a time in which all that draws was read again. What says nothing of
+   its currents, or cannot be asked, may have drawn anything.
+3. Then its base ages as that of a lost meter; the age counts from the moment when it stood still.
+4. A meter that sees the base load alone stands still beside EVSEs that move, and is believed.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from edgectl.model.reading import FROZEN_MOVED_A
+from edgectl.model.site import Evse, Meter, Node, Sees
+from edgectl.simulator.allowance import FROZEN_S, STALE_S
+from edgectl.simulator.faults import Fault, FaultKind
+from edgectl.simulator.trial import troubles
+from edgectl.simulator.trial.evidence import Evidence
+from edgectl.simulator.trial.troubles import Span
+
+_TRACE_S: Final = 0.25
+_ROUNDS: Final = 2.0
+_CLEAR_A: Final = 0.6
+"""So much more than the rule's bound, for what is read in whole tenths at two different moments."""
+
+
+def unknown_spans(evidence: Evidence, node: Node, below: Collection[str]) -> list[Span]:
+    """When a node's base load rested on a meter that stood still, and nobody could know.
+
+    `below`: the ids of the nodes of its subtree, its own among them.
+    """
+    counted = [meter for meter in evidence.site.meters if meter.sees is not Sees.PART]
+    own = [meter for meter in counted if meter.node == node.id]
+    meters = own or [meter for meter in counted if meter.node in below]
+    return [
+        Span(fault.at_s, _until_s(evidence, meter, fault))
+        for meter in meters
+        for fault in evidence.faults
+        if fault.kind is FaultKind.METER_STUCK and fault.id in troubles.mates(evidence, meter)
+    ]
+
+
+def _until_s(evidence: Evidence, meter: Meter, fault: Fault) -> float:
+    ends_s = evidence.duration_s if fault.until_s is None else fault.until_s
+    evses = _evses_below(evidence, meter)
+    if meter.sees is Sees.BASE_ONLY or any(not evse.traits.metered for evse in evses):
+        return ends_s
+    moved_s = _moved_s(evidence, meter, evses, fault.at_s, ends_s)
+    return min(ends_s, max(moved_s, fault.at_s + STALE_S + FROZEN_S))
+
+
+def _moved_s(
+    evidence: Evidence, meter: Meter, evses: Sequence[Evse], from_s: float, until_s: float
+) -> float:
+    """When it was sure that the EVSEs had moved; `until_s` if it never was."""
+    holds_s = meter.poll_s + meter.refresh_s
+    holds_s += max(
+        (_ROUNDS * evse.traits.poll_s + evse.traits.refresh_s for evse in evses), default=0.0
+    )
+    blurred = [
+        span
+        for evse in evses
+        for span in (*troubles.of_device(evidence, evse), *troubles.of_readings(evidence, evse))
+    ]
+    early, late = int((from_s - holds_s) / _TRACE_S), int(from_s / _TRACE_S) + 1
+    spans_a = [_sums_a(evidence, evses, n) for n in range(max(0, early), late + 1)]
+    least_a = [min(sums_a[p] for sums_a in spans_a) for p in range(3)]
+    most_a = [max(sums_a[p] for sums_a in spans_a) for p in range(3)]
+    since_s: list[float | None] = [None] * 3
+    for n in range(late, min(int(until_s / _TRACE_S), len(evidence.trace.times_s))):
+        now_s, sums_a = evidence.trace.times_s[n], _sums_a(evidence, evses, n)
+        blurs = troubles.any_touches(blurred, now_s - holds_s, now_s)
+        for p in range(3):
+            apart_a = max(sums_a[p] - most_a[p], least_a[p] - sums_a[p])
+            if blurs or apart_a <= FROZEN_MOVED_A + _CLEAR_A:
+                since_s[p] = None
+            elif (began_s := since_s[p]) is None:
+                since_s[p] = now_s
+            elif now_s - began_s >= 2.0 * holds_s:
+                return now_s
+    return until_s
+
+
+def _sums_a(evidence: Evidence, evses: Sequence[Evse], n: int) -> tuple[float, float, float]:
+    sums_a = [0.0, 0.0, 0.0]
+    for evse in evses:
+        traced = evidence.trace.evses[evse.id]
+        for phase in evse.phases[: traced.phases[n]]:
+            sums_a[phase - 1] += traced.drawn_a[n]
+    return sums_a[0], sums_a[1], sums_a[2]
+
+
+def _evses_below(evidence: Evidence, meter: Meter) -> list[Evse]:
+    below = {meter.node}
+    for node in evidence.site.nodes:
+        if node.parent in below:
+            below.add(node.id)
+    return [evse for evse in evidence.site.evses if evse.node in below]
