@@ -26,6 +26,7 @@ FOLLOWED_A = 0.5
 FOLLOWED_SHARE = 0.03
 OFFSET_A = 2.0
 """So near above its setpoint a vehicle follows it, with an offset that counts as excess."""
+LESS_A = 0.25
 SETTLED_READINGS = 2
 
 
@@ -305,10 +306,15 @@ def _excess_a(
     """What it draws beyond its setpoint; while that cannot be told, as much as before.
 
     Who did not follow the last setpoint is not given time to follow the next one. Who draws more
-    than any setpoint that still counts has none to follow down to.
+    than any setpoint that still counts has none to follow down to. It is not less until that is
+    settled, and not for a little less: others would move each time that it does.
     """
     if sure_a is None:
         sure_a = 0.0
-    if settled_a is not None or before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
-        return max(0.0, sure_a - in_force_a)
-    return max(0.0, min(before_a, sure_a))
+    beyond_a = max(0.0, sure_a - in_force_a)
+    if settled_a is not None:
+        return before_a if 0.0 < beyond_a <= before_a < beyond_a + LESS_A else beyond_a
+    unsettled_a = max(0.0, min(before_a, sure_a))
+    if before_a > OFFSET_A or sure_a > held_a + OFFSET_A:
+        return max(unsettled_a, beyond_a)
+    return unsettled_a

@@ -8,8 +8,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from edgectl.control.account import Commitment
+from edgectl.control.account import OFFSET_A, Commitment
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
 from edgectl.control.layout import VA_ROW
@@ -23,7 +24,10 @@ from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import VehicleState
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
-from edgectl.units import OptionalTriple, Triple
+from edgectl.units import OptionalTriple
+
+MOST_PASSES: Final = 40
+PASS_A: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Shared:
 def share(situation: Situation) -> Shared:
     """Allocate to all EVSEs at once (DESIGN 5)."""
     snapshot, state, layout = situation.snapshot, situation.state, situation.layout
-    judged, commitments = situation.judged, situation.commitments
+    commitments = situation.commitments
     node_ceilings, evse_ceilings = situation.node_ceilings, situation.evse_ceilings
     parts = tuple(
         _part(
@@ -77,9 +81,7 @@ def share(situation: Situation) -> Shared:
     )
     ranks = rank(situation)
     base = tuple(proved_base(situation, n) for n in range(len(layout.parent)))
-    fixed_rows = sum_evses(
-        layout, judged, [c.committed_a if c.silent else c.excess_a for c in commitments]
-    )
+    fixed_a = [c.committed_a if c.silent else c.excess_a for c in commitments]
     limit = tuple(
         tuple(
             None if c is None else min(c - m, MAGNITUDE_MAX)
@@ -92,10 +94,7 @@ def share(situation: Situation) -> Shared:
         ranks=ranks,
         ceiling_a=[(row[0], row[1], row[2]) for row in limit],
         ceiling_va=[row[VA_ROW] for row in limit],
-        base_a=[
-            (b[0] + f[0], b[1] + f[1], b[2] + f[2]) for b, f in zip(base, fixed_rows, strict=True)
-        ],
-        base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(base, fixed_rows, strict=True)],
+        base=base,
     )
     most_a = [
         0.0
@@ -105,8 +104,9 @@ def share(situation: Situation) -> Shared:
         else min(ceiling.max_a, draw.most_a)
         for ceiling, part, draw in zip(evse_ceilings, parts, situation.draws, strict=True)
     ]
+    outcome, fixed_rows = problem.solve(most_a, fixed_a)
     return Shared(
-        outcome=problem.solve_by_band(most_a),
+        outcome=outcome,
         parts=parts,
         ranks=ranks,
         base=base,
@@ -117,16 +117,37 @@ def share(situation: Situation) -> Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """What the kernel is given, but for what changes between the two passes of a policy."""
+    """What the kernel is given, but for what changes between its passes."""
 
     situation: Situation
     ranks: Ranks
     ceiling_a: Sequence[OptionalTriple]
     ceiling_va: Sequence[float | None]
-    base_a: Sequence[Triple]
-    base_va: Sequence[float]
+    base: Sequence[tuple[float, float, float, float]]
 
-    def solve_by_band(self, most_a: Sequence[float]) -> Outcome:
+    def solve(self, most_a: Sequence[float], fixed_a: Sequence[float]) -> tuple[Outcome, list[Row]]:
+        """Allocate beside the base and fixed loads of `fixed_a`; the answer, and those as rows.
+
+        Whoever draws beyond its setpoint and is told less goes on with what it draws, as far as
+        anybody knows: what it is cut by is a fixed load too, until it has shown better (S8). So all
+        others are at once where they would be after many ticks of giving way (S21).
+        """
+        commitments = self.situation.commitments
+        beyond = [i for i, c in enumerate(commitments) if not c.silent and c.excess_a > OFFSET_A]
+        counted_a = list(fixed_a)
+        for _ in range(MOST_PASSES):
+            rows = sum_evses(self.situation.layout, self.situation.judged, counted_a)
+            outcome = self._solve_by_band(most_a, rows)
+            moved_a = 0.0
+            for i in beyond:
+                cut_a = max(0.0, commitments[i].in_force_a - outcome.setpoint_a[i])
+                moved_a = max(moved_a, fixed_a[i] + cut_a - counted_a[i])
+                counted_a[i] = max(counted_a[i], fixed_a[i] + cut_a)
+            if moved_a <= PASS_A:
+                break
+        return outcome, rows
+
+    def _solve_by_band(self, most_a: Sequence[float], fixed: Sequence[Row]) -> Outcome:
         """Minima to as many as possible first; then the room above them, band after band.
 
         Without bands one pass does both. With them, who has its minimum counts it while the bands
@@ -137,11 +158,12 @@ class _Problem:
             0.0 if one.silent else a for one, a in zip(commitments, layout.pause_a, strict=True)
         ]
         if self.ranks.band is None:
-            return self._solve(most_a, pause_a, self.ranks.tier)
+            return self._solve(most_a, pause_a, self.ranks.tier, fixed)
         least = self._solve(
             [min(a, b) for a, b in zip(most_a, layout.least_a, strict=True)],
             pause_a,
             self.ranks.tier,
+            fixed,
         )
         more = self._solve(
             [a if has else 0.0 for a, has in zip(most_a, least.admitted, strict=True)],
@@ -150,6 +172,7 @@ class _Problem:
                 for low_a, a, has in zip(least.setpoint_a, pause_a, least.admitted, strict=True)
             ],
             self.ranks.band,
+            fixed,
         )
         return replace(
             more,
@@ -161,14 +184,21 @@ class _Problem:
         )
 
     def _solve(
-        self, max_a: Sequence[float], pause_a: Sequence[float], tier: Sequence[int]
+        self,
+        max_a: Sequence[float],
+        pause_a: Sequence[float],
+        tier: Sequence[int],
+        fixed: Sequence[Row],
     ) -> Outcome:
         layout = self.situation.layout
         return layout.allocator.solve(
             ceiling_a=self.ceiling_a,
             ceiling_va=self.ceiling_va,
-            base_a=self.base_a,
-            base_va=self.base_va,
+            base_a=[
+                (b[0] + f[0], b[1] + f[1], b[2] + f[2])
+                for b, f in zip(self.base, fixed, strict=True)
+            ],
+            base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(self.base, fixed, strict=True)],
             voltage_v=[node.voltage_v for node in self.situation.judged],
             weight=self.ranks.weight,
             tier=tier,
