@@ -75,7 +75,7 @@ def _verify_balance(situation: Situation, shared: Shared, shaped: tuple[Shaped, 
         over_a = one.excess_a(told_a, told_a)
         if over_a <= 2.0 * TOLERANCE:
             continue
-        for i in one.raisers():
+        for i in one.raising:
             invariant(
                 told_a[i] <= situation.layout.least_a[i] + TOLERANCE_A
                 and told_a[i] <= situation.commitments[i].in_force_a + TOLERANCE_A,

@@ -1,7 +1,8 @@
 """Unbalance ceilings through the step."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
@@ -142,6 +143,95 @@ def test_no_decision_is_too_far_apart_whatever_comes_and_goes() -> None:
                     if total_a.index(max(total_a)) + 1 in one.phases and len(one.phases) == 1
                 )
         assert cut <= 20
+
+
+@dataclass
+class Bays:
+    """Vehicles that follow what they are told after `lag` s, unless they stop by themselves."""
+
+    world: World
+    lag: int = 4
+    on: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)
+    told: list[dict[str, float]] = field(default_factory=list)
+    apart_a: list[float] = field(default_factory=list)
+
+    def live(self, seconds: int) -> None:
+        for _ in range(seconds):
+            now = self.told[-1 - self.lag] if len(self.told) > self.lag else {}
+            total_a = [0.0, 0.0, 0.0]
+            self.world.wait(1.0)
+            for one in self.world.site.evses:
+                flows = self.on.get(one.id, one.phases)
+                value_a = 0.0 if one.id in self.stopped else now.get(one.id, 0.0)
+                for phase in flows:
+                    total_a[phase - 1] += value_a
+                if one.id not in self.mute:
+                    self.world.reads(one.id, value_a, phases=flows)
+            self.apart_a.append(max(total_a) - min(total_a))
+            self.world.meter(*total_a)
+            decision = self.world.step()
+            self.world.obey(decision)
+            self.told.append(dict(zip(decision.evses, setpoints(decision), strict=True)))
+
+    def longest_s(self, *, since: int = 0) -> int:
+        longest = run = 0
+        for apart_a in self.apart_a[since:]:
+            run = run + 1 if apart_a > BOUND_A else 0
+            longest = max(longest, run)
+        return longest
+
+
+def test_currents_come_together_when_a_vehicle_stops_by_itself() -> None:
+    bays = Bays(depot((1,), (2,), (3,)))
+    bays.live(180)
+    assert list(bays.told[-1].values()) == pytest.approx([32.0] * 3, abs=1e-6)
+    bays.stopped.add("e2")
+    bays.live(60)
+    assert bays.longest_s() <= bays.lag + 2
+    assert bays.told[-1]["e1"] == pytest.approx(18.0, abs=1e-6)
+    bays.stopped.clear()
+    bays.live(240)
+    assert bays.longest_s(since=240) == 0
+    assert list(bays.told[-1].values()) == pytest.approx([32.0] * 3, abs=1e-6)
+
+
+def test_who_falls_silent_relieves_nobody() -> None:
+    """What it draws is not known any more: it may have stopped."""
+    bays = Bays(depot((1,), (2,), (3,)))
+    bays.live(180)
+    bays.mute.add("e2")
+    bays.stopped.add("e2")
+    bays.live(40)
+    assert bays.told[-1]["e1"] == pytest.approx(18.0, abs=1e-6)
+    assert bays.longest_s() <= 6 + bays.lag + 1
+
+
+def test_a_vehicle_on_one_of_three_wired_phases_raises_that_one_at_once() -> None:
+    bays = Bays(depot((1, 2, 3), (1,)), on={"e1": (1,)})
+    bays.live(180)
+    assert bays.longest_s() <= bays.lag + 2
+    assert bays.told[-1]["e1"] + bays.told[-1]["e2"] <= BOUND_A
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_s21_currents_hold_within_a_reaction_and_come_to_rest(seed: int) -> None:
+    rng = random.Random(seed)
+    wired = [(1,), (1,), (2,), (3,), (1, 2, 3), (2,), (3,)]
+    # Unused room is tried with more from time to time, which is no swinging.
+    rules = Rules(unused_room=seed % 2 == 0)
+    world = depot(*wired, step_a=rng.choice([0.0, 1.0]), rules=rules)
+    bays = Bays(world, lag=rng.randint(0, 6))
+    names = [f"e{n}" for n in range(1, len(wired) + 1)]
+    bays.live(120)
+    for _ in range(8):
+        bays.stopped ^= {rng.choice(names)}
+        bays.live(rng.randint(20, 90))
+    bays.live(200)
+    assert bays.longest_s() <= bays.lag + 2
+    moves = sum(before != after for before, after in pairwise(bays.told[-150:]))
+    assert moves <= (10 if rules.unused_room else 0)
 
 
 def test_a_decision_that_is_too_far_apart_breaks_the_promise() -> None:

@@ -129,12 +129,21 @@ class World:
         old = self.meters.get(meter, MeterView()).samples
         self.meters[meter] = MeterView(samples=(*old, sample)[-32:])
 
-    def reads(self, name: str, current_a: float, *, taken_s: float | None = None) -> None:
-        """The charger answers and reports `current_a` on each phase that it is wired to."""
+    def reads(
+        self,
+        name: str,
+        current_a: float,
+        *,
+        taken_s: float | None = None,
+        phases: Sequence[int] = (1, 2, 3),
+    ) -> None:
+        """The charger answers and reports `current_a` on those of `phases` that it is wired to."""
         taken_s = self.now_s if taken_s is None else taken_s
         view = self._view(name)
         wired = next(e for e in self.site.evses if e.id == name).phases
-        one, two, three = (current_a if p in wired else None for p in (1, 2, 3))
+        one, two, three = (
+            None if p not in wired else current_a if p in phases else 0.0 for p in (1, 2, 3)
+        )
         self._put(
             name,
             replace(
