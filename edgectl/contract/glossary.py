@@ -43,7 +43,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.METER_FROZEN: "a meter repeats one value while chargers below it moved",
         AlarmCode.METER_WITHOUT_DATA: "a meter answers, but not with data",
         AlarmCode.CHARGER_SILENT: "a charger does not answer; it is a fixed load",
-        AlarmCode.BOOT_CURRENT: "a reboot of this charger would overload a node for a while",
+        AlarmCode.BOOT_CURRENT: "a reboot, of it or of all unseen ones, would overload a node",
         AlarmCode.CHARGER_WITHOUT_DATA: "a charger answers, but not with its current",
         AlarmCode.EXCEEDS_SETPOINT: "a vehicle draws more than it was told",
         AlarmCode.SETPOINT_CONFLICT: "somebody else writes this charger's setpoint",

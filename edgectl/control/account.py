@@ -58,7 +58,7 @@ def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tupl
     """The commitment of every EVSE, in the site's order."""
     layout, now_s = layout_of(snapshot.site), now.mono_s
     started_s = now_s if state.started_s is None else state.started_s
-    trusted = _trusted_meters(snapshot, state, now)
+    trusted = trusted_meters(snapshot, state, now)
     commitments = []
     for evse, view, known, seen_by in zip(
         snapshot.site.evses,
@@ -84,7 +84,7 @@ def commit(snapshot: Snapshot, state: State, now: Instant, rules: Rules) -> tupl
     return tuple(commitments)
 
 
-def _trusted_meters(snapshot: Snapshot, state: State, now: Instant) -> frozenset[MeterId]:
+def trusted_meters(snapshot: Snapshot, state: State, now: Instant) -> frozenset[MeterId]:
     """Those that would show a charger that came back with its boot current (S11)."""
     found = set[MeterId]()
     for id_, view in snapshot.meters.items():

@@ -119,6 +119,20 @@ def boot_alarm(evse: EvseId, boot_a: float, tight: Tight, node: NodeId) -> Alarm
     )
 
 
+def unseen_boot_alarm(node: NodeId, row: int, short: float) -> Alarm:
+    """S11: nothing shows who rebooted below it, and there is no room to count them all."""
+    unit = "va" if row == VA_ROW else "a"
+    where = f"{node} in VA" if row == VA_ROW else f"{node} L{ROWS[row]}"
+    return Alarm(
+        code=AlarmCode.BOOT_CURRENT,
+        severity=Severity.WARNING,
+        id=node,
+        text=f"no meter shows what chargers below {node} draw after a reboot, and {where} does not"
+        " bear the boot currents of all of them: lower those, or put a meter there",
+        data={f"short_{unit}": short},
+    )
+
+
 def is_alarming(commitment: Commitment) -> bool:
     """Whether something is wrong with an EVSE."""
     if commitment.silent or commitment.blind:

@@ -11,6 +11,7 @@ from edgectl.control.alarms import (
     part_alarms,
     unbalance_alarms,
 )
+from edgectl.control.boot import boot_room_alarms
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import EvseCeiling, NodeCeilings
@@ -56,6 +57,7 @@ def explain(
             newest = view.samples[-1] if view is not None and view.samples else None
             alarms.extend(part_alarms(node.id, part, newest, decision, situation.now.mono_s))
     alarms.extend(_boot_alarms(situation, shared))
+    alarms.extend(boot_room_alarms(situation, shared))
     reasons = _evse_reasons(situation, shared, shaped)
     place = _places(situation, shared, shaped, reasons)
     urgency = shared.ranks.urgency

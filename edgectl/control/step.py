@@ -3,6 +3,7 @@
 from edgectl.clock import Instant
 from edgectl.control.account import commit
 from edgectl.control.balance import keep_balance
+from edgectl.control.boot import boot_rows, keep_boot_room, verify_boot_room
 from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.explain import explain
 from edgectl.control.judge import judge
@@ -47,11 +48,14 @@ def step(
     shared = share(situation)
 
     shaped = shape(situation, shared, call_values_a(situation))
+    boots = boot_rows(situation, shared)
+    shaped = keep_boot_room(situation, shared, shaped, boots)
     shaped = keep_balance(situation, shared, shaped)
 
     promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
     if rules.s12_promise:
         verify(situation, shared, shaped, promised)
+        verify_boot_room(boots, situation, [one.setpoint_a for one in shaped])
 
     decision = explain(situation, shared, shaped, promised)
 

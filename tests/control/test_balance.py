@@ -13,7 +13,7 @@ from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.judge import judge
 from edgectl.control.layout import layout_of
 from edgectl.control.shape import shape
-from edgectl.control.share import call_values_a, share
+from edgectl.control.share import Shared, call_values_a, share
 from edgectl.control.situation import Situation
 from edgectl.control.unused import watch_draws
 from edgectl.control.verify import promise_rows, verify
@@ -237,8 +237,7 @@ def test_s21_currents_hold_within_a_reaction_and_come_to_rest(seed: int) -> None
 def test_a_decision_that_is_too_far_apart_breaks_the_promise() -> None:
     world = depot((1,), (2,), (3,))
     lives(world, 120)
-    situation = _situation(world)
-    shared = share(situation)
+    situation, shared = situation_of(world)
     shaped = shape(situation, shared, call_values_a(situation))
     told_a = [one.setpoint_a for one in shaped]
     verify(situation, shared, shaped, promise_rows(situation, shared, told_a))
@@ -250,14 +249,14 @@ def test_a_decision_that_is_too_far_apart_breaks_the_promise() -> None:
     verify(situation, shared, kept, promise_rows(situation, shared, [18.0, 0.0, 0.0]))
 
 
-def _situation(world: World) -> Situation:
-    """The ground of the next decision, as the step makes it."""
+def situation_of(world: World) -> tuple[Situation, Shared]:
+    """The ground of the next decision, as the step makes it, and what is shared on it."""
     now = Instant(mono_s=world.now_s, utc_s=UTC0_S, utc_trusted=True)
     snapshot = Snapshot(site=world.site, meters=world.meters, evses=world.evses)
     layout, rules = layout_of(world.site), world.rules
     commitments = commit(snapshot, world.state, now, rules)
     judged, _ = judge(snapshot, layout, commitments, world.state, now, rules)
-    return Situation(
+    situation = Situation(
         snapshot=snapshot,
         state=world.state,
         now=now,
@@ -269,3 +268,4 @@ def _situation(world: World) -> Situation:
         node_ceilings=cap_nodes(snapshot, layout, now, rules),
         evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
     )
+    return situation, share(situation)
