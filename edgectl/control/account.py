@@ -203,14 +203,14 @@ def _silent_count_a(
 
     A watchdog time of 0 is none: chargers say so where it is switched off. What still counted when
     it fell silent (S8) counts until its vehicle must have followed. `boot_a`: where no meter sees
-    it, its silence may be a reboot (S11).
+    it, its silence may be a reboot (S11), after which it knows of no watchdog either.
     """
     traits = evse.traits
     watchdog_s = traits.watchdog_s if view.watchdog_s is None else view.watchdog_s
     if traits.keepalive is not KeepAlive.NONE and watchdog_s is not None and watchdog_s > 0:
         fed_s = started_s if view.last_feed_s is None else max(started_s, view.last_feed_s)
         if now_s >= fed_s + watchdog_s + traits.settle_s:
-            return failsafe_a
+            return failsafe_a if boot_a is None else max(failsafe_a, boot_a)
     if view.last_answer_s is None:
         return traits.hardware_max_a
     counts = [sent.value_a for sent in view.sent]

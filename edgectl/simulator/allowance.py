@@ -21,7 +21,14 @@ FROZEN_S: Final = 10.0
 _REACTION_S: Final = 0.15
 _ANSWER_S: Final = 0.1
 _SERIAL_ANSWER_S: Final = 0.05
-_LOST: Final = frozenset({FaultKind.METER_SILENT, FaultKind.GARBLED, FaultKind.SLOW_REPLIES})
+_LOST: Final = frozenset(
+    {
+        FaultKind.METER_SILENT,
+        FaultKind.METER_NONSENSE,
+        FaultKind.GARBLED,
+        FaultKind.SLOW_REPLIES,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

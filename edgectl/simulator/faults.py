@@ -13,6 +13,7 @@ class FaultKind(StrEnum):
     CHARGER_SILENT = "charger_silent"
     METER_SILENT = "meter_silent"
     METER_STUCK = "meter_stuck"
+    METER_NONSENSE = "meter_nonsense"
     SLOW_REPLIES = "slow_replies"
     LOST_REPLIES = "lost_replies"
     GARBLED = "garbled"

@@ -143,7 +143,7 @@ def s9_a_silent_charger_is_a_fixed_load(rules: Rules) -> bool:
     for _ in range(90):
         world.wait(1.0)
         world.reads("e2", 24.0)
-        world.meter(48.0)
+        world.meter(48.0 if world.now_s - fed_s < 70.0 else 30.0)
         seen[world.now_s - fed_s] = world.step().evses[EvseId("e1")]
     held = [one.committed_a for age, one in seen.items() if 23.0 <= age < 70.0]
     fallen = [one.committed_a for age, one in seen.items() if age >= 70.0]

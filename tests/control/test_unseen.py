@@ -52,6 +52,20 @@ def test_s11_a_meter_that_does_not_show_the_chargers_takes_no_boot_current_away(
     assert 5.0 + 32.0 + decision.evses[EvseId("e2")].setpoint_a <= 50.0
 
 
+def test_s11_a_charger_that_forgot_its_watchdog_does_not_fall_to_its_failsafe_current() -> None:
+    """Its watchdog time is long over, and it may have rebooted: nobody has set it again."""
+    place = site(
+        evses=[evse(1, traits=BOOTS), evse(2)],
+        meters=[],
+        limit_a=(50.0, None, None),
+        base_max_a=(5.0,) * 3,
+    )
+    world = rebooted(World(place), shows_a=None)
+    world.wait(3600.0)
+    world.answers("e2")
+    assert world.step().evses[E1].committed_a == 32.0
+
+
 def test_s11_a_meter_further_up_does_not_watch_a_panel() -> None:
     nodes = [
         Node(id=GRID, parent=None, limit_a=(200.0, None, None), base_max_a=(60.0,) * 3),

@@ -52,6 +52,13 @@ def never_falls_back(evidence: Evidence) -> None:
     )
 
 
+def is_kept_awake(evidence: Evidence) -> None:
+    """Its answers come too late for anybody, and still something feeds its watchdog."""
+    never_falls_back(evidence)
+    (silent,) = evidence.faults
+    evidence.faults = (replace(silent, kind=FaultKind.SLOW_REPLIES, delay_s=5.0),)
+
+
 def stops_badly(evidence: Evidence) -> None:
     evidence.lives[0].stopping_s = 300.0
     evidence.lives[0].until_s = 302.0
@@ -159,6 +166,7 @@ def test_without_faults_nothing_is_breached(whole: Evidence) -> None:
     [
         (overloaded, "overload"),
         (never_falls_back, "failsafe"),
+        (is_kept_awake, "failsafe"),
         (stops_badly, "safe_stop"),
         (loses_a_row, "telemetry"),
         (falls_dumb, "untold"),

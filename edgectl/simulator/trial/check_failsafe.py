@@ -2,11 +2,14 @@
 
 1. A charger that was armed once and is cut off allows no more than its failsafe current after its
    watchdog time (S9, S16, S22).
-2. After an orderly stop every charger that answers allows no more than its failsafe current, nor
+2. So does one that hears everything and whose answers come too late: nothing but calls feeds its
+   watchdog, and whoever hears a call has lowered its setpoint (S10).
+3. After an orderly stop every charger that answers allows no more than its failsafe current, nor
    more than before (S18).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from edgectl.model.site import Evse, KeepAlive, Mode
@@ -21,6 +24,9 @@ _ARMED_S: Final = 90.0
 """In good contact for so long, a charger has its failsafe block."""
 
 _DEVICE_S: Final = 1.5
+_CALLED_S: Final = 12.0
+"""From its silence on: two calls, the first of which may wait for others on its link."""
+
 _SLACK_A: Final = 0.01
 _WATTS_PART: Final = 0.02
 """A power stands for more amperes when the site's voltage sags."""
@@ -35,6 +41,7 @@ def check_failsafe(evidence: Evidence) -> list[Breach]:
         return found
     for evse in evidence.site.evses:
         found.extend(_check_cut_off(evidence, evse))
+        found.extend(_check_unheard(evidence, evse))
         for life in evidence.lives:
             if life.ended == "stopped":
                 found.extend(_check_stopped(evidence, evse, life))
@@ -45,22 +52,17 @@ def _check_cut_off(evidence: Evidence, evse: Evse) -> Iterator[Breach]:
     watchdog_s = evse.traits.watchdog_s
     if evse.traits.keepalive is KeepAlive.NONE or watchdog_s is None:
         return
-    mates = {
-        other.id
-        for other in evidence.site.evses
-        if (other.link, other.unit) == (evse.link, evse.unit)
-    }
+    same = troubles.mates(evidence, evse)
     cuts = [
         Span(fault.at_s, fault.until_s or evidence.duration_s)
         for fault in evidence.faults
-        if fault.kind in _CUT and (fault.id in mates or fault.id == evse.link)
+        if fault.kind in _CUT and (fault.id in same or fault.id == evse.link)
     ]
     dead = troubles.of_gateway(evidence)
     other = [
         *troubles.of_device(evidence, evse, but=_CUT),
         *troubles.of_obedience(evidence, evse),
     ]
-    limits_a, times_s = evidence.trace.evses[evse.id].limit_a, evidence.trace.times_s
     for cut in troubles.merged([*cuts, *dead], gap_s=0.0):
         fallen_s = cut.from_s + watchdog_s + _DEVICE_S
         if fallen_s >= min(cut.until_s, evidence.duration_s):
@@ -73,18 +75,47 @@ def _check_cut_off(evidence: Evidence, evse: Evse) -> Iterator[Breach]:
             cuts, early_s, cut.from_s - _TRACE_S
         ):
             continue
-        for n in range(int(fallen_s / _TRACE_S) + 1, len(times_s)):
-            if times_s[n] >= cut.until_s:
-                break
-            if limits_a[n] > evse.traits.failsafe_a + _slack_a(evse):
-                yield Breach(
-                    check="failsafe",
-                    at_s=times_s[n],
-                    text=f"{evse.id} allows {limits_a[n]:g} A, {times_s[n] - cut.from_s:.1f} s"
-                    f" after anybody could talk to it; its watchdog is {watchdog_s:g} s, its"
-                    f" failsafe current {evse.traits.failsafe_a:g} A",
-                )
-                break
+        yield from _not_fallen(evidence, evse, cut, fallen_s)
+
+
+def _check_unheard(evidence: Evidence, evse: Evse) -> Iterator[Breach]:
+    watchdog_s, same = evse.traits.watchdog_s, troubles.mates(evidence, evse)
+    if evse.traits.keepalive is KeepAlive.NONE or watchdog_s is None:
+        return
+    for fault in evidence.faults:
+        late = (
+            fault.kind is FaultKind.SLOW_REPLIES
+            and fault.delay_s > evidence.links[evse.link].timeout_s
+        )
+        if not late or fault.id not in same or fault.until_s is None:
+            continue
+        unheard = Span(fault.at_s, fault.until_s)
+        fallen_s = fault.at_s + evse.traits.silent_after_s + max(watchdog_s, _CALLED_S) + _DEVICE_S
+        alone = replace(evidence, faults=tuple(one for one in evidence.faults if one is not fault))
+        other = [
+            *troubles.of_device(alone, evse),
+            *troubles.of_obedience(alone, evse),
+            *troubles.of_gateway(evidence),
+        ]
+        early_s = fault.at_s - _ARMED_S - COME_BACK_S
+        if not troubles.any_touches(other, early_s, unheard.until_s):
+            yield from _not_fallen(evidence, evse, unheard, fallen_s)
+
+
+def _not_fallen(evidence: Evidence, evse: Evse, cut: Span, fallen_s: float) -> Iterator[Breach]:
+    limits_a, times_s = evidence.trace.evses[evse.id].limit_a, evidence.trace.times_s
+    for n in range(int(fallen_s / _TRACE_S) + 1, len(times_s)):
+        if times_s[n] >= cut.until_s:
+            break
+        if limits_a[n] > evse.traits.failsafe_a + _slack_a(evse):
+            yield Breach(
+                check="failsafe",
+                at_s=times_s[n],
+                text=f"{evse.id} allows {limits_a[n]:g} A, {times_s[n] - cut.from_s:.1f} s after"
+                f" anybody could talk to it; its watchdog is {evse.traits.watchdog_s:g} s, its"
+                f" failsafe current {evse.traits.failsafe_a:g} A",
+            )
+            break
 
 
 def _check_stopped(evidence: Evidence, evse: Evse, life: Life) -> Iterator[Breach]:

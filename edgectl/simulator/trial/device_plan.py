@@ -31,9 +31,9 @@ class _Type:
     three_phases: bool = False
 
 
-_CHARX: Final = _Type("phoenix-charx-sec", 3, (6.0, 6.0, 8.0), (10, 60), (0.5, 2.0))
-_KEBA: Final = _Type("keba-p40", 1, (0.0, 6.0, 6.0), (10, 60), (2.0, 3.0))
-_WEBASTO: Final = _Type("webasto-next", 1, (0.0, 6.0, 6.0), (10, 60), (0.7, 2.0))
+_CHARX: Final = _Type("phoenix-charx-sec", 3, (6.0, 6.0, 8.0, 16.0), (10, 60), (0.5, 2.0))
+_KEBA: Final = _Type("keba-p40", 1, (0.0, 6.0, 6.0, 13.0), (10, 60), (2.0, 3.0))
+_WEBASTO: Final = _Type("webasto-next", 1, (0.0, 6.0, 6.0, 16.0), (10, 60), (0.7, 2.0))
 _HEIDELBERG: Final = _Type(
     "heidelberg-energy-control",
     1,

@@ -1,7 +1,7 @@
 """Faults and vehicles of a trial, drawn from a seed for a site."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from edgectl.model.site import Evse, Site
@@ -19,6 +19,7 @@ _WEIGHTS: Final = {
     FaultKind.CHARGER_SILENT: 5,
     FaultKind.METER_SILENT: 4,
     FaultKind.METER_STUCK: 3,
+    FaultKind.METER_NONSENSE: 2,
     FaultKind.SLOW_REPLIES: 3,
     FaultKind.LOST_REPLIES: 4,
     FaultKind.GARBLED: 3,
@@ -68,7 +69,16 @@ def draw_faults(
         fault = draw.one(kind, at_s)
         if fault is not None and not _collides(fault, faults):
             faults.append(fault)
+    faults.extend(_draw_sun(rng, site))
     return tuple(sorted(faults, key=lambda fault: (fault.at_s, fault.kind, fault.id)))
+
+
+def _draw_sun(rng: random.Random, site: Site) -> Iterator[Fault]:
+    """Sometimes a roof feeds back more than its feeder bears, from the start to the end."""
+    node = rng.choice(site.nodes)
+    if any(node.base_max_a) and rng.random() < 0.15:
+        feeds_a = -round(rng.uniform(1.0, 3.0) * max(a or 20.0 for a in node.limit_a), 1)
+        yield Fault(kind=FaultKind.BASE_STEP, id=node.id, at_s=1.0, add_a=(feeds_a,) * 3)
 
 
 def draw_sessions(rng: random.Random, site: Site, *, duration_s: float) -> tuple[Session, ...]:
@@ -101,6 +111,7 @@ class _Draw:
             FaultKind.BASE_STEP: self._base_step,
             FaultKind.METER_SILENT: self._of_meter,
             FaultKind.METER_STUCK: self._of_meter,
+            FaultKind.METER_NONSENSE: self._of_meter,
             FaultKind.SLOW_REPLIES: self._bad_replies,
             FaultKind.LOST_REPLIES: self._bad_replies,
             FaultKind.GARBLED: self._bad_replies,
@@ -127,7 +138,8 @@ class _Draw:
         rng = self._rng
         evse = rng.choice(self._site.evses)
         if kind is FaultKind.REBOOT:
-            until_s = round(min(at_s + rng.uniform(0.5, 20.0), self._until_s), 3)
+            length_s = rng.choice([rng.uniform(0.5, 20.0), rng.uniform(20.0, 90.0)])
+            until_s = round(min(at_s + length_s, self._until_s), 3)
         amount_a = 0.0
         if kind is FaultKind.OTHER_MASTER:
             amounts_a = [6, 10, 16, 32] if is_dc(evse) else [0, 6, 10, 16, 32]

@@ -18,6 +18,7 @@ _TALK: Final = frozenset(
     {
         FaultKind.CHARGER_SILENT,
         FaultKind.METER_SILENT,
+        FaultKind.METER_NONSENSE,
         FaultKind.SLOW_REPLIES,
         FaultKind.LOST_REPLIES,
         FaultKind.GARBLED,
