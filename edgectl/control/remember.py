@@ -1,6 +1,7 @@
 """What a step keeps of every EVSE for the next one. Timers are instants, never counters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edgectl.control.account import Commitment
 from edgectl.control.shape import Shaped
@@ -8,8 +9,8 @@ from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.model.quick import maker
 from edgectl.model.reading import VehicleState
-from edgectl.model.snapshot import EvseView
-from edgectl.model.state import EvseState
+from edgectl.model.snapshot import EvseView, Snapshot
+from edgectl.model.state import EvseState, State
 from edgectl.units import EvseId
 
 _UNHEARD = EvseView()
@@ -19,6 +20,31 @@ _FAULT = VehicleState.FAULT
 
 
 _evse_state = maker(EvseState)
+
+
+def take_up(snapshot: Snapshot, state: State) -> State:
+    """Give a first step the queue that the daemon before kept; all else begins as ever.
+
+    Who was admitted has the rest of its turn, and who waited keeps its place.
+    """
+    if state.started_s is not None or not snapshot.queue:
+        return state
+    kept = {one.evse: one for one in snapshot.queue}
+    evses = {
+        evse.id: EvseState(
+            held_a=evse.traits.hardware_max_a,
+            setpoint_a=0.0,
+            admitted_s=one.admitted_s,
+            stopped_s=one.stopped_s,
+            displaced=one.displaced,
+            asked_s=one.asked_s,
+            energy_from_wh=one.energy_from_wh,
+            resumes=one.admitted_s is not None,
+        )
+        for evse in snapshot.site.evses
+        if (one := kept.get(evse.id)) is not None
+    }
+    return replace(state, evses={**evses, **state.evses})
 
 
 def remember(
@@ -73,6 +99,7 @@ def _goes_on(before: EvseState, view: EvseView, commitment: Commitment, shaped: 
         and before.asked_s is not None
         and before.stopped_s is None
         and before.displaced == 0
+        and not before.resumes
         and (before.energy_from_wh is not None or view.energy_wh is None)
         and not commitment.silent
         and view.vehicle is not _ABSENT
@@ -93,10 +120,13 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     commitment, draw = situation.commitments[i], situation.draws[i]
     admitted_s, stopped_s, asked_s = _timers(situation, i, view.vehicle, before, shaped)
     displaced = before.displaced
-    if takes_part and before.admitted_s is not None and admitted_s is None:
+    stopped = before.admitted_s is not None and admitted_s is None and not before.resumes
+    if takes_part and stopped:
         displaced += 1
     elif asked_s is None or _had_its_turn(situation, admitted_s):
         displaced = 0
+    charges = shaped.setpoint_a >= situation.layout.min_a[i] and not commitment.silent
+    resumes = before.resumes and admitted_s is not None and not charges
     raise_s = energy_from_wh = None
     if shaped.wants_raise:
         raise_s = situation.now.mono_s if before.raise_s is None else before.raise_s
@@ -114,6 +144,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         and before.displaced == displaced
         and before.band == band
         and before.energy_from_wh == energy_from_wh
+        and before.resumes is resumes
         and before.draw is draw
         and before is not _NEW
     ):
@@ -130,6 +161,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         band,
         energy_from_wh,
         draw,
+        resumes,
     )
 
 
@@ -138,7 +170,8 @@ def _timers(
 ) -> tuple[float | None, float | None, float | None]:
     """When it was admitted, when it was stopped, and since when it asks or waits.
 
-    Who was stopped within its turn keeps its place among those that wait.
+    Who was stopped within its turn keeps its place among those that wait. A pause that a start
+    asks of everybody, until all chargers are known (S10), stops nobody.
     """
     now_s = situation.now.mono_s
     admitted_s, stopped_s, asked_s = before.admitted_s, before.stopped_s, before.asked_s
@@ -153,6 +186,9 @@ def _timers(
     if shaped.setpoint_a >= situation.layout.min_a[i]:
         return now_s if admitted_s is None else admitted_s, None, asked_s
     if admitted_s is not None:
+        if before.resumes:
+            had_it = _had_its_turn(situation, admitted_s)
+            return (None, None, now_s) if had_it else (admitted_s, None, asked_s)
         stopped_s = now_s
         if _had_its_turn(situation, admitted_s):
             asked_s = now_s

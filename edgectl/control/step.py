@@ -9,7 +9,7 @@ from edgectl.control.explain import explain
 from edgectl.control.judge import judge
 from edgectl.control.layout import layout_of
 from edgectl.control.over import over_since_s
-from edgectl.control.remember import remember
+from edgectl.control.remember import remember, take_up
 from edgectl.control.shape import shape
 from edgectl.control.share import call_values_a, share
 from edgectl.control.situation import Situation
@@ -27,6 +27,7 @@ def step(
     snapshot: Snapshot, state: State, now: Instant, rules: Rules = ALL_RULES
 ) -> tuple[Decision, State]:
     """Decide for all EVSEs at once; `InvariantBroken` when the promise would not hold (S12)."""
+    state = take_up(snapshot, state)
     commitments = commit(snapshot, state, now, rules)
     draws = watch_draws(snapshot, state, commitments, now, rules)
     layout = layout_of(snapshot.site, used_phases(layout_of(snapshot.site), draws, now))

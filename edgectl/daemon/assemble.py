@@ -46,6 +46,7 @@ from edgectl.daemon.reload import Reloader
 from edgectl.daemon.seals import Seals
 from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
+from edgectl.daemon.turns import Turns
 from edgectl.daemon.utility_links import UtilityLinks
 from edgectl.daemon.workbench import Workbench
 from edgectl.grid.plan import EventPlan
@@ -196,6 +197,7 @@ def assemble(
         watched=events.begun,
         send=correspondence.report,
     )
+    turns = Turns(site, store=ports.store)
     recorder = telemetry = publisher = books = None
     if ports.journal is not None:
         recorder = Recorder(journal=ports.journal, clock=ports.clock, log=log)
@@ -256,6 +258,8 @@ def assemble(
         ceilings=ceilings,
         isolated=ceilings.isolated,
         targets=commands.targets,
+        # A daemon of this process hands over all that it remembers, and not only its queue.
+        queue=turns.queue if before is None else tuple,
         rules=rules,
         actuator=Actuation(owners),
         lease=lease,
@@ -265,7 +269,7 @@ def assemble(
         crash_record=ports.crash_record,
         observers=[
             part.observe
-            for part in (chronicle, books, ledger, telemetry, recorder)
+            for part in (chronicle, books, ledger, telemetry, recorder, turns)
             if part is not None
         ],
         log=log,
@@ -309,7 +313,7 @@ def assemble(
         tick=tick,
         tells_safe_decision=rules.s18_safe_stop,
         owners=owners,
-        desks=(audit, events, links, commands, ledger),
+        desks=(audit, events, links, commands, ledger, turns),
         books=books,
         telemetry=telemetry,
         publisher=publisher,

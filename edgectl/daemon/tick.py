@@ -27,7 +27,7 @@ from edgectl.model.ports import Clock, CrashRecord, Watchdog
 from edgectl.model.record import TickRecord
 from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.site import Site
-from edgectl.model.snapshot import EvseView, Snapshot
+from edgectl.model.snapshot import EvseView, KeptTurn, Snapshot
 from edgectl.model.state import State
 from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId
@@ -56,6 +56,7 @@ class Tick:
         ceilings: Callable[[Instant], tuple[TimedCeiling, ...]],
         isolated: Callable[[Mapping[EvseId, EvseView]], tuple[EvseId, ...]] = lambda _: (),
         targets: Callable[[], tuple[ChargeTarget, ...]] = lambda: (),
+        queue: Callable[[], tuple[KeptTurn, ...]] = lambda: (),
         actuator: Actuator,
         lease: Lease,
         clock: Clock,
@@ -75,6 +76,7 @@ class Tick:
         self._ceilings = ceilings
         self._isolated = isolated
         self._targets = targets
+        self._queue = queue
         self._actuator = actuator
         self._lease = lease
         self._clock = clock
@@ -134,6 +136,7 @@ class Tick:
                 ceilings=self._ceilings(now),
                 isolated=self._isolated(snapshot.evses),
                 targets=self._targets(),
+                queue=self._queue() if self._state.started_s is None else (),
             )
             decision, state = step(snapshot, self._state, now, self._rules)
         except Exception as broken:

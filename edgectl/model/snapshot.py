@@ -61,11 +61,27 @@ class EvseView:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTurn:
+    """The place of one EVSE in the queue, as the daemon before kept it.
+
+    The fields are those of `EvseState`; instants are monotonic and may lie before this process.
+    """
+
+    evse: EvseId
+    asked_s: float | None = None
+    admitted_s: float | None = None
+    stopped_s: float | None = None
+    displaced: int = 0
+    energy_from_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything one step may look at, beside its own state and the time.
 
     `isolated`: EVSEs that somebody has locked off and that have not answered since (S11).
-    `targets`: what vehicles need by when, one for an EVSE.
+    `targets`: what vehicles need by when, one for an EVSE. `queue`: who waited before whom, and how
+    much of a turn is used, when the daemon before ended; only the first step after a start has it.
     """
 
     site: Site
@@ -74,3 +90,4 @@ class Snapshot:
     ceilings: tuple[TimedCeiling, ...] = ()
     isolated: tuple[EvseId, ...] = ()
     targets: tuple[ChargeTarget, ...] = ()
+    queue: tuple[KeptTurn, ...] = ()

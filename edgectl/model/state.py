@@ -1,4 +1,7 @@
-"""What a step remembers for the next one; empty after a restart: a first, cautious tick."""
+"""What a step remembers for the next one; empty after a restart: a first, cautious tick.
+
+Of all this only the queue outlives a restart, and comes back through the snapshot.
+"""
 
 from dataclasses import dataclass, field
 
@@ -57,6 +60,7 @@ class EvseState:
     again; `displaced`: how often room was wanting in its turn since it last had a whole one;
     `asked_s`: since when it waits or asks; `raise_s`: since when it is meant to get more.
     `band`: how pressing its target is; `energy_from_wh`: its energy register when it was plugged.
+    `resumes`: its turn began under the daemon before, and it has not charged since.
     """
 
     held_a: float
@@ -70,6 +74,7 @@ class EvseState:
     band: int | None = None
     energy_from_wh: float | None = None
     draw: DrawState | None = None
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,13 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from edgectl.control.remember import take_up
 from edgectl.model.ceiling import Holder, Rank, TimedCeiling
 from edgectl.model.decision import ReasonCode
 from edgectl.model.policy import Policy, Sharing
+from edgectl.model.reading import VehicleState
+from edgectl.model.snapshot import KeptTurn
+from edgectl.model.state import EvseState, State
 from edgectl.units import EvseId
 from tests.control.lot import Lot, Stay, bays
 from tests.control.world import GRID, UTC0_S, World, evse, setpoints, site
@@ -52,6 +56,67 @@ def test_each_gets_a_turn_and_who_had_one_waits_behind_all_others() -> None:
         if running and running != order[-1:]:
             order += running
     assert order[:4] == ["e1", "e2", "e3", "e1"]
+
+
+def for_one_restarted() -> World:
+    """e2 is in its turn, e3 waits, e1 had its own; then the daemon is another."""
+    world = for_one()
+    world.live(1100.0)
+    world.restarts()
+    # All are silent at first, and are told to pause until they are known.
+    assert setpoints(world.step()) == {"e1": 0.0, "e2": 0.0, "e3": 0.0}
+    for name in ("e1", "e2", "e3"):
+        world.sends(name, 0.0)
+        world.confirms(name)
+    return world
+
+
+def test_a_restart_leaves_whoever_is_in_its_turn_the_rest_of_it() -> None:
+    world = for_one_restarted()
+    decision = world.live(15.0)
+    assert setpoints(decision) == {"e1": 0.0, "e2": 8.0, "e3": 0.0}
+    assert (decision.evses[E3].place, decision.evses[E1].place) == (1, 2)
+    assert setpoints(world.live(600.0))["e2"] == 8.0
+    assert setpoints(world.live(300.0)) == {"e1": 0.0, "e2": 0.0, "e3": 8.0}
+
+
+def test_who_had_its_turn_before_a_restart_goes_on_where_nobody_waits() -> None:
+    world = World(site(evses=[evse(1)], limit_a=(10.0, None, None)))
+    world.settle(0.0, {"e1": 6.0})
+    world.live(2000.0)
+    world.restarts()
+    assert setpoints(world.step()) == {"e1": 0.0}
+    world.sends("e1", 0.0)
+    world.confirms("e1")
+    assert setpoints(world.live(15.0)) == {"e1": 8.0}
+    assert world.state.evses[E1].displaced == 0
+
+
+def test_who_is_gone_after_a_restart_keeps_no_place() -> None:
+    world = for_one_restarted()
+    for name in ("e1", "e2", "e3"):
+        world.reads(name, 0.0)
+    world.evses[E2] = replace(world.evses[E2], vehicle=VehicleState.ABSENT)
+    decision = world.live(5.0)
+    gone = world.state.evses[E2]
+    assert (gone.admitted_s, gone.asked_s, gone.stopped_s) == (None, None, None)
+    assert (decision.evses[E3].place, decision.evses[E1].place) == (1, 2)
+
+
+def test_a_queue_counts_for_a_first_step_only_and_for_evses_of_the_site() -> None:
+    world = for_one()
+    world.live(100.0)
+    before = world.state
+    known = KeptTurn(E3, asked_s=1.0, admitted_s=2.0)
+    snapshot = replace(world.snapshot(), queue=(known, KeptTurn(EvseId("e9"), asked_s=1.0)))
+    assert take_up(snapshot, before) is before
+    fresh = take_up(snapshot, State())
+    assert set(fresh.evses) == {E3}
+    assert fresh.evses[E3] == EvseState(
+        held_a=32.0, setpoint_a=0.0, asked_s=1.0, admitted_s=2.0, resumes=True
+    )
+    handed_over = State(evses={E3: before.evses[E3]})
+    assert take_up(snapshot, handed_over).evses == handed_over.evses
 
 
 def test_the_length_of_a_turn_is_the_sites() -> None:

@@ -21,7 +21,7 @@ from edgectl.model.site import (
     Node,
     Site,
 )
-from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent, Snapshot
+from edgectl.model.snapshot import Confirmed, EvseView, KeptTurn, MeterView, Sent, Snapshot
 from edgectl.model.state import State
 from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, Triple
@@ -110,6 +110,7 @@ class World:
     ceilings: tuple[TimedCeiling, ...] = ()
     isolated: tuple[EvseId, ...] = ()
     targets: tuple[ChargeTarget, ...] = ()
+    queue: tuple[KeptTurn, ...] = ()
 
     def meter(
         self,
@@ -259,7 +260,25 @@ class World:
             ceilings=self.ceilings,
             isolated=self.isolated,
             targets=self.targets,
+            queue=self.queue if self.state.started_s is None else (),
         )
+
+    def restarts(self) -> None:
+        """The next daemon: it has heard nobody, and remembers the queue that was kept."""
+        self.queue = tuple(
+            KeptTurn(
+                evse=id_,
+                asked_s=known.asked_s,
+                admitted_s=known.admitted_s,
+                stopped_s=known.stopped_s,
+                displaced=known.displaced,
+                energy_from_wh=known.energy_from_wh,
+            )
+            for id_, known in self.state.evses.items()
+        )
+        self.state = State()
+        self.meters.clear()
+        self.evses.clear()
 
     def step(self) -> Decision:
         decision, self.state = step(self.snapshot(), self.state, self.instant(), self.rules)
