@@ -34,6 +34,7 @@ _COLUMNS: Final = (
     "program",
     "modified",
     "at",
+    "side",
     "interval",
     "from",
     "until",

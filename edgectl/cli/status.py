@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.export_text import export_line
 from edgectl.cli.live import follow, repeat
 from edgectl.cli.output import (
     DONE,
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     lines = [*head_lines(answer), "", *_nodes(answer), "", *_evses(answer)]
     for title, section in (
+        ("FED BACK", _exports(answer, width)),
         ("LIMITS IN FORCE OR TO COME", _ceilings(answer)),
         ("DEMAND RESPONSE", _events(answer)),
         ("ALARMS", alarm_lines(answer, width)),
@@ -112,6 +114,15 @@ def _nodes(answer: dict[str, Any]) -> list[str]:
     return table(heads, rows)
 
 
+def _exports(answer: dict[str, Any], width: int | None) -> list[str]:
+    lines = [
+        export_line(name, node["export"])
+        for name, node in answer["nodes"].items()
+        if node.get("export")
+    ]
+    return lines if width is None else [part for one in lines for part in broken(one, width)]
+
+
 def _evses(answer: dict[str, Any]) -> list[str]:
     rows = [
         [
@@ -147,6 +158,10 @@ def limit_text(ceiling: dict[str, Any]) -> str:
     """Show a limit with its unit."""
     if ceiling.get("limit_w") is not None:
         return f"{kilo(ceiling['limit_w'])} kW"
+    if ceiling.get("export_w") is not None:
+        return f"{kilo(ceiling['export_w'])} kW back"
+    if ceiling.get("export_a") is not None:
+        return f"{triple(ceiling['export_a'])} A back"
     return f"{triple(ceiling.get('limit_a'))} A"
 
 

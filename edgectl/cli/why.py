@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.export_text import export_line
 from edgectl.cli.output import (
     DONE,
     amps,
@@ -67,7 +68,9 @@ def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     if relaxation:
         at = f", at {time_text(relaxation['at'])}" if relaxation.get("at") else ""
         end += ["", f"More: {relaxation['text']}{at}."]
-    return [*_broken(head, width), "", *_chain(answer["chain"]), *_broken(end, width)]
+    exports = [export_line(one["node"], one) + "." for one in answer.get("exports") or ()]
+    chain = [*_chain(answer["chain"]), *_broken(exports, width)]
+    return [*_broken(head, width), "", *chain, *_broken(end, width)]
 
 
 def _target(target: dict[str, Any]) -> str:

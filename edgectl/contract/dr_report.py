@@ -1,7 +1,8 @@
 """The delivery ledger upstream: its rows, and the same as an OpenADR 3 report object.
 
 The report's intervals have the ids of the event's intervals that they answer (User Guide 7.5) and
-periods of their own, because an interval is settled in quarter-hours.
+periods of their own, because an interval is settled in quarter-hours. What is fed back is negative
+demand of a resource `{place}.export`.
 """
 
 from typing import Any, ClassVar, Final
@@ -24,9 +25,13 @@ _DESCRIPTORS: Final = (
 
 
 class LedgerRow(Outgoing):
-    """What was asked, promised and delivered in one part of an interval; powers in W."""
+    """What was asked, promised and delivered in one part of an interval; powers in W.
+
+    `side` is `export` for what is fed back, as positive power; left out for what is drawn.
+    """
 
     at: str
+    side: str | None = None
     interval: int
     from_: Timestamp = Field(alias="from")
     until: Timestamp
@@ -76,6 +81,7 @@ def ledger_row(settled: Settled) -> LedgerRow:
     """A settled slice for the wire and for the chain."""
     return LedgerRow(
         at=settled.at,
+        side="export" if settled.exports else None,
         interval=settled.interval,
         **{"from": rfc3339(settled.from_utc_s)},
         until=rfc3339(settled.until_utc_s),
@@ -98,10 +104,13 @@ def openadr_report(event: Event, rows: list[Settled], *, client: str) -> dict[st
     resources: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         payloads: list[dict[str, Any]] = [{"type": "DATA_QUALITY", "values": [row.quality.value]}]
-        for kind, power_w in (("DEMAND", row.measured_w), ("BASELINE", row.baseline.power_w)):
+        drawn_w = row.measured_w
+        if row.exports and drawn_w:
+            drawn_w = -drawn_w
+        for kind, power_w in (("DEMAND", drawn_w), ("BASELINE", row.baseline.power_w)):
             if power_w is not None:
                 payloads.append({"type": kind, "values": [round(power_w / W_PER_KW, 3)]})
-        resources.setdefault(row.at, []).append(
+        resources.setdefault(f"{row.at}.export" if row.exports else row.at, []).append(
             {
                 "id": row.interval,
                 "intervalPeriod": {

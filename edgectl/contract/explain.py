@@ -13,7 +13,15 @@ from pydantic import Field
 
 from edgectl.clock import Instant
 from edgectl.contract.envelope import Timestamp, rfc3339
-from edgectl.contract.local import HolderText, Message, ReasonText, holder_of, reason_of
+from edgectl.contract.local import (
+    ExportReport,
+    HolderText,
+    Message,
+    ReasonText,
+    export_report,
+    holder_of,
+    reason_of,
+)
 from edgectl.contract.reasons import VA_ROW, holder_text
 from edgectl.errors import Refused
 from edgectl.model.ceiling import Holder, TimedCeiling
@@ -64,6 +72,12 @@ class ChainRow(Message):
     until: Timestamp | None = None
 
 
+class NodeExport(ExportReport):
+    """What a node on the way to the root may feed back; it takes nothing from an EVSE."""
+
+    node: str
+
+
 class NextRelaxation(Message):
     """What gives this EVSE more: at a time, or when something else changes."""
 
@@ -100,6 +114,7 @@ class Why(Message):
     reason: ReasonText
     also: list[str] = Field(default_factory=list)
     chain: list[ChainRow] = Field(min_length=1)
+    exports: list[NodeExport] | None = None
     next_relaxation: NextRelaxation | None = None
     queue: QueuePlace | None = None
     target: VehicleTarget | None = None
@@ -126,6 +141,7 @@ def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
         chain=[
             row for node in _to_root(site, evse.node) for row in _rows(record, node, evse, decision)
         ],
+        exports=_exports(record, evse.node) or None,
         next_relaxation=_next_relaxation(record, evse, decision.reason, now),
         queue=_queue_place(record, evse, now),
         target=_target(decision),
@@ -139,6 +155,15 @@ def _to_root(site: Site, node_id: NodeId) -> Iterator[Node]:
         node = nodes[next_id]
         yield node
         next_id = node.parent
+
+
+def _exports(record: TickRecord, node_id: NodeId) -> list[NodeExport]:
+    found = record.decision.exports
+    return [
+        NodeExport(node=node.id, **report.model_dump())
+        for node in _to_root(record.snapshot.site, node_id)
+        if (report := export_report(found.get(node.id))) is not None
+    ]
 
 
 def _rows(record: TickRecord, node: Node, evse: Evse, decision: EvseDecision) -> Iterator[ChainRow]:

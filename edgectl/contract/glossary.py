@@ -35,6 +35,7 @@ EVENTS: Final[Mapping[EventCode, str]] = MappingProxyType(
 ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
     {
         AlarmCode.OVER_CEILING: "a meter shows more than the ceiling",
+        AlarmCode.EXPORT_OVER_CEILING: "a node feeds back more than it may, for 15 s and longer",
         AlarmCode.UNBALANCE: "a meter shows two phases farther apart than they may be",
         AlarmCode.ACCOUNT_OVER_CEILING: "more than the ceiling may be flowing",
         AlarmCode.BASE_OVER_CEILING: "base load alone is above the ceiling",
@@ -88,6 +89,7 @@ REFUSALS: Final[Mapping[RefusalCode, str]] = MappingProxyType(
         RefusalCode.NOT_STORED: "could not be kept on disk, so it has no effect",
         RefusalCode.VEHICLES_FIRST: "would make vehicles miss their departure",
         RefusalCode.LIFTED: "was set aside on site for a time by a higher rank",
+        RefusalCode.WATCHED_ONLY: "limits what is fed back: measured and recorded, not commanded",
     }
 )
 

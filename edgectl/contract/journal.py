@@ -21,7 +21,14 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter
 
 from edgectl.clock import Instant
-from edgectl.model.decision import Alarm, Decision, EvseDecision, NodeDecision, Reason
+from edgectl.model.decision import (
+    Alarm,
+    Decision,
+    EvseDecision,
+    ExportDecision,
+    NodeDecision,
+    Reason,
+)
 from edgectl.model.reading import EvseSample, MeterSample
 from edgectl.model.site import Site
 from edgectl.model.snapshot import Confirmed, Sent, Snapshot
@@ -46,7 +53,7 @@ _SHORT: Final = 8
 """Digits that single precision can need too."""
 
 _SUMMED: Final = (
-    *(Decision, EvseDecision, NodeDecision, Reason, Alarm),
+    *(Decision, EvseDecision, NodeDecision, ExportDecision, Reason, Alarm),
     *(State, BaseState, EvseState),
 )
 

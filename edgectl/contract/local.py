@@ -18,6 +18,7 @@ from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.decision import (
     Alarm,
     EvseDecision,
+    ExportDecision,
     NodeDecision,
     Reason,
     ReasonCode,
@@ -86,6 +87,18 @@ class TickStatus(Message):
     late: int
 
 
+class ExportReport(Message):
+    """What a node may feed back, and does; all positive. It is watched, not commanded."""
+
+    ceiling_a: list[float | None] | None = None
+    ceiling_va: float | None = None
+    ceiling_w: float | None = None
+    fed_a: list[float | None] | None = None
+    fed_va: float | None = None
+    fed_w: float | None = None
+    holder: HolderText
+
+
 class NodeReport(Message):
     """One node's account; triples are per phase."""
 
@@ -101,6 +114,7 @@ class NodeReport(Message):
     deficit_va: float | None = None
     quality: Quality
     holder: HolderText
+    export: ExportReport | None = None
 
 
 class EvseReport(Message):
@@ -157,6 +171,8 @@ class CeilingReport(Message):
     evse: str | None = None
     limit_a: list[float | None] | None = None
     limit_w: float | None = None
+    export_a: list[float | None] | None = None
+    export_w: float | None = None
     since: Timestamp
     until: Timestamp | None = None
     reason: str
@@ -221,7 +237,12 @@ def status(
             number=record.number,
             late=record.late_ticks,
         ),
-        nodes={node.id: _node_report(record.decision.nodes[node.id]) for node in site.nodes},
+        nodes={
+            node.id: _node_report(
+                record.decision.nodes[node.id], record.decision.exports.get(node.id)
+            )
+            for node in site.nodes
+        },
         evses={evse.id: _evse_report(record, evse, now) for evse in site.evses},
         ceilings=[_ceiling_report(ceiling) for ceiling in record.snapshot.ceilings],
         alarms=[_alarm_status(alarm) for alarm in by_loudness((*record.decision.alarms, *alarms))],
@@ -273,7 +294,22 @@ def measured_a(view: EvseView) -> float | None:
     return view.samples[-1].highest_a() if view.samples else None
 
 
-def _node_report(node: NodeDecision) -> NodeReport:
+def export_report(export: ExportDecision | None) -> ExportReport | None:
+    """Say what holds for what a node feeds back; None where nothing does."""
+    if export is None:
+        return None
+    return ExportReport(
+        ceiling_a=_triple(export.ceiling_a),
+        ceiling_va=export.ceiling_va,
+        ceiling_w=export.ceiling_w,
+        fed_a=_triple(export.fed_a),
+        fed_va=export.fed_va,
+        fed_w=export.fed_w,
+        holder=holder_of(export.holder),
+    )
+
+
+def _node_report(node: NodeDecision, export: ExportDecision | None) -> NodeReport:
     headroom_a = [
         None if ceiling is None else max(0.0, ceiling - (margin or 0.0) - base)
         for ceiling, margin, base in zip(node.ceiling_a, node.margin_a, node.base_a, strict=True)
@@ -296,6 +332,7 @@ def _node_report(node: NodeDecision) -> NodeReport:
         deficit_va=node.deficit_va or None,
         quality=node.quality,
         holder=holder_of(node.holder),
+        export=export_report(export),
     )
 
 
@@ -332,6 +369,8 @@ def _ceiling_report(ceiling: TimedCeiling) -> CeilingReport:
         evse=ceiling.evse,
         limit_a=_triple(ceiling.limit_a),
         limit_w=ceiling.limit_w,
+        export_a=_triple(ceiling.export_a),
+        export_w=ceiling.export_w,
         since=rfc3339(ceiling.from_utc_s),
         until=None if ceiling.until_utc_s is None else rfc3339(ceiling.until_utc_s),
         reason=ceiling.reason,

@@ -35,6 +35,7 @@ class RefusalCode(StrEnum):
     NOT_STORED = "not_stored"
     VEHICLES_FIRST = "vehicles_first"
     LIFTED = "lifted"
+    WATCHED_ONLY = "watched_only"
 
 
 def refused(code: RefusalCode, message: str, remedy: str) -> Refused:

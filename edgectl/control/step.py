@@ -6,6 +6,7 @@ from edgectl.control.balance import keep_balance
 from edgectl.control.boot import boot_rows, keep_boot_room, verify_boot_room
 from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.explain import explain
+from edgectl.control.export import watch_exports
 from edgectl.control.judge import judge
 from edgectl.control.layout import layout_of
 from edgectl.control.over import over_since_s
@@ -58,11 +59,12 @@ def step(
         verify(situation, shared, shaped, promised)
         verify_boot_room(boots, situation, [one.setpoint_a for one in shaped])
 
-    decision = explain(situation, shared, shaped, promised)
+    decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised))
 
     return decision, State(
         started_s=now.mono_s if state.started_s is None else state.started_s,
         meters=meters,
         evses=remember(situation, shared, shaped),
         over_s=over_since_s(situation),
+        exports=exports,
     )

@@ -394,7 +394,7 @@ class EventDesk:
         over = now.utc_trusted and judged.schedule.until_utc_s <= now.utc_s
         if judged.cancels or over:
             return made.moved(DrState.CANCELLED, ended_utc_s=now.utc_s)
-        partial = judged.ignored or judged.unknown
+        partial = judged.ignored or judged.unknown or judged.watches_only
         return made.moved(DrState.PARTIAL if partial else DrState.ACCEPTED)
 
     def _promised(self, fresh: HeldEvent, promise: Promise, now: Instant) -> HeldEvent:

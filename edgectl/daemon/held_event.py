@@ -206,7 +206,7 @@ class HeldEvent:
         message: str | None = None
         remedy: str | None = None
         if state is DrState.PARTIAL:
-            code, message = self._why_partial(unknown=bool(unknown), ignored=bool(ignored))
+            code, message = self._why_partial(unknown=bool(unknown))
         elif state is DrState.REFUSED and self.lift is not None:
             code = RefusalCode.LIFTED
             until = rfc3339(self.lift.until_utc_s)
@@ -231,16 +231,19 @@ class HeldEvent:
             unknown_targets=unknown if verdict and unknown else None,
         )
 
-    def _why_partial(self, *, unknown: bool, ignored: bool) -> tuple[RefusalCode, str]:
+    def _why_partial(self, *, unknown: bool) -> tuple[RefusalCode, str]:
         if self.promise is not None and self.promise.floor_w is not None:
             return RefusalCode.VEHICLES_FIRST, (
                 "kept as far as vehicles still meet their departure; promised_w says how far"
             )
         if unknown:
             return RefusalCode.UNKNOWN_TARGET, "what is named here is not at this site"
-        if ignored:
-            return RefusalCode.NOT_SUPPORTED, "what is named here is kept and not acted on"
-        return RefusalCode.NOT_SUPPORTED, "only a part of it is acted on"
+        if self.plan is not None and self.plan.watches_only:
+            return RefusalCode.WATCHED_ONLY, (
+                "what is fed back is measured, recorded and said where it is too much; no charger"
+                " here feeds back, and what else generates takes no orders from here"
+            )
+        return RefusalCode.NOT_SUPPORTED, "what is named here is kept and not acted on"
 
 
 def store_key(key: EventKey) -> str:

@@ -22,7 +22,18 @@ from edgectl.daemon.baselines import Baselines
 from edgectl.daemon.held_event import EventKey, HeldEvent, from_doc, store_key
 from edgectl.daemon.power import cause_at, power_at
 from edgectl.errors import Refused, StorageFailed
-from edgectl.grid.ledger import QUARTER_S, TOLERANCE, Settled, Slice, Tally, settle, slices
+from edgectl.grid.ledger import (
+    QUARTER_S,
+    TOLERANCE,
+    Baseline,
+    Cause,
+    Method,
+    Settled,
+    Slice,
+    Tally,
+    settle,
+    slices,
+)
 from edgectl.grid.plan import EventPlan, plan
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName, Evidence
@@ -54,7 +65,7 @@ class _Book:
     """One event version under watch.
 
     `settled_utc_s`: up to where its rows are made. `ended_utc_s`: when it ceased to hold before its
-    own end. `open`: the slice under way and the next one. `kept`: the event as the disk has it.
+    own end. `open`: the slices under way and the next ones. `kept`: the event as the disk has it.
     """
 
     held: HeldEvent
@@ -153,7 +164,8 @@ class Ledger:
         book = next((b for b in books if b.open and b.ended_utc_s is None), None)
         if book is None:
             return {}
-        one, element = book.open[0], book.plan.elements[0]
+        one = next((o for o in book.open if not o.exports), book.open[0])
+        element = book.plan.elements[0]
         tally = book.tallies.get(_key(one, element), Tally())
         row = self._row(book, one, element, tally)
         found: Document = {"baseline_method": row.baseline.method.value}
@@ -210,7 +222,7 @@ class Ledger:
         rest: list[Slice] = []
         ahead_s = now.utc_s + 2 * QUARTER_S
         for one in slices(book.plan, from_utc_s=book.settled_utc_s, until_utc_s=ahead_s):
-            if one.from_utc_s >= end_s or len(rest) > 1 or len(done) >= SLICES_AT_ONCE:
+            if one.from_utc_s >= end_s or len(rest) > 3 or len(done) >= SLICES_AT_ONCE:
                 break
             cut = replace(one, until_utc_s=min(one.until_utc_s, end_s))
             if cut.until_utc_s + LATE_S > now.utc_s:
@@ -245,14 +257,15 @@ class Ledger:
         found = power_at(record, element, below)
         if found is None:
             return
+        power_w = max(0.0, -found.power_w) if one.exports else found.power_w
         promised_w = self._promised_w(book, one)
         lifted = book.held.lift is not None
         over = None
-        if promised_w is not None and not lifted and found.power_w > promised_w * (1 + TOLERANCE):
-            over = cause_at(record, element.node, below)
+        if promised_w is not None and not lifted and power_w > promised_w * (1 + TOLERANCE):
+            over = Cause.GENERATION if one.exports else cause_at(record, element.node, below)
         key = _key(one, element)
         book.tallies[key] = book.tallies.get(key, Tally()).with_reading(
-            found.power_w, for_s=for_s, good=found.good, over=over, lifted=lifted
+            power_w, for_s=for_s, good=found.good, over=over, lifted=lifted
         )
 
     def _row(self, book: _Book, one: Slice, element: Element, tally: Tally) -> Settled:
@@ -263,14 +276,16 @@ class Ledger:
             at=element,
             promised_w=self._promised_w(book, one),
             limit_w=one.limit.whole_w(self._site.voltage_v),
-            baseline=self._baselines.baseline(element, one.from_utc_s, event_from_utc_s=started_s),
+            baseline=Baseline(None, Method.NONE)
+            if one.exports
+            else self._baselines.baseline(element, one.from_utc_s, event_from_utc_s=started_s),
         )
 
     def _promised_w(self, book: _Book, one: Slice) -> float | None:
         limit_w = one.limit.whole_w(self._site.voltage_v)
         promise, program = book.held.promise, book.plan.program
-        if limit_w is None:
-            return None
+        if limit_w is None or one.exports:
+            return limit_w
         if program.hold_minimum and program.minimum_w is not None:
             limit_w = max(limit_w, program.minimum_w)
         if promise is not None and promise.floor_w is not None:
@@ -354,7 +369,8 @@ def _end_s(book: _Book) -> float:
 
 def _key(one: Slice, element: Element) -> str:
     """A slice is known by its place, its interval and its end: its start may be cut."""
-    return f"{element}|{one.interval}|{one.until_utc_s:.3f}"
+    side = "|export" if one.exports else ""
+    return f"{element}|{one.interval}|{one.until_utc_s:.3f}{side}"
 
 
 def _doc_of(book: _Book) -> Document:

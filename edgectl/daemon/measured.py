@@ -29,6 +29,7 @@ _CURRENT: Final = of_phase("current_a")
 _VOLTAGE: Final = of_phase("voltage_v")
 _POWER: Final = of_phase("power_w")
 _CEILING: Final = of_phase("ceiling_a")
+_EXPORT_CEILING: Final = of_phase("export_ceiling_a")
 _BASE: Final = of_phase("base_a")
 _COMMITTED: Final = of_phase("committed_a")
 
@@ -39,7 +40,10 @@ _COUNTERS: Final = frozenset(
     {Quantity.ENERGY_IMPORT_WH, Quantity.ENERGY_EXPORT_WH, Quantity.SESSION_WH}
 )
 _IN_FORCE: Final = frozenset(
-    {Quantity.SETPOINT_A, Quantity.CEILING_VA, *(quantity for _, quantity in _CEILING)}
+    {
+        *(Quantity.SETPOINT_A, Quantity.CEILING_VA, Quantity.EXPORT_CEILING_W),
+        *(quantity for _, quantity in (*_CEILING, *_EXPORT_CEILING)),
+    }
 )
 
 
@@ -208,6 +212,10 @@ class Measured:
         for node, decision in record.decision.nodes.items():
             for quantity, value in _of_node(decision):
                 self._add(node, now_s, quantity, value, quality=decision.quality)
+        for node, export in record.decision.exports.items():
+            for index, quantity in _EXPORT_CEILING:
+                self._add(node, now_s, quantity, export.ceiling_a[index])
+            self._add(node, now_s, Quantity.EXPORT_CEILING_W, export.ceiling_w)
 
     def _take_meter(self, meter: str, view: MeterView, *, poll_s: float) -> None:
         for sample in self._unseen(meter, view.samples):

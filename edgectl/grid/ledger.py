@@ -39,6 +39,7 @@ class Cause(StrEnum):
     SETTLING = "settling"
     METER = "meter"
     LIFTED = "lifted"
+    GENERATION = "generation"
     NOT_WATCHED = "not_watched"
     OTHER = "other"
 
@@ -70,12 +71,16 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One part of an event's interval at one place, within one quarter-hour."""
+    """One part of an event's interval at one place, within one quarter-hour.
+
+    `exports`: the limit is of what is fed back.
+    """
 
     interval: int
     from_utc_s: float
     until_utc_s: float
     limit: Limit
+    exports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One row of the ledger. `promised_w` None: nothing was promised (lifted, or free)."""
+    """One row of the ledger. `promised_w` None: nothing was promised (lifted, or free).
+
+    `exports`: of what is fed back, as positive power.
+    """
 
     at: str
     interval: int
@@ -127,19 +135,20 @@ class Settled:
     cause: Cause | None
     good_part: float
     quality: DataQuality
+    exports: bool = False
 
 
 def slices(plan: EventPlan, *, from_utc_s: float, until_utc_s: float) -> Iterator[Slice]:
     """Every slice that overlaps a time, in order, cut to it."""
     for span in _spans(plan, from_utc_s=from_utc_s, until_utc_s=until_utc_s):
-        limit = plan.limits[span.index]
-        if limit is None or limit.free:
-            continue
+        sides = [(False, plan.limits[span.index]), (True, plan.exports[span.index])]
+        asked = [(exports, limit) for exports, limit in sides if limit and not limit.free]
         start_s = max(span.from_utc_s, from_utc_s)
         end_s = min(span.until_utc_s, until_utc_s)
-        while start_s < end_s:
+        while asked and start_s < end_s:
             quarter_end_s = (math.floor(start_s / QUARTER_S) + 1) * QUARTER_S
-            yield Slice(span.index, start_s, min(quarter_end_s, end_s), limit)
+            for exports, limit in asked:
+                yield Slice(span.index, start_s, min(quarter_end_s, end_s), limit, exports)
             start_s = min(quarter_end_s, end_s)
 
 
@@ -208,6 +217,7 @@ def settle(
         cause=cause,
         good_part=good,
         quality=quality,
+        exports=one.exports,
     )
 
 

@@ -46,6 +46,11 @@ class EventPlan:
         """By which it is known: an id is one only within its program."""
         return self.program.id, self.event
 
+    @property
+    def watches_only(self) -> bool:
+        """It limits what is fed back, which no charger does: that is measured and recorded."""
+        return any(limit is not None and not limit.free for limit in self.exports)
+
     def fault(self) -> Refused | None:
         """Why it is refused: nothing of it is acted on or kept for the plan. None: something is."""
         asks = any(one is not None for one in (*self.limits, *self.exports))

@@ -36,6 +36,7 @@ class AlarmCode(StrEnum):
     """What is wrong. Members may be added, never renamed."""
 
     OVER_CEILING = "over_ceiling"
+    EXPORT_OVER_CEILING = "export_over_ceiling"
     UNBALANCE = "unbalance"
     ACCOUNT_OVER_CEILING = "account_over_ceiling"
     BASE_OVER_CEILING = "base_over_ceiling"
@@ -143,6 +144,25 @@ class NodeDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportDecision:
+    """What one node may feed back, per phase in A, in VA and net in W, and what it does.
+
+    All are positive; None: no such ceiling, or not known. `holder_*` says who set each one; the one
+    in VA is configured.
+    """
+
+    ceiling_a: OptionalTriple
+    ceiling_va: float | None
+    ceiling_w: float | None
+    holder: Holder
+    holder_a: tuple[Holder, Holder, Holder]
+    holder_w: Holder
+    fed_a: OptionalTriple = (None, None, None)
+    fed_va: float | None = None
+    fed_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """Something a person should know now, the same while its cause lasts.
 
@@ -160,7 +180,8 @@ class Alarm:
 class Decision:
     """The outcome of one step.
 
-    `wake_above_a`: a meter value above it on a phase brings the next tick forward.
+    `wake_above_a`: a meter value above it on a phase brings the next tick forward. `exports`: the
+    nodes that have a ceiling of what they feed back.
     """
 
     evses: dict[EvseId, EvseDecision]
@@ -168,3 +189,4 @@ class Decision:
     alarms: tuple[Alarm, ...]
     wake_above_a: dict[MeterId, OptionalTriple]
     safe: bool = False
+    exports: dict[NodeId, ExportDecision] = field(default_factory=dict)

@@ -81,6 +81,8 @@ SAMPLING: Final[Mapping[str, Sampling]] = MappingProxyType(
         "setpoint_a": Sampling(every_s=60.0, dead_band=0.5, on_change=True),
         "ceiling_a": Sampling(every_s=60.0, dead_band=0.0, on_change=True),
         "ceiling_va": Sampling(every_s=60.0, dead_band=0.0, on_change=True),
+        "export_ceiling_a": Sampling(every_s=60.0, dead_band=0.0, on_change=True),
+        "export_ceiling_w": Sampling(every_s=60.0, dead_band=0.0, on_change=True),
         "base_a": Sampling(every_s=10.0, dead_band=0.5),
         "committed_a": Sampling(every_s=10.0, dead_band=0.5),
     }

@@ -97,7 +97,8 @@ class Node:
     `limit_a` per phase and `limit_va` for the sum: None where there is no such limit. `base_max_a`:
     the worst base load connected at this node itself, nodes below not counted. `margin_a` None: 2 %
     of each row. `unbalance_a`: by how much the currents of two phases may differ.
-    `primary_limit_a`: limits of the lines that feed its transformer.
+    `primary_limit_a`: limits of the lines that feed its transformer. `export_limit_a`,
+    `export_limit_va`: of what is fed back, as positive numbers.
     """
 
     id: NodeId
@@ -110,6 +111,8 @@ class Node:
     unbalance_a: float | None = None
     transformer: Transformer | None = None
     primary_limit_a: OptionalTriple = (None, None, None)
+    export_limit_a: OptionalTriple = (None, None, None)
+    export_limit_va: float | None = None
 
 
 class Sees(StrEnum):

@@ -82,9 +82,11 @@ class State:
     """`started_s`: monotonic time of the first tick.
 
     `over_s`: since when a node's meter shows more than a ceiling of it, without a break.
+    `exports`: since when a node feeds back more than it may.
     """
 
     started_s: float | None = None
     meters: dict[MeterId, BaseState] = field(default_factory=dict)
     evses: dict[EvseId, EvseState] = field(default_factory=dict)
     over_s: dict[NodeId, float] = field(default_factory=dict)
+    exports: dict[NodeId, float] = field(default_factory=dict)

@@ -119,6 +119,7 @@ def _parents_first(nodes: list[Node]) -> Iterator[Node]:
 def _node(entry: NodeEntry) -> Node:
     limits = entry.limit_a or [None, None, None]
     primary = entry.primary_limit_a or [None, None, None]
+    export = entry.export_limit_a or [None, None, None]
     base = entry.base_max_a
     return Node(
         id=NodeId(entry.id),
@@ -133,6 +134,8 @@ def _node(entry: NodeEntry) -> Node:
         if entry.transformer is None
         else Transformer(turns_ratio=float(entry.transformer.turns_ratio)),
         primary_limit_a=(_float(primary[0]), _float(primary[1]), _float(primary[2])),
+        export_limit_a=(_float(export[0]), _float(export[1]), _float(export[2])),
+        export_limit_va=_float(entry.export_limit_va),
     )
 
 

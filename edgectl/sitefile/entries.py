@@ -122,6 +122,8 @@ SampledQuantity = Literal[
     "setpoint_a",
     "ceiling_a",
     "ceiling_va",
+    "export_ceiling_a",
+    "export_ceiling_w",
     "base_a",
     "committed_a",
 ]
@@ -196,8 +198,15 @@ class NodeEntry(_Entry):
         default=None,
         description="By how much the currents of two phases may differ at this node, in A.",
     )
-    export_limit_a: OptionalTriple | None = Field(default=None, description="Not in this version.")
-    export_limit_va: Apparent | None = Field(default=None, description="Not in this version.")
+    export_limit_a: OptionalTriple | None = Field(
+        default=None,
+        description="The most that may be fed back per phase, in A; null on a phase for no limit. "
+        "It is watched and said: no charger feeds back.",
+    )
+    export_limit_va: Apparent | None = Field(
+        default=None,
+        description="The most that may be fed back over all phases, in VA; it is watched and said.",
+    )
     transformer: Transformer | None = Field(default=None, description="Not in this version.")
     primary_limit_a: OptionalTriple | None = Field(default=None, description="Not in this version.")
 

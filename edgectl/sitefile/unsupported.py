@@ -11,8 +11,6 @@ from edgectl.sitefile.draft import Draft
 from edgectl.sitefile.yaml_text import Where
 
 _NODE_KEYS = {
-    "export_limit_a": "export limits",
-    "export_limit_va": "export limits",
     "transformer": "transformers with a winding",
     "primary_limit_a": "limits of a transformer's primary side",
 }

@@ -10,7 +10,7 @@ from edgectl.devices.profile import Profile
 from edgectl.errors import Finding
 from edgectl.model.policy import Policy
 from edgectl.model.settings import Settings, Unsigned
-from edgectl.model.site import Evse, Meter, Site
+from edgectl.model.site import Evse, Meter, Sees, Site
 from edgectl.sitefile.draft import Draft
 from edgectl.sitefile.secret_files import check_secret_files
 from edgectl.sitefile.source import did_you_mean
@@ -31,11 +31,27 @@ def warnings_of(
     yield from _policy(draft, site)
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
+    yield from _unseen_exports(draft, site)
     yield from _busy_lines(draft, site, profiles)
     yield from _watts(draft, site, profiles)
     yield from _stale_acceptances(draft, proof)
     if settings.mqtt is not None:
         yield from check_secret_files(draft, settings.mqtt)
+
+
+def _unseen_exports(draft: Draft, site: Site) -> Iterator[Finding]:
+    """A limit of what is fed back that nobody measures."""
+    seen = {meter.node for meter in site.meters if meter.sees is Sees.ALL}
+    for placed in draft.nodes:
+        for key in ("export_limit_a", "export_limit_va"):
+            if getattr(placed.entry, key) is not None and placed.entry.id not in seen:
+                yield draft.source.finding(
+                    (*placed.where, key),
+                    code="export_not_seen",
+                    message=f"no meter sees all of {placed.entry.id}, so nobody notices what it"
+                    " feeds back",
+                    remedy="put a meter there with `sees: all`, or leave the limit out",
+                )
 
 
 def _commands(draft: Draft, settings: Settings) -> Iterator[Finding]:

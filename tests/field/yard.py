@@ -56,6 +56,7 @@ class Place:
     limit_a: Triple = (100.0, 100.0, 100.0)
     base_max_a: Triple = (0.0, 0.0, 0.0)
     margin_a: float | None = 1.0
+    more: str = ""
 
 
 def yard(
@@ -76,7 +77,7 @@ def yard(
         margin = "" if node.margin_a is None else f", margin_a: {node.margin_a}"
         lines.append(
             f"  - {{id: {node.id}{parent}, limit_a: {list(node.limit_a)},"
-            f" base_max_a: {list(node.base_max_a)}{margin}, trip_s: 60}}"
+            f" base_max_a: {list(node.base_max_a)}{margin}, trip_s: 60{node.more}}}"
         )
     lines.append("links:")
     names = [*(f"l-m-{node.id}" for node in nodes), *(f"l-{bay.id}" for bay in bays)]

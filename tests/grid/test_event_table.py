@@ -534,7 +534,7 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
             payloadDescriptors=units("KW", "EXPORT_CAPACITY_LIMIT"),
             intervals=[payload("EXPORT_CAPACITY_LIMIT", 0)],
         ),
-        answer("accepted"),
+        answer("partial:watched_only"),
         look("16:45"),
         export("16:45", 0),
     ],

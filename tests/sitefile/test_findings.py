@@ -314,8 +314,6 @@ NOT_SUPPORTED = {
         15,
         "evses[1].connection",
     ),
-    "export in A": ("margin_a: 2", "export_limit_a: [0, 0, 0]", 3, "nodes[0].export_limit_a"),
-    "export in VA": ("margin_a: 2", "export_limit_va: 0", 3, "nodes[0].export_limit_va"),
     "transformer": (
         "margin_a: 2",
         "transformer: {winding: delta-wye, turns_ratio: 4.0}",
