@@ -9,12 +9,12 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgectl.control.account import trusted_meters
 from edgectl.control.alarms import unseen_boot_alarm
 from edgectl.control.layout import VA_ROW, round_down
-from edgectl.control.rows import volts_of
+from edgectl.control.rows import Row, sum_evses, va_of, volts_of
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
@@ -42,11 +42,6 @@ class BootRow:
     boot_a: tuple[float, ...]
     least_a: tuple[float, ...]
 
-    @property
-    def fits(self) -> bool:
-        """Whether the boot currents of all of them fit beside the base load."""
-        return self.excess(self.boot_a) <= SLACK
-
     def excess(self, told_a: Sequence[float]) -> float:
         """By how much it is too much when its EVSEs are told so much, in the order of `evses`."""
         load = 0.0
@@ -59,66 +54,139 @@ class BootRow:
         return max(self.boot_a[k], self.least_a[k])
 
 
-def boot_rows(situation: Situation, shared: Shared) -> tuple[BootRow, ...]:
-    """Every limited row on which a charger that answers is seen by no meter."""
+@dataclass(frozen=True, slots=True)
+class BootRoom:
+    """What must be left for reboots. `boot_a`: per EVSE, 0 where a meter shows it at its own node.
+
+    `sees[n]`: whether a meter at node n shows what flows there, and so to every node above.
+    `left[n]`: of the rows, limit less margin, base and fixed loads; None where there is no limit.
+    `boots[n]`: what the boot currents of all that no meter shows there add to the rows.
+    """
+
+    situation: Situation
+    sees: tuple[bool, ...]
+    boot_a: tuple[float, ...]
+    left: tuple[tuple[float | None, ...], ...]
+    boots: tuple[Row, ...]
+
+    def fits(self, n: int, row: int) -> bool:
+        """Whether all those boot currents fit beside the base load."""
+        left = self.left[n][row]
+        return left is None or self.boots[n][row] <= left + SLACK
+
+    def tight(self, told_a: Sequence[float]) -> Iterator[BootRow]:
+        """The rows that could bear all boot currents, and not these setpoints beside them."""
+        layout, judged = self.situation.layout, self.situation.judged
+        loads = sum_evses(layout, judged, told_a)
+        more = self.unseen([max(0.0, b - a) for b, a in zip(self.boot_a, told_a, strict=True)])
+        for n, rows in enumerate(self.left):
+            for row, left in enumerate(rows):
+                if left is None or not self.boots[n][row] or not self.fits(n, row):
+                    continue
+                if loads[n][row] + more[n][row] > left + SLACK:
+                    yield self._row(n, row, left)
+
+    def unseen(self, currents_a: Sequence[float]) -> tuple[Row, ...]:
+        """Per node, what currents add to its rows of those EVSEs that no meter shows there."""
+        layout = self.situation.layout
+        rows: list[Row] = [[0.0, 0.0, 0.0, 0.0] for _ in layout.parent]
+        for i, current_a in enumerate(currents_a):
+            if current_a != 0.0:
+                own = rows[layout.own_node[i]]
+                for p in layout.phases[i]:
+                    own[p] += current_a
+        for n in reversed(range(len(rows))):
+            if self.sees[n]:
+                rows[n] = [0.0, 0.0, 0.0, 0.0]
+                continue
+            above = layout.parent[n]
+            if above >= 0:
+                for p in range(3):
+                    rows[above][p] += rows[n][p]
+            rows[n][VA_ROW] = va_of(self.situation.judged[n], rows[n])
+        return tuple(rows)
+
+    def _row(self, n: int, row: int, left: float) -> BootRow:
+        layout, commitments = self.situation.layout, self.situation.commitments
+        evses = [
+            i
+            for i in layout.below[n]
+            if not commitments[i].silent and (row == VA_ROW or row in layout.phases[i])
+        ]
+        judged = self.situation.judged[n]
+        return BootRow(
+            node=n,
+            row=row,
+            left=left,
+            evses=tuple(evses),
+            adds=tuple(volts_of(judged, layout.phases[i]) if row == VA_ROW else 1.0 for i in evses),
+            boot_a=tuple(self.boot_a[i] if self._is_unseen(i, n) else 0.0 for i in evses),
+            least_a=tuple(layout.least_a[i] for i in evses),
+        )
+
+    def _is_unseen(self, i: int, n: int) -> bool:
+        for up in self.situation.layout.path[i]:
+            if self.sees[up]:
+                return False
+            if up == n:
+                break
+        return True
+
+
+def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
+    """The room to be left; None where a meter shows every charger, as on most sites."""
     layout = situation.layout
     if not situation.rules.s11_boot:
-        return ()
+        return None
     trusted = trusted_meters(situation.snapshot, situation.state, situation.now)
     if all(not seen_by.isdisjoint(trusted) for seen_by in layout.seen_by):
-        return ()
-    sees = [meter is not None and meter.id in trusted for meter in layout.meter]
-    rows = []
-    for n, node in enumerate(layout.node_limits):
-        boots = {i: boot_a for i in layout.below[n] if (boot_a := _unseen_a(situation, sees, n, i))}
-        if not boots:
-            continue
-        for row, ceiling in enumerate(node.ceiling):
-            if ceiling is None:
-                continue
-            evses = [
-                i
-                for i in layout.below[n]
-                if not situation.commitments[i].silent
-                and (row == VA_ROW or row in layout.phases[i])
-            ]
-            judged = situation.judged[n]
-            rows.append(
-                BootRow(
-                    node=n,
-                    row=row,
-                    left=ceiling - node.margin[row] - shared.base[n][row] - shared.fixed[n][row],
-                    evses=tuple(evses),
-                    adds=tuple(
-                        volts_of(judged, layout.phases[i]) if row == VA_ROW else 1.0 for i in evses
-                    ),
-                    boot_a=tuple(boots.get(i, 0.0) for i in evses),
-                    least_a=tuple(layout.least_a[i] for i in evses),
+        return None
+    made = BootRoom(
+        situation=situation,
+        sees=tuple(meter is not None and meter.id in trusted for meter in layout.meter),
+        boot_a=tuple(
+            0.0 if commitment.silent else evse.traits.boot_a
+            for evse, commitment in zip(layout.site.evses, situation.commitments, strict=True)
+        ),
+        left=tuple(
+            tuple(
+                None if ceiling is None else ceiling - margin - base - fixed
+                for ceiling, margin, base, fixed in zip(
+                    limit.ceiling, limit.margin, shared.base[n], shared.fixed[n], strict=True
                 )
             )
-    return tuple(rows)
+            for n, limit in enumerate(layout.node_limits)
+        ),
+        boots=(),
+    )
+    return replace(made, boots=made.unseen(made.boot_a))
 
 
 def keep_boot_room(
-    situation: Situation, shared: Shared, shaped: tuple[Shaped, ...], rows: Sequence[BootRow]
+    situation: Situation, shared: Shared, shaped: tuple[Shaped, ...], room: BootRoom | None
 ) -> tuple[Shaped, ...]:
     """The setpoints, with raises taken back and values cut until every row has that room."""
+    if room is None:
+        return shaped
     now = list(shaped)
-    for one in rows:
-        if one.fits:
-            _take_back(situation, shared, one, now)
-            _cut(situation, one, now)
+    counts_a = [
+        max(one.setpoint_a, commitment.committed_a)
+        for one, commitment in zip(shaped, situation.commitments, strict=True)
+    ]
+    for one in room.tight(counts_a):
+        _take_back(situation, shared, one, now)
+        _cut(situation, one, now)
     return tuple(now)
 
 
-def verify_boot_room(
-    rows: Sequence[BootRow], situation: Situation, told_a: Sequence[float]
-) -> None:
+def verify_boot_room(room: BootRoom | None, situation: Situation, told_a: Sequence[float]) -> None:
     """S12 for these rows: within, or nobody above what it is cut to at most."""
+    if room is None:
+        return
     layout = situation.layout
-    for one in rows:
+    for one in room.tight(told_a):
         over = one.excess([told_a[i] for i in one.evses])
-        if not one.fits or over <= 2.0 * SLACK:
+        if over <= 2.0 * SLACK:
             continue
         for k, i in enumerate(one.evses):
             invariant(
@@ -130,24 +198,17 @@ def verify_boot_room(
 
 def boot_room_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
     """Where the boot currents of chargers that no meter shows do not fit beside the base load."""
-    said = set[int]()
-    for one in boot_rows(situation, shared):
-        if not one.fits and one.node not in said:
-            said.add(one.node)
-            node = situation.layout.site.nodes[one.node].id
-            yield unseen_boot_alarm(node, one.row, one.excess(one.boot_a))
-
-
-def _unseen_a(situation: Situation, sees: Sequence[bool], n: int, i: int) -> float:
-    """The boot current of an EVSE that answers, on a node where no meter shows it; else 0."""
-    if situation.commitments[i].silent:
-        return 0.0
-    for up in situation.layout.path[i]:
-        if sees[up]:
-            return 0.0
-        if up == n:
-            break
-    return situation.snapshot.site.evses[i].traits.boot_a
+    room = boot_room(situation, shared)
+    if room is None:
+        return
+    for n, left in enumerate(room.left):
+        short = [
+            (row, room.boots[n][row] - value)
+            for row, value in enumerate(left)
+            if value is not None and room.boots[n][row] and not room.fits(n, row)
+        ]
+        if short:
+            yield unseen_boot_alarm(situation.layout.site.nodes[n].id, *short[0])
 
 
 def _take_back(situation: Situation, shared: Shared, one: BootRow, now: list[Shaped]) -> None:

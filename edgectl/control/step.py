@@ -3,7 +3,7 @@
 from edgectl.clock import Instant
 from edgectl.control.account import commit
 from edgectl.control.balance import keep_balance
-from edgectl.control.boot import boot_rows, keep_boot_room, verify_boot_room
+from edgectl.control.boot import boot_room, keep_boot_room, verify_boot_room
 from edgectl.control.cap import cap_evses, cap_nodes
 from edgectl.control.explain import explain
 from edgectl.control.export import watch_exports
@@ -50,14 +50,14 @@ def step(
     shared = share(situation)
 
     shaped = shape(situation, shared, call_values_a(situation))
-    boots = boot_rows(situation, shared)
-    shaped = keep_boot_room(situation, shared, shaped, boots)
+    room = boot_room(situation, shared)
+    shaped = keep_boot_room(situation, shared, shaped, room)
     shaped = keep_balance(situation, shared, shaped)
 
     promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
     if rules.s12_promise:
         verify(situation, shared, shaped, promised)
-        verify_boot_room(boots, situation, [one.setpoint_a for one in shaped])
+        verify_boot_room(room, situation, [one.setpoint_a for one in shaped])
 
     decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised))
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from edgectl.control.boot import boot_rows, verify_boot_room
+from edgectl.control.boot import boot_room, verify_boot_room
 from edgectl.errors import InvariantBroken
 from edgectl.model.decision import AlarmCode, Decision
 from edgectl.model.reading import VehicleState
@@ -138,10 +138,10 @@ def test_s12_a_decision_without_room_for_boot_currents_breaks_the_promise() -> N
     world = bare(boots(1, 16.0), boots(2, 16.0), limit_a=52.0)
     lives(world, 60)
     situation, shared = situation_of(world)
-    rows = boot_rows(situation, shared)
-    verify_boot_room(rows, situation, [24.0, 0.0])
+    room = boot_room(situation, shared)
+    verify_boot_room(room, situation, [24.0, 0.0])
     with pytest.raises(InvariantBroken, match="grid row 1 leaves no room for boot currents by 1"):
-        verify_boot_room(rows, situation, [25.0, 0.0])
+        verify_boot_room(room, situation, [25.0, 0.0])
 
 
 @pytest.mark.parametrize("seed", range(25))
