@@ -28,6 +28,9 @@ SLOWER: Final = 10.0
 
 LEAST_CPU_S: Final = 10.0
 TRACED_SLOWER: Final = 30.0
+LINES_BELOW_S: Final = 0.3
+"""Following lines costs many times what a test takes: a longer one counts with its functions."""
+
 KILLED, SURVIVED, TIMEOUT, NOT_RUN, NOT_PLANTED = (
     "killed",
     "survived",
@@ -196,20 +199,32 @@ def _fails(item: pytest.Item) -> bool:
 
 
 def _trace(item: pytest.Item, modules: dict[str, str]) -> dict[str, Any]:
-    """Run a test twice: once for its time, once for its lines."""
+    """The functions that a test enters, and the lines that it passes in them, if it is quick."""
+    entered: set[CodeType] = set()
+
+    def enter(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code.co_filename in modules:
+            entered.add(frame.f_code)
+
     before_s = _used_s()
-    failed = _fails(item)
+    failed = _traced(item, enter)
     cpu_s = _used_s() - before_s
     if failed:
         return {"failed": True}
+    seen = {(modules[code.co_filename], number) for code in entered for number in _lines(code)}
+    if cpu_s < LINES_BELOW_S:
+        seen = _passed_lines(item, modules)
+    return {"failed": False, "lines": sorted(seen), "cpu_s": cpu_s}
+
+
+def _passed_lines(item: pytest.Item, modules: dict[str, str]) -> set[tuple[str, int]]:
     seen: set[tuple[str, int]] = set()
     left: dict[CodeType, set[int]] = {}
 
-    def line(frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "line":
-            code, number = frame.f_code, frame.f_lineno
-            seen.add((modules[code.co_filename], number))
-            left[code].discard(number)
+    def line(frame: FrameType, _event: str, _argument: object) -> Any:
+        code, number = frame.f_code, frame.f_lineno
+        seen.add((modules[code.co_filename], number))
+        left[code].discard(number)
         return line
 
     def call(frame: FrameType, _event: str, _argument: object) -> Any:
@@ -217,14 +232,23 @@ def _trace(item: pytest.Item, modules: dict[str, str]) -> dict[str, Any]:
         if code.co_filename not in modules:
             return None
         if code not in left:
-            left[code] = {number for _, _, number in code.co_lines() if number is not None}
-            left[code].discard(code.co_firstlineno)
+            left[code] = _lines(code) - {code.co_firstlineno}
         return line if left[code] else None
 
-    sys.settrace(call)
-    failed = _fails(item)
-    sys.settrace(None)
-    return {"failed": failed, "lines": sorted(seen), "cpu_s": cpu_s}
+    _traced(item, call)
+    return seen
+
+
+def _traced(item: pytest.Item, tracer: Callable[[FrameType, str, Any], Any]) -> bool:
+    sys.settrace(tracer)
+    try:
+        return _fails(item)
+    finally:
+        sys.settrace(None)
+
+
+def _lines(code: CodeType) -> set[int]:
+    return {number for _, _, number in code.co_lines() if number is not None}
 
 
 def _used_s() -> float:
