@@ -16,6 +16,7 @@ from edgectl.model.site import (
     Meter,
     Mode,
     Node,
+    Sees,
     Site,
 )
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
@@ -245,6 +246,28 @@ def test_s20_pause_counts_where_it_is_slower() -> None:
         meters=(meter(GRID, poll_s=1.0),),
     )
     assert physics_s(one, GRID, link_timing=TIMING) == pytest.approx(8.25)
+
+
+@pytest.mark.parametrize(
+    ("sees", "twice"),
+    [(Sees.ALL, True), (Sees.BASE_ONLY, False), (Sees.PART, False), (None, False)],
+)
+def test_s20_evses_without_readings_need_it_twice_below_a_meter_that_sees_them(
+    sees: Sees | None, *, twice: bool
+) -> None:
+    """They may draw less than told, which shows when the first cut has changed nothing."""
+    meters = () if sees is None else (replace(meter(GRID, poll_s=2.0), sees=sees),)
+    mixed = site(
+        evse("a"),
+        evse("b", unit=2, traits=replace(WATCHED, metered=False)),
+        nodes=(grid(50.0), Node(id=PANEL, parent=GRID)),
+        meters=meters,
+    )
+    once_s = 2.0 + 0.15 + 0.2 + 1.0 + 10.0
+    assert physics_s(mixed, GRID, link_timing=TIMING) == pytest.approx(once_s * (1 + twice))
+    # A lost meter is waited for once; the second reaction has its ordinary poll.
+    lost_s = physics_s(mixed, GRID, link_timing=TIMING, poll_s=15.0)
+    assert lost_s == pytest.approx(15.0 - 2.0 + once_s * (1 + twice))
 
 
 def test_s20_node_without_evses_has_none() -> None:
