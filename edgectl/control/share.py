@@ -50,8 +50,8 @@ _PAUSED = Part(takes_part=False, why=ReasonCode.PAUSED)
 class Shared:
     """The kernel's answer with the loads that it was given.
 
-    `base[n]`: base load of the four rows, as S15 left it; `fixed[n]`: the silent chargers' counts
-    and what the others draw beyond their setpoints.
+    `base[n]`: base load of the four rows, as S15 left it; `fixed[n]`: the silent chargers' counts,
+    what the others draw beyond their setpoints, and what those who do are cut by.
     `limit[n]`: ceiling less margin; None where there is no ceiling.
     """
 
