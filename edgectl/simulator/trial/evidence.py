@@ -81,7 +81,7 @@ class Evidence:
 
     `tells_every_s`: how often everything is told to the region, whether or not it changed.
     `clock_s`: what was added to the gateway's wall clock, from when on. `quiet_s`: from when on
-    nothing fails any more.
+    nothing fails any more. `journals`: the flight record of every process, where there is one.
     """
 
     site: Site
@@ -104,4 +104,5 @@ class Evidence:
     counts: OutboxCounts = field(default_factory=OutboxCounts)
     delivered_wh: float = 0.0
     overgrown: str = ""
+    journals: tuple[bytes, ...] = ()
     record: str = ""

@@ -14,7 +14,10 @@ from edgectl.clock import Instant
 from edgectl.contract.messages import thin
 from edgectl.daemon.assemble import Ports, assemble
 from edgectl.daemon.lifecycle import Daemon
+from edgectl.model.evidence import ChainName, Head
+from edgectl.model.facts import Fact
 from edgectl.model.modbus import Answer, Line, Miss, Request
+from edgectl.model.record import TickRecord
 from edgectl.model.rules import Rules
 from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
@@ -33,6 +36,9 @@ from edgectl.model.telemetry import (
 )
 from edgectl.simulator.depot import Depot
 from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory_evidence import MemoryEvidence
+from edgectl.simulator.memory_facts import MemoryFacts
+from edgectl.simulator.memory_journal import MemoryJournal
 from edgectl.simulator.memory_line import MemoryLine
 from edgectl.simulator.memory_outbox import MemoryOutbox
 from edgectl.simulator.memory_store import MemoryStore
@@ -51,11 +57,27 @@ class Disk:
     def __init__(self, stream: str) -> None:
         self.store = MemoryStore()
         self.outbox = MemoryOutbox(stream, thin=thin)
+        self.facts = MemoryFacts()
+        self.evidence = MemoryEvidence()
+        self.journals: list[MemoryJournal] = []
+        self._full = False
 
     def fill(self, *, full: bool) -> None:
         """Let it be full, or have room again."""
+        self._full = full
         self.store.full = full
         self.outbox.disk_full = full
+        self.facts.full = full
+        self.evidence.full = full
+        for journal in self.journals:
+            journal.full = full
+
+    def new_journal(self) -> MemoryJournal:
+        """Begin the segment of one more process."""
+        journal = MemoryJournal()
+        journal.full = self._full
+        self.journals.append(journal)
+        return journal
 
 
 class Process:
@@ -76,6 +98,7 @@ class Process:
         disk: Disk,
         down: set[LinkId],
         rules: Rules,
+        recorded: bool,
     ) -> None:
         self.clock = clock
         self.started_s = clock.monotonic_s()
@@ -98,6 +121,9 @@ class Process:
                 watchdog=self,
                 crash_record=self,
                 store=_Store(self, disk.store),
+                journal=_Journal(self, disk.new_journal()) if recorded else None,
+                facts=_Facts(self, disk.facts),
+                evidence=_Evidence(self, disk.evidence),
                 line=self._line,
                 outbox=_Outbox(self, disk.outbox),
                 broker=_Broker(self, broker),
@@ -215,6 +241,57 @@ class _Store:
 
     async def close(self) -> None:
         await self._store.close()
+
+
+class _Journal:
+    def __init__(self, process: Process, journal: MemoryJournal) -> None:
+        self._process = process
+        self._journal = journal
+
+    async def append(self, records: Sequence[TickRecord]) -> None:
+        await self._process.write(lambda: self._journal.append(records))
+
+    async def close(self) -> None:
+        await self._journal.close()
+
+
+class _Facts:
+    def __init__(self, process: Process, facts: MemoryFacts) -> None:
+        self._process = process
+        self._facts = facts
+
+    async def change(self, put: Sequence[Fact], forget: Sequence[tuple[str, str]] = ()) -> None:
+        await self._process.write(lambda: self._facts.change(put, forget))
+
+    async def get(self, kind: str, key: str) -> Fact | None:
+        self._process.alive()
+        return await self._facts.get(kind, key)
+
+    async def between(self, kind: str, from_s: float, until_s: float) -> tuple[Fact, ...]:
+        self._process.alive()
+        return await self._facts.between(kind, from_s, until_s)
+
+    async def prune(self, kind: str, before_s: float) -> None:
+        await self._process.write(lambda: self._facts.prune(kind, before_s))
+
+    async def close(self) -> None:
+        await self._facts.close()
+
+
+class _Evidence:
+    def __init__(self, process: Process, evidence: MemoryEvidence) -> None:
+        self._process = process
+        self._evidence = evidence
+
+    async def append(self, chain: ChainName, docs: Sequence[Document]) -> Head:
+        return await self._process.write(lambda: self._evidence.append(chain, docs))
+
+    async def head(self, chain: ChainName) -> Head:
+        self._process.alive()
+        return await self._evidence.head(chain)
+
+    async def close(self) -> None:
+        await self._evidence.close()
 
 
 class _Outbox:

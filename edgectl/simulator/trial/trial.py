@@ -47,6 +47,9 @@ AFTERWARDS_S: Final = 2.0
 KILLED_WITHIN_S: Final = 15.0
 SAMPLES_MAX: Final = 32
 SENT_MAX: Final = 16
+RECORDED_PART: Final = 0.125
+"""Of all trials, so many write a flight record: it takes as long again as a third of a trial."""
+
 _BOUNDS_EVERY: Final = 10
 _OUTAGES: Final = frozenset({FaultKind.GATEWAY_KILLED, FaultKind.GATEWAY_STOPPED})
 
@@ -65,6 +68,7 @@ class Trial:
     faults: tuple[Fault, ...]
     orders: tuple[Order, ...]
     rules: Rules = ALL_ON
+    recorded: bool = False
 
     def without(self, names: Collection[str]) -> "Trial":
         """Switch off the rules with these ids, such as `s4`; ValueError for one without a switch.
@@ -140,6 +144,7 @@ def draw_trial(seed: int) -> Trial:
             until_s=quiet_s,
             count=rng.randint(0, 15),
         ),
+        recorded=stream("record").random() < RECORDED_PART,
     )
 
 
@@ -228,6 +233,7 @@ class _Run:
         for one in evidence.trace.evses.values():
             self.digest.update(repr(one.drawn_a).encode())
         evidence.record = self.digest.hexdigest()
+        evidence.journals = tuple(journal.data for journal in self.disk.journals)
 
     # What happens around the daemon.
 
@@ -333,6 +339,7 @@ class _Run:
             disk=self.disk,
             down=self.down,
             rules=self.trial.rules,
+            recorded=self.trial.recorded,
         )
         process.daemon.tick.observe(self._ticked)
         self.task = self.group.create_task(self._live(process, life), name="gateway")
