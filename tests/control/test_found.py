@@ -129,6 +129,37 @@ def test_s9_a_decrease_that_was_not_followed_counts_on_while_silent(*, metered: 
     assert seen[11.0] == (True, 8.0)
 
 
+@pytest.mark.parametrize(
+    ("confirmed_a", "sent_a", "failsafe_a", "drawn_a", "counted_a"),
+    [
+        (10.0, (), 6.0, 0.0, 10.0),
+        (10.0, (12.0, 8.0), 6.0, 0.0, 12.0),
+        (10.0, (), 16.0, 0.0, 16.0),
+        (10.0, (), 6.0, 14.0, 14.0),
+        (0.0, (), 0.0, 0.0, 0.0),
+    ],
+)
+def test_s9_a_silent_charger_counts_with_the_largest_of_all_that_it_may_be_doing(
+    confirmed_a: float,
+    sent_a: tuple[float, ...],
+    failsafe_a: float,
+    drawn_a: float,
+    counted_a: float,
+) -> None:
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": confirmed_a}, ticks=30)
+    world.reads("e1", drawn_a)
+    for value_a in sent_a:
+        world.sends("e1", value_a)
+    view = world.silent("e1")
+    world.evses[EvseId("e1")] = replace(view, failsafe_a=failsafe_a)
+    for _ in range(12):
+        world.wait(1.0)
+        world.meter(20.0 + drawn_a)
+        one = world.step().evses[EvseId("e1")]
+    assert (one.silent, one.committed_a) == (True, counted_a)
+
+
 def test_s9_a_watchdog_that_is_switched_off_is_none() -> None:
     world = World(site(evses=[evse(1)]))
     world.settle(0.0, {"e1": 24.0})

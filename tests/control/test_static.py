@@ -181,6 +181,16 @@ def test_s22_unbalance_counts_who_is_on_one_phase_and_not_the_other() -> None:
     assert "L2" not in proof.risks[0].text
 
 
+def test_s22_unbalance_counts_the_base_load_of_each_phase() -> None:
+    node = replace(grid(100.0), base_max_a=(1.0, 5.0, 9.0), unbalance_a=4.9)
+    (risk,) = prove(
+        site(evse("a", traits=replace(WATCHED, boot_a=0.0)), nodes=(node,)), link_timing=TIMING
+    ).risks[:1]
+    assert "L1 may" not in risk.text
+    assert "L2 may be 5.0 A above another phase" in risk.text
+    assert "L3 may be 9.0 A above another phase" in risk.text
+
+
 def test_s22_risk_is_open_until_accepted_by_name() -> None:
     proof = prove(site(evse("a", traits=BARE), nodes=(grid(30.0),)), link_timing=TIMING)
     left = proof.open_risks(frozenset({"gateways-dead/grid", "no-such/risk"}))
