@@ -197,6 +197,22 @@ def test_s13_a_charger_that_ignores_its_setpoint_is_made_room_for() -> None:
     assert decision.nodes[GRID].promise_a[0] == pytest.approx(98.0)
 
 
+@pytest.mark.parametrize(("base_a", "told_a"), [(25.0, 10.0), (19.0, 19.0)])
+def test_s13_nobody_is_told_more_while_the_account_is_above_although_it_draws_that(
+    base_a: float, told_a: float
+) -> None:
+    """Told 10 A it still draws 20. With 25 A of base load its share is 13: it waits at 10."""
+    world = World(site(evses=[evse(1)], limit_a=(40.0, None, None), base_max_a=(26.0,) * 3))
+    world.settle(10.0, {"e1": 20.0}, ticks=40)
+    world.sends("e1", 10.0)
+    world.confirms("e1")
+    world.wait(1.0)
+    one = world.everything(base_a, {"e1": 20.0}).evses[EvseId("e1")]
+    assert one.allocation_a == pytest.approx(38.0 - base_a)
+    assert one.committed_a == 20.0
+    assert one.setpoint_a == pytest.approx(told_a)
+
+
 def test_s13_offsets_of_many_vehicles_are_counted() -> None:
     """Each draws 0.45 A more than told, which is inside the tolerance of S8; together it is 2.7."""
     world = World(site(evses=[evse(n) for n in range(1, 7)]))
