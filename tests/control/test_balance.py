@@ -197,6 +197,35 @@ def test_currents_come_together_when_a_vehicle_stops_by_itself() -> None:
     assert list(bays.told[-1].values()) == pytest.approx([32.0] * 3, abs=1e-6)
 
 
+@pytest.mark.parametrize(("less_a", "on_l1_a"), [(0.4, 50.0), (2.0, 48.0)])
+def test_who_draws_a_little_less_relieves_with_all_that_it_was_told(
+    less_a: float, on_l1_a: float
+) -> None:
+    """18 A beyond the 32 A that L2 and L3 are told; two vehicles on L1 share them."""
+    world = depot((1,), (1,), (2,), (3,), rules=Rules(unused_room=False))
+    for _ in range(240):
+        drawn_a = {
+            str(one.id): view.confirmed.value_a if view.confirmed else 0.0
+            for one in world.site.evses
+            if (view := world.silent(one.id))
+        }
+        for name in ("e3", "e4"):
+            drawn_a[name] = max(0.0, drawn_a[name] - less_a)
+        decision = passes(world, drawn_a)
+        world.obey(decision)
+    assert setpoints(decision)[2:] == pytest.approx([32.0, 32.0], abs=1e-6)
+    assert sum(setpoints(decision)[:2]) == pytest.approx(on_l1_a, abs=1e-3)
+
+
+def test_nobody_is_stopped_for_a_vehicle_that_stopped_by_itself() -> None:
+    """Four minima on L1 are more than the bound; stopping is the allocation's."""
+    bays = Bays(depot((1,), (1,), (1,), (1,), (2,), (3,)))
+    bays.live(180)
+    bays.stopped.add("e5")
+    bays.live(30)
+    assert [bays.told[-1][f"e{n}"] for n in range(1, 5)] == [6.0] * 4
+
+
 def test_who_falls_silent_relieves_nobody() -> None:
     """What it draws is not known any more: it may have stopped."""
     bays = Bays(depot((1,), (2,), (3,)))

@@ -67,6 +67,19 @@ def test_s11_a_boot_current_that_does_not_fit_beside_the_base_is_said_and_pauses
     assert tight.evses[E1].setpoint_a >= 6.0
 
 
+def test_s11_a_silent_charger_has_an_alarm_of_its_own() -> None:
+    """Its boot current is in its count where that matters."""
+    world = World(site(evses=[evse(1, traits=HIGH), evse(2, traits=LOW)]))
+    world.settle(70.0, {"e1": 10.0, "e2": 6.0})
+    for _ in range(8):
+        world.wait(1.0)
+        world.reads("e2", 6.0)
+        world.meter(86.0)
+        decision = world.step()
+    assert decision.evses[E1].silent
+    assert boot_alarms(decision) == set()
+
+
 def test_s11_a_charger_without_watchdog_counts_what_it_boots_with_for_ever() -> None:
     bare = replace(TRAITS, boot_a=25.0, keepalive=KeepAlive.NONE, watchdog_s=None)
     world = World(site(evses=[evse(1, traits=bare)], meters=[]))

@@ -3,12 +3,13 @@
 import random
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pytest
 
 from edgectl.control.boot import boot_room, verify_boot_room
 from edgectl.errors import InvariantBroken
-from edgectl.model.decision import AlarmCode, Decision
+from edgectl.model.decision import AlarmCode, Decision, Severity
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
 from edgectl.model.site import Evse, Meter, Node
@@ -82,6 +83,26 @@ def test_s11_what_does_not_fit_is_said_and_stops_nobody() -> None:
     decision = lives(world, 60)
     assert "grid" in room_alarms(decision)
     assert setpoints(decision) == pytest.approx({"e1": 20.0, "e2": 20.0})
+
+
+@pytest.mark.parametrize(
+    ("limits", "short", "where"),
+    [
+        ({"limit_a": (None, 52.0, None)}, {"short_a": 72.0 + 2.0 - 52.0 + 2.0}, "grid L2"),
+        ({"limit_va": 52.0 * 253.0}, {"short_va": (74.0 - 52.0) * 253.0 + 6 * 230.0}, "grid in VA"),
+    ],
+    ids=["phase", "va"],
+)
+def test_s11_what_does_not_fit_is_said_with_its_row(
+    limits: dict[str, Any], short: dict[str, float], where: str
+) -> None:
+    node = Node(id=GRID, parent=None, base_max_a=(0.0, 10.0, 0.0), margin_a=2.0)
+    evses = [boots(n, 32.0, phases=(2,)) for n in (1, 2)]
+    world = World(site(evses=evses, nodes=[replace(node, **limits)], meters=[]))
+    (alarm,) = (one for one in lives(world, 30).alarms if one.id == "grid" and "boot" in one.code)
+    assert alarm.severity is Severity.WARNING
+    assert alarm.data == pytest.approx(short)
+    assert f"and {where} does not bear" in alarm.text
 
 
 def test_s11_under_a_trusted_meter_nothing_is_kept_free_and_without_it_it_is_again() -> None:

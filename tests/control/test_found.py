@@ -213,6 +213,46 @@ def test_s13_nobody_is_told_more_while_the_account_is_above_although_it_draws_th
     assert one.setpoint_a == pytest.approx(told_a)
 
 
+@pytest.mark.parametrize("phases", [(1,), (1, 2), (1, 2, 3)])
+def test_s13_a_raise_takes_what_the_va_row_leaves_and_no_more(phases: tuple[int, ...]) -> None:
+    """5 A are free on each of its phases; e2 was told less and still draws as before."""
+    watts = 230.0 * len(phases)
+    node = Node(id=GRID, parent=None, limit_va=50.0 * watts, base_max_a=(50.0,) * 3, margin_a=0.0)
+    evses = [evse(n, phases=phases) for n in (1, 2)]
+    world = World(site(evses=evses, nodes=[node]))
+
+    def passes(e1_a: float, e2_a: float) -> Decision:
+        world.wait(1.0)
+        world.reads("e1", e1_a)
+        world.reads("e2", e2_a)
+        flow = [5.0 + e1_a + e2_a if p in phases else 0.0 for p in (1, 2, 3)]
+        world.meter(*flow, voltage_v=(230.0,) * 3)
+        return world.step()
+
+    for name in ("e1", "e2"):
+        world.sends(name, 20.0)
+        world.confirms(name)
+    for _ in range(20):
+        passes(20.0, 20.0)
+    world.sends("e2", 10.0)
+    world.confirms("e2")
+    one = passes(20.0, 20.0).evses[EvseId("e1")]
+    assert one.setpoint_a == pytest.approx(22.5)
+    world.ceilings = (
+        TimedCeiling(
+            holder=Holder(Rank.OPERATOR, "command", "c"),
+            reason="less",
+            from_utc_s=UTC0_S,
+            until_utc_s=None,
+            evse=EvseId("e2"),
+            limit_a=(10.0, 10.0, 10.0),
+        ),
+    )
+    one = passes(20.0, 20.0).evses[EvseId("e1")]
+    assert one.allocation_a == 32.0
+    assert one.setpoint_a == pytest.approx(25.0)
+
+
 def test_s13_offsets_of_many_vehicles_are_counted() -> None:
     """Each draws 0.45 A more than told, which is inside the tolerance of S8; together it is 2.7."""
     world = World(site(evses=[evse(n) for n in range(1, 7)]))

@@ -70,6 +70,53 @@ def test_s13_a_silent_charger_is_not_called_up_before_the_others_made_room() -> 
     assert set(called) == {(True, 0.0)}, "whoever should make room does not"
 
 
+def test_s17_an_evses_ceiling_on_other_phases_is_none_for_it() -> None:
+    world = World(site(evses=[evse(1, phases=(2,))]))
+    world.ceilings = (
+        TimedCeiling(
+            holder=Holder(Rank.OPERATOR, "command", "c"),
+            reason="less",
+            from_utc_s=UTC0_S,
+            until_utc_s=None,
+            evse=EvseId("e1"),
+            limit_a=(8.0, None, 8.0),
+        ),
+    )
+    world.reads("e1", 0.0)
+    world.meter(0.0, 0.0, 0.0)
+    assert world.step().evses[EvseId("e1")].allocation_a == 32.0
+
+
+@pytest.mark.parametrize(("phases", "limit_a"), [((1,), 20.0), ((2, 3), 10.0), ((1, 2, 3), 20 / 3)])
+def test_s17_a_limit_in_watts_of_an_evse_is_shared_by_its_phases(
+    phases: tuple[int, ...], limit_a: float
+) -> None:
+    """4 kW at the measured 200 V; a higher limit in amperes beside it changes nothing."""
+    world = World(site(evses=[evse(1, phases=phases)]))
+    timed = TimedCeiling(
+        holder=Holder(Rank.OPERATOR, "command", "c"),
+        reason="less",
+        from_utc_s=UTC0_S,
+        until_utc_s=None,
+        evse=EvseId("e1"),
+        limit_w=4000.0,
+    )
+    world.ceilings = (timed, replace(timed, limit_w=None, limit_a=(25.0,) * 3))
+    for _ in range(40):
+        world.wait(1.0)
+        confirmed = world.silent("e1").confirmed
+        drawn_a = 0.0 if confirmed is None else confirmed.value_a
+        world.reads("e1", drawn_a)
+        flow = [drawn_a if p in phases else 0.0 for p in (1, 2, 3)]
+        world.meter(*flow, voltage_v=(200.0,) * 3)
+        decision = world.step()
+        world.obey(decision)
+    assert setpoints(decision)["e1"] == pytest.approx(limit_a)
+    reason = decision.evses[EvseId("e1")].reason
+    assert reason.code is ReasonCode.EVSE_CEILING
+    assert reason.limit == pytest.approx(limit_a)
+
+
 def test_s2_a_sudden_rise_is_believed() -> None:
     world = World(site(evses=[evse(1)], limit_a=(400.0, None, None)))
     world.settle(20.0, {"e1": 10.0})

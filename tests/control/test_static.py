@@ -127,6 +127,29 @@ def test_s22_no_watchdog_counts_hardware_maximum_in_both() -> None:
     assert "a" in proof.risks[0].text.split("hardware maximum: ")[1]
 
 
+@pytest.mark.parametrize(
+    ("failsafe_a", "boot_a", "short_a"),
+    [(6.0, 10.0, (5.0, 0.0, 15.0)), (10.0, 6.0, (5.0, 0.0, 15.0))],
+)
+def test_s22_each_phase_is_short_by_the_worse_of_both_sums(
+    failsafe_a: float, boot_a: float, short_a: tuple[float, ...]
+) -> None:
+    traits = replace(WATCHED, failsafe_a=failsafe_a, boot_a=boot_a)
+    wired: tuple[tuple[int, ...], ...] = ((1,), (1,), (2,), (3,), (3,), (3,))
+    evses = [evse(str(n), phases=phases, traits=traits) for n, phases in enumerate(wired)]
+    proof = prove(site(*evses, nodes=(grid(15.0),)), link_timing=TIMING)
+    assert proof.nodes[GRID].short_a == short_a
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(5, "a0, a1, a2, a3, a4"), (7, "a0, a1, a2, a3, a4 and 2 more")]
+)
+def test_s22_up_to_five_without_watchdog_are_named(count: int, said: str) -> None:
+    evses = [evse(f"a{n}", traits=BARE, unit=n + 1) for n in range(count)]
+    proof = prove(site(*evses, nodes=(grid(30.0),)), link_timing=TIMING)
+    assert proof.risks[0].text.endswith(f"hardware maximum: {said}")
+
+
 def test_s22_sums_go_up_the_tree_with_worst_base_of_all_below() -> None:
     nodes = (
         grid(100.0, base_a=10.0),
@@ -233,6 +256,14 @@ def test_s20_minimum_write_interval_holds_once_for_each_evse_of_a_unit() -> None
         meters=(meter(GRID, poll_s=1.0),),
     )
     assert physics_s(side_by_side, GRID, link_timing=TIMING) == pytest.approx(17.35)
+    mixed = replace(
+        side_by_side,
+        evses=(
+            side_by_side.evses[0],
+            replace(side_by_side.evses[1], traits=replace(WATCHED, min_write_interval_s=2.0)),
+        ),
+    )
+    assert physics_s(mixed, GRID, link_timing=TIMING) == pytest.approx(17.35), "the slowest one"
     one_unit = replace(
         side_by_side, evses=tuple(replace(one, unit=1) for one in side_by_side.evses)
     )
@@ -247,6 +278,14 @@ def test_s20_greatest_over_the_evses_not_the_sum_of_greatest() -> None:
     two = site(quick_link, quick_car, nodes=(grid(50.0),), meters=(meter(GRID, poll_s=1.0),))
     # behind the quick link 0.1 + 0.5 + 11 = 11.6 s, behind the slow one 2 + 3 + 3 = 8 s
     assert physics_s(two, GRID, link_timing=timing) == pytest.approx(12.75)
+
+
+def test_s20_a_link_without_evses_has_nothing_to_write() -> None:
+    quiet = LinkId("quiet")
+    one = site(evse("a"), nodes=(grid(50.0),))
+    two = replace(one, links=(*one.links, Link(id=quiet, kind=LinkKind.TCP, host="h", port=502)))
+    proof = prove(two, link_timing=TIMING)
+    assert (proof.links[quiet].write_all_s, proof.links[LAN].write_all_s) == (0.0, 0.1)
 
 
 def test_s20_pause_counts_where_it_is_slower() -> None:

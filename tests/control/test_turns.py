@@ -47,6 +47,32 @@ def test_who_asked_first_comes_next() -> None:
     assert setpoints(world.live(5.0)) == {"e1": 0.0, "e2": 8.0, "e3": 0.0}
 
 
+def test_who_asked_first_comes_next_whatever_its_name() -> None:
+    world = World(site(evses=[evse(n) for n in (1, 2, 3)], limit_a=(10.0, None, None)))
+    world.settle(0.0, {"e1": 6.0})
+    world.answers("e3")
+    world.everything(0.0, {"e1": 6.0, "e2": 0.0, "e3": 0.0})
+    world.vehicle("e2", VehicleState.ABSENT)
+    world.wait(1.0)
+    world.obey(world.everything(0.0, {"e1": 6.0, "e2": 0.0, "e3": 0.0}))
+    world.vehicle("e2", VehicleState.CHARGING)
+    decision = world.live(5.0)
+    assert (decision.evses[E2].place, decision.evses[E3].place) == (2, 1)
+    world.live(1000.0)
+    assert setpoints(world.live(5.0))["e3"] >= 6.0
+
+
+def test_a_whole_turn_forgets_how_often_room_was_wanting() -> None:
+    world = World(site(evses=[evse(1)], limit_a=(20.0, None, None), base_max_a=(0.0, 0.0, 0.0)))
+    world.settle(0.0, {"e1": 10.0})
+    for _ in range(3):
+        world.live(300.0, base_a=15.0)
+        world.live(300.0, base_a=5.0)
+    assert world.state.evses[E1].displaced == 3
+    world.live(1000.0, base_a=5.0)
+    assert world.state.evses[E1].displaced == 0
+
+
 def test_each_gets_a_turn_and_who_had_one_waits_behind_all_others() -> None:
     world = for_one()
     order: list[str] = []

@@ -42,6 +42,22 @@ def test_the_highest_draw_of_the_last_minute_counts() -> None:
     assert decision.evses[E1].setpoint_a == 15.0
 
 
+def test_a_draw_of_three_quarters_of_a_minute_ago_counts() -> None:
+    world = two()
+    world.live(110.0, most_a={"e1": 8.0})
+    world.live(5.0, most_a={"e1": 13.0})
+    decision = world.live(85.0, most_a={"e1": 8.0})
+    assert decision.evses[E1].setpoint_a == 15.0
+
+
+def test_a_draw_of_more_than_a_minute_ago_is_forgotten() -> None:
+    world = two()
+    world.live(60.0, most_a={"e1": 8.0})
+    world.live(5.0, most_a={"e1": 13.0})
+    decision = world.live(135.0, most_a={"e1": 8.0})
+    assert decision.evses[E1].setpoint_a == 10.0
+
+
 def test_the_room_is_free_only_once_the_lower_setpoint_is_confirmed() -> None:
     world = two()
     world.live(150.0, most_a={"e1": 8.0})
