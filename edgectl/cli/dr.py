@@ -13,17 +13,16 @@ from typing import Any, Final, TextIO
 from edgectl.adapters.evidence import read_before_first, read_evidence
 from edgectl.adapters.store import read_documents
 from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.dr_show import dr_lines
 from edgectl.cli.output import (
     BAD_INPUT,
     DONE,
     NO,
     CliError,
-    kilo,
     prose,
-    short_time,
     show_json,
     show_lines,
-    table,
+    terminal_width,
 )
 from edgectl.model.evidence import ChainName, EvidenceRow, Head, tampering
 
@@ -72,6 +71,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("action", nargs="?", choices=("verify", "export"), help="default: show")
     parser.add_argument(
+        "--all", "-a", action="store_true", help="every event, however many there are"
+    )
+    parser.add_argument(
         "--state",
         metavar="DIR",
         type=Path,
@@ -101,65 +103,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show_json(answer)
     else:
-        show_lines(_lines(answer))
+        show_lines(dr_lines(answer, width=terminal_width(), every=args.all))
     return DONE
-
-
-def _lines(answer: dict[str, Any]) -> list[str]:
-    events = answer["events"]
-    rows = [_event(event) for event in events]
-    lines = (
-        table(("EVENT", "STATE", "HOLDER", "AT", "FROM", "UNTIL", ">ASK", ">PROM", ">NOW"), rows)
-        if rows
-        else ["no event is in force"]
-    )
-    if rows:
-        lines.append("asked, promised and measured now in kW")
-    for event in events:
-        lines.extend(_remarks(event))
-    for link in answer["links"]:
-        if link["lost"]:
-            since = short_time(link.get("since"))
-            lines.append(
-                f"program {link['program_id']} is not heard since {since}: its limit holds"
-            )
-    for name, head in answer["chains"].items():
-        lines.append(f"{name}: {head['rows']} rows, newest {head['hash'][:16]}")
-    return lines
-
-
-def _event(event: dict[str, Any]) -> tuple[str, ...]:
-    now = event.get("now", {})
-    state = "lifted" if "lifted_until" in event else str(event["state"])
-    return (
-        str(event["event_id"])[:20],
-        state,
-        str(event.get("rank", "-")).replace("utility_", ""),
-        ",".join(event.get("targets", []))[:12],
-        short_time(event.get("from")),
-        short_time(event.get("until")),
-        kilo(event.get("limit_w")),
-        kilo(event.get("promised_w")),
-        kilo(now.get("measured_w")),
-    )
-
-
-def _remarks(event: dict[str, Any]) -> Iterator[str]:
-    name = event["event_id"]
-    if "lifted_until" in event:
-        until = short_time(event["lifted_until"])
-        yield f"{name}: set aside until {until} by {event['lifted_by']}"
-    for one in event.get("impact", []):
-        yield f"{name}: the vehicle at {one['evse']} will miss {kilo(one['missing_wh'])} kWh"
-    now = event.get("now", {})
-    if "delivered_w" in now:
-        yield (
-            f"{name}: delivers {kilo(now['delivered_w'])} kW against a baseline of "
-            f"{kilo(now['baseline_w'])} kW ({now['baseline_method'].replace('_', ' ')})"
-        )
-    if now.get("shortfall_w"):
-        cause = str(now.get("cause", "unknown")).replace("_", " ")
-        yield f"{name}: {kilo(now['shortfall_w'])} kW above its promise, because of: {cause}"
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -193,7 +138,8 @@ def _verdicts(answers: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for name, one in answers.items():
         word = "whole" if one["ok"] else "NOT WHOLE"
-        lines.append(f"{name}: {word}, {one['rows']} rows, newest {one['newest']}:{one['hash']}")
+        lines.append(f"{name}: {word}, {one['rows']} rows, newest")
+        lines.append(f"  {one['newest']}:{one['hash']}")
         lines.extend(f"  {fault['text']}" for fault in one["faults"][:FAULTS_SHOWN])
         if len(one["faults"]) > FAULTS_SHOWN:
             lines.append(f"  and {len(one['faults']) - FAULTS_SHOWN} more")

@@ -34,6 +34,9 @@ class CliError(EdgectlError):
         self.remedy = remedy
 
 
+_LEAST_WIDTH: Final = 16
+
+
 def fail(*, code: str, message: str, remedy: str, as_json: bool) -> None:
     """Say what is wrong and what to do: on stderr for people, on stdout for programs."""
     _complain(message)
@@ -127,10 +130,18 @@ def broken(text: str, width: int, *, indent: str = "    ") -> list[str]:
     ) or [""]
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns; a head that begins with `>` asks for right alignment."""
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
+) -> list[str]:
+    """Align columns; a head that begins with `>` asks for right alignment.
+
+    `width`: the last column is broken there, below itself.
+    """
     names = [head.removeprefix(">") for head in heads]
     rows = [[printable(cell) for cell in row] for row in rows]
+    before = sum(max(len(row[c]) for row in (names, *rows)) + 2 for c in range(len(names) - 1))
+    if width is not None and width - before >= _LEAST_WIDTH:
+        rows = [part for row in rows for part in _broken_cell(row, width - before)]
     widths = [
         max(len(name), *(len(row[column]) for row in rows)) if rows else len(name)
         for column, name in enumerate(names)
@@ -144,6 +155,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         return "  ".join(parts).rstrip()
 
     return [line(names), *(line(row) for row in rows)]
+
+
+def _broken_cell(row: Sequence[str], width: int) -> list[list[str]]:
+    """The row, and below it what its last cell has no room for."""
+    first, *more = broken(row[-1], width, indent="")
+    return [[*row[:-1], first], *([""] * (len(row) - 1) + [rest] for rest in more)]
 
 
 def printable(text: str) -> str:

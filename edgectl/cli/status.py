@@ -1,7 +1,7 @@
 """`edgectl status`: everything at a glance, on one screen for a small depot."""
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
 from edgectl.cli.export_text import export_line
@@ -22,6 +22,8 @@ from edgectl.cli.output import (
     time_text,
     triple,
 )
+
+_COMING_SHOWN: Final = 5
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,8 +65,8 @@ def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     lines = [*head_lines(answer), "", *_nodes(answer), "", *_evses(answer)]
     for title, section in (
         ("FED BACK", _exports(answer, width)),
-        ("LIMITS IN FORCE OR TO COME", _ceilings(answer)),
-        ("DEMAND RESPONSE", _events(answer)),
+        ("LIMITS IN FORCE OR TO COME", _ceilings(answer, width)),
+        ("DEMAND RESPONSE", _events(answer, width)),
         ("ALARMS", alarm_lines(answer, width)),
     ):
         if section:
@@ -139,7 +141,10 @@ def _evses(answer: dict[str, Any]) -> list[str]:
     return table(("EVSE", "STATE", ">SET", ">DRAWS", ">kWh", ">AGE", "BECAUSE"), rows)
 
 
-def _ceilings(answer: dict[str, Any]) -> list[str]:
+def _ceilings(answer: dict[str, Any], width: int | None) -> list[str]:
+    found = answer.get("ceilings", ())
+    coming = [ceiling for ceiling in found if ceiling["since"] > answer["at"]]
+    shown = coming if width is None else coming[:_COMING_SHOWN]
     rows = [
         [
             ceiling["holder"]["id"],
@@ -149,9 +154,14 @@ def _ceilings(answer: dict[str, Any]) -> list[str]:
             short_time(ceiling.get("until")),
             ceiling["reason"],
         ]
-        for ceiling in answer.get("ceilings", ())
+        for ceiling in (*(one for one in found if one["since"] <= answer["at"]), *shown)
     ]
-    return table(("ID", "AT", ">LIMIT", "FROM", "UNTIL", "REASON"), rows) if rows else []
+    lines = table(("ID", "AT", ">LIMIT", "FROM", "UNTIL", "REASON"), rows) if rows else []
+    return lines + _more(len(coming) - len(shown))
+
+
+def _more(count: int) -> list[str]:
+    return [f"and {count} more to come: see `edgectl dr --all`"] if count else []
 
 
 def limit_text(ceiling: dict[str, Any]) -> str:
@@ -165,7 +175,10 @@ def limit_text(ceiling: dict[str, Any]) -> str:
     return f"{triple(ceiling.get('limit_a'))} A"
 
 
-def _events(answer: dict[str, Any]) -> list[str]:
+def _events(answer: dict[str, Any], width: int | None) -> list[str]:
+    coming = [event for event in answer["dr"] if event["state"] != "active"]
+    coming.sort(key=lambda event: str(event.get("from", "")))
+    shown = coming if width is None else coming[:_COMING_SHOWN]
     rows = [
         [
             event.get("name") or event["event_id"],
@@ -175,10 +188,10 @@ def _events(answer: dict[str, Any]) -> list[str]:
             short_time(event.get("from")),
             short_time(event.get("until")),
         ]
-        for event in answer["dr"]
+        for event in (*(one for one in answer["dr"] if one["state"] == "active"), *shown)
     ]
     heads = ("EVENT", "PROGRAM", "STATE", "AT", "FROM", "UNTIL")
-    return table(heads, rows) if rows else []
+    return [*(table(heads, rows) if rows else []), *_more(len(coming) - len(shown))]
 
 
 def alarm_lines(answer: dict[str, Any], width: int | None) -> list[str]:

@@ -69,7 +69,7 @@ def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
         at = f", at {time_text(relaxation['at'])}" if relaxation.get("at") else ""
         end += ["", f"More: {relaxation['text']}{at}."]
     exports = [export_line(one["node"], one) + "." for one in answer.get("exports") or ()]
-    chain = [*_chain(answer["chain"]), *_broken(exports, width)]
+    chain = [*_chain(answer["chain"], width), *_broken(exports, width)]
     return [*_broken(head, width), "", *chain, *_broken(end, width)]
 
 
@@ -95,7 +95,7 @@ def _difference(answer: dict[str, Any]) -> str:
     return "" if abs(meant_a - told_a) < 0.05 else f" (meant for it: {meant_a:.1f} A)"
 
 
-def _chain(chain: list[dict[str, Any]]) -> list[str]:
+def _chain(chain: list[dict[str, Any]], width: int | None) -> list[str]:
     rows = []
     for step in chain:
         is_sum = step["phase"] == "va"
@@ -113,7 +113,7 @@ def _chain(chain: list[dict[str, Any]]) -> list[str]:
             ]
         )
     heads = ("NODE", "ROW", ">CEILING", ">MARGIN", ">BASE", ">OTHERS", ">LEFT", "SET BY")
-    return table(heads, rows)
+    return table(heads, rows, width=width)
 
 
 def _period(step: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from edgectl.adapters.evidence import SqliteEvidence
 from edgectl.adapters.store import SqliteStore
+from edgectl.cli.dr_show import dr_lines
 from edgectl.cli.main import main
 from edgectl.daemon.audit import Audit
 from edgectl.model.evidence import ChainName
@@ -69,31 +70,49 @@ async def look(_words: Sequence[str], _query: Mapping[str, str]) -> object:
 def test_the_table_says_what_is_asked_promised_and_drawn(tmp_path: Path, capsys: Captured) -> None:
     assert tool(tmp_path, "dr", handler=api(looks={"dr": look}).handle) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == [
-        "EVENT",
-        "STATE",
-        "HOLDER",
-        "AT",
-        "FROM",
-        "UNTIL",
-        "ASK",
-        "PROM",
-        "NOW",
-    ]
-    assert "mandatory" in lines[1]
-    assert lines[1].split()[-3:] == ["600.0", "600.0", "630.0"]
-    assert lines[2].split()[:4] == ["flex", "lifted", "voluntary", "tx1"]
+    heads = "EVENT STATE ASKED PROM. MEAN WHEN PROGRAM AT"
+    assert lines[0].split() == heads.split()
+    assert lines[1].split()[2:5] == ["600.0", "600.0", "630.0"]
+    assert lines[2].split()[:3] == ["flex", "lifted", "-"]
     text = "\n".join(lines)
     for part in (
         "bay07 will miss 12.3 kWh",
         "set aside until 11-24 17:00Z by technician (local:uid-7)",
         "delivers 270.0 kW against a baseline of 900.0 kW (comparable days)",
-        "30.0 kW above its promise, because of: base load",
+        "30.0 kW above its promise in this quarter-hour so far, because of: base load",
         "prog-2 is not heard since 11-24 16:00Z",
         "ledger: 7 rows",
     ):
         assert part in text
-    assert max(len(line) for line in lines) <= 100
+
+
+COMING = [
+    EVENT | {"event_id": f"e{n}", "state": "accepted", "from": f"2026-12-{n:02d}T16:30:00.000Z"}
+    for n in range(30, 0, -1)
+]
+ODD = [
+    EVENT | {"event_id": "a-name-that-is-longer-than-a-column", "limit_w": None, "limit_a": 20.0},
+    EVENT | {"event_id": "sun", "limit_w": None, "export_w": 2_000.0},
+    EVENT | {"event_id": "curve", "state": "refused", "code": "not_supported", "message": "no"},
+]
+
+
+def test_80_columns_and_24_lines_show_the_figures_and_what_is_under_way() -> None:
+    answer = {"events": [*COMING, *ODD], "links": [], "chains": {}}
+    lines = dr_lines(answer, width=80, every=False)
+    assert lines[0].index("PROGRAM") < 70, "all figures and times are before it"
+    assert [line.split()[0] for line in lines[1:5]] == ["a-name-that-is->", "sun", "e1", "e2"]
+    assert lines[1].split()[2:4] == ["20", "A"]
+    text = " ".join(line.strip() for line in lines)
+    for part in (
+        "and 18 more to come: `edgectl dr --all`",
+        "a-name-that-is-> is a-name-that-is-longer-than-a-column",
+        "sun: may be fed back at most 2.0 kW; that is watched, not commanded",
+    ):
+        assert part in text
+    whole = dr_lines(answer, width=80, every=True)
+    assert len([line for line in whole if " accepted " in line]) == 30
+    assert "curve: refused (not_supported): no; it is only recorded" in " ".join(whole)
 
 
 def test_in_json_as_the_daemon_says_it(tmp_path: Path, capsys: Captured) -> None:
@@ -149,7 +168,7 @@ def test_whole_evidence_is_whole(tmp_path: Path, capsys: Captured) -> None:
     assert answer["ok"] is True
     assert (answer["chains"]["ledger"]["rows"], answer["chains"]["audit"]["rows"]) == (5, 1)
     assert verify(tmp_path) == 0
-    assert f"ledger: whole, 5 rows, newest {head}" in capsys.readouterr().out
+    assert f"ledger: whole, 5 rows, newest\n  {head}\n" in capsys.readouterr().out
 
 
 TAMPERED = {
