@@ -24,6 +24,9 @@ T = TypeVar("T")
 ROWS_MAX: Final = {ChainName.AUDIT: 1_000_000, ChainName.LEDGER: 1_000_000}
 """Some two years of a busy site; 300 bytes each."""
 
+THINNED_TO: Final = {chain: most - most // 10 for chain, most in ROWS_MAX.items()}
+"""A tenth goes at a time: the bound need not be looked after at every row."""
+
 _FORMAT: Final = 1
 _OPENING: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 _MAKING: Final = (
@@ -67,6 +70,19 @@ class SqliteEvidence:
     async def head(self, chain: ChainName) -> Head:
         """The newest row's place."""
         return self._heads.get(chain, START)
+
+    async def at(self, chain: ChainName, number: int) -> Head | None:
+        """The place of a row; None: there is none. `StorageFailed` if nobody can tell."""
+
+        def look() -> Head | None:
+            row = (
+                self._opened()
+                .execute("SELECT hash FROM rows WHERE chain = ? AND number = ?", (chain, number))
+                .fetchone()
+            )
+            return None if row is None else Head(number, row[0])
+
+        return await self._run(look)
 
     async def close(self) -> None:
         """Let go of the file; a second call does nothing."""
@@ -143,7 +159,6 @@ class SqliteEvidence:
         before = _before_first(db, chain)
         if head.number - before.number <= most:
             return
-        # A tenth at a time: the bound need not be looked after at every row.
         last = head.number - most + most // 10
         gone = db.execute(
             "SELECT hash FROM rows WHERE chain = ? AND number = ?", (chain, last)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from edgectl.adapters.evidence import read_before_first, read_evidence
+from edgectl.adapters.evidence import THINNED_TO, read_before_first, read_evidence
 from edgectl.adapters.store import read_documents
 from edgectl.cli.client import Client, add_socket_option, socket_path
 from edgectl.cli.dr_show import dr_lines
@@ -117,7 +117,7 @@ def _verify(args: argparse.Namespace) -> int:
             known.extend(told)
         rows = list(read_evidence(path, chain))
         before = read_before_first(path, chain)
-        faults = tampering(chain, rows, before=before, known=known)
+        faults = tampering(chain, rows, before=before, known=known, thinned_to=THINNED_TO[chain])
         newest = rows[-1].head if rows else before
         answers[chain.value] = {
             "ok": not faults,
@@ -147,9 +147,13 @@ def _verdicts(answers: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _known(state: Path, chain: ChainName) -> list[Head]:
-    """The newest row as the daemon noted it in its other file; none before its first note."""
-    doc = read_documents(state / "state.db", "evidence_head").get(chain.value)
-    return [] if doc is None else [Head(int(str(doc["number"])), str(doc["hash"]))]
+    """Rows that the daemon noted in its other file: the newest, and any that it missed since."""
+    docs = read_documents(state / "state.db", "evidence_head")
+    return [
+        Head(int(str(doc["number"])), str(doc["hash"]))
+        for key, doc in docs.items()
+        if key.partition("@")[0] == chain.value
+    ]
 
 
 def _head(text: str) -> Head:

@@ -63,6 +63,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.JOURNAL_FAILED: "the flight recorder cannot write; control goes on",
         AlarmCode.UTILITY_LOST: "a program's utility is not heard; its own limit holds",
         AlarmCode.SEAL_EXPIRED: "an open-ended event outlived its signature; its ceiling stays",
+        AlarmCode.EVIDENCE_BROKEN: "rows of ledger or audit log are gone since the last run",
     }
 )
 

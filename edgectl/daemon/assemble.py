@@ -213,6 +213,7 @@ def assemble(
             ),
             *links.alarms(),
             *events.alarms(ports.clock.now()),
+            *audit.alarms(),
             *ports.alarms(),
             *(() if reloader is None else reloader.alarms()),
         )

@@ -4,11 +4,15 @@
    follows it leaves the gateway.
 2. A disk that refuses takes nothing from control: records wait in memory, bounded, and what is lost
    is counted in the chain.
-3. A flood is bounded: beyond `PER_MINUTE` records are counted by their result, one row a minute.
+3. The newest hash of each chain is kept elsewhere. A chain that does not have it when the daemon
+   starts was cut or changed meanwhile: that is recorded, alarmed, and never covered up by what
+   follows.
+4. A flood is bounded: beyond `PER_MINUTE` records are counted by their result, one row a minute.
 """
 
 import asyncio
 from collections import Counter, deque
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -16,6 +20,7 @@ import structlog
 from edgectl.clock import Instant
 from edgectl.contract.envelope import rfc3339
 from edgectl.errors import StorageFailed
+from edgectl.model.decision import Alarm, AlarmCode, Severity
 from edgectl.model.evidence import ChainName, Evidence, Head
 from edgectl.model.store import Document, Store
 
@@ -23,6 +28,7 @@ PER_MINUTE: Final = 600
 WAITING_MAX: Final = 2000
 _MINUTE_S: Final = 60.0
 _HEAD_KIND: Final = "evidence_head"
+_MISSED: Final = "@"
 _journal: Final = structlog.get_logger("edgectl.audit")
 
 
@@ -40,6 +46,8 @@ class Audit:
         self._lost = 0
         self._failing = False
         self._told: dict[ChainName, Head] = {}
+        self._unchecked: dict[ChainName, Head] = {}
+        self._broken: dict[ChainName, Head] = {}
 
     def note(self, record: Document) -> None:
         """Take one record; never waits."""
@@ -59,7 +67,16 @@ class Audit:
             self._lost += 1
 
     async def load(self, now: Instant) -> None:
-        """Say that a new process began."""
+        """Say that a new process began, and look whether the chains are where they were left."""
+        for key, doc in (await self._store.load_all(_HEAD_KIND)).items():
+            chain, _, _ = key.partition(_MISSED)
+            with suppress(KeyError, ValueError):
+                head = Head(int(str(doc["number"])), str(doc["hash"]))
+                if key == chain:
+                    self._unchecked[ChainName(chain)] = head
+                else:
+                    self._broken[ChainName(chain)] = head
+        await self._check_heads(now)
         self.note(
             {
                 "t": rfc3339(now.utc_s),
@@ -88,8 +105,22 @@ class Audit:
                     "counts": counts,
                 }
             )
+        await self._check_heads(now)
         await self.flush()
         await self._keep_heads()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Chains that were cut or changed while no daemon ran."""
+        return tuple(
+            Alarm(
+                code=AlarmCode.EVIDENCE_BROKEN,
+                severity=Severity.ALARM,
+                id=chain.value,
+                text=f"row {head.number} of the {chain.value} was kept and is not there now, or"
+                " is another one; see `edgectl dr verify`",
+            )
+            for chain, head in self._broken.items()
+        )
 
     async def flush(self) -> None:
         """Put everything that waits on the disk; a disk that refuses is tried again."""
@@ -116,10 +147,42 @@ class Audit:
             self._failing = False
             self._lost = 0
 
+    async def _check_heads(self, now: Instant) -> None:
+        """Hold each chain against the hash that was kept elsewhere, once it can be read."""
+        if self._evidence is None:
+            return
+        for chain, head in list(self._unchecked.items()):
+            try:
+                found = await self._evidence.at(chain, head.number)
+                if found != head:
+                    doc: Document = {"number": head.number, "hash": head.hash}
+                    key = f"{chain.value}{_MISSED}{head.number}"
+                    await self._store.put(_HEAD_KIND, key, doc)
+            except StorageFailed:
+                continue
+            del self._unchecked[chain]
+            if found == head:
+                continue
+            self._broken[chain] = head
+            self.note(
+                {
+                    "t": rfc3339(now.utc_s),
+                    "mono_s": now.mono_s,
+                    "actor": "daemon",
+                    "source": "daemon",
+                    "action": "evidence",
+                    "object": chain.value,
+                    "result": "broken",
+                    "message": f"row {head.number} {head.hash} is not there",
+                }
+            )
+
     async def _keep_heads(self) -> None:
         if self._evidence is None:
             return
         for name in ChainName:
+            if name in self._unchecked:
+                continue
             head = await self._evidence.head(name)
             if head.number and self._told.get(name) != head:
                 doc: Document = {"number": head.number, "hash": head.hash}

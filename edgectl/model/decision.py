@@ -64,6 +64,7 @@ class AlarmCode(StrEnum):
     JOURNAL_FAILED = "journal_failed"
     UTILITY_LOST = "utility_lost"
     SEAL_EXPIRED = "seal_expired"
+    EVIDENCE_BROKEN = "evidence_broken"
 
 
 class Severity(StrEnum):

@@ -71,6 +71,9 @@ class Evidence(Protocol):
     async def head(self, chain: ChainName) -> Head:
         """The newest row's place."""
 
+    async def at(self, chain: ChainName, number: int) -> Head | None:
+        """The place of a row; None: there is none. `StorageFailed` if nobody can tell."""
+
     async def close(self) -> None:
         """Let go of what is held open."""
 
@@ -93,11 +96,13 @@ def tampering(
     *,
     before: Head = START,
     known: Iterable[Head] = (),
+    thinned_to: int = 0,
 ) -> list[Tampering]:
     """Everything that is wrong with a chain.
 
     `rows` in the order of their file; `before`: what stood before the first of them; `known`: heads
-    kept elsewhere that must be found in it.
+    kept elsewhere that must be found in it. `thinned_to`: so many rows at least are left whenever
+    the oldest are let go.
     """
     found: list[Tampering] = []
     wanted = {head.number: head.hash for head in known if head.number > before.number}
@@ -116,6 +121,9 @@ def tampering(
         if wanted.pop(row.number, row.hash) != row.hash:
             found.append(Tampering(row.number, f"row {row.number} is not the one told elsewhere"))
         last = row.head
+    if before.number > 0 and last.number - before.number < thinned_to:
+        text = f"rows 1 to {before.number} are missing, and the bound was never reached"
+        found.insert(0, Tampering(before.number, text))
     for number in sorted(wanted):
         if number > last.number:
             text = f"the chain ends at row {last.number}; row {number} is known elsewhere"

@@ -26,5 +26,10 @@ class MemoryEvidence:
         """The newest row's place."""
         return self.rows[chain][-1].head if self.rows[chain] else START
 
+    async def at(self, chain: ChainName, number: int) -> Head | None:
+        """The place of a row; None: there is none."""
+        rows = self.rows[chain]
+        return rows[number - 1].head if 0 < number <= len(rows) else None
+
     async def close(self) -> None:
         """Nothing is open."""

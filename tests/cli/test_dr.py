@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgectl.adapters.evidence import SqliteEvidence
+from edgectl.adapters.evidence import SqliteEvidence, read_evidence
 from edgectl.adapters.store import SqliteStore
 from edgectl.cli.dr_show import dr_lines
 from edgectl.cli.main import main
@@ -137,7 +137,7 @@ def row(number: int, **changes: Any) -> dict[str, object]:
     }
 
 
-def keep(folder: Path, count: int = 5) -> str:
+def keep(folder: Path, count: int = 5, first: int = 1) -> str:
     """A folder as a daemon leaves it; the newest row as a report told it."""
 
     async def write() -> str:
@@ -147,7 +147,9 @@ def keep(folder: Path, count: int = 5) -> str:
         await store.open()
         audit = Audit(evidence=evidence, store=store)
         await audit.load(now(0.0))
-        head = await evidence.append(ChainName.LEDGER, [row(n) for n in range(1, count + 1)])
+        head = await evidence.append(
+            ChainName.LEDGER, [row(n) for n in range(first, first + count)]
+        )
         await audit.tick(now(1.0))
         await evidence.close()
         await store.close()
@@ -169,6 +171,25 @@ def test_whole_evidence_is_whole(tmp_path: Path, capsys: Captured) -> None:
     assert (answer["chains"]["ledger"]["rows"], answer["chains"]["audit"]["rows"]) == (5, 1)
     assert verify(tmp_path) == 0
     assert f"ledger: whole, 5 rows, newest\n  {head}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_restart_does_not_cover_up_what_was_cut_off(
+    rows: int, tmp_path: Path, capsys: Captured
+) -> None:
+    """The daemon that starts on it says so, and `verify` does for ever after."""
+    keep(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "evidence.db")) as db:
+        db.execute("DELETE FROM rows WHERE chain = 'ledger' AND number > ?", (5 - rows,))
+        db.commit()
+    keep(tmp_path, first=3)
+    capsys.readouterr()
+    assert verify(tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "audit: whole" in out
+    assert "row 5 is not the one told elsewhere" in out
+    text = "".join(r.text for r in read_evidence(tmp_path / "evidence.db", ChainName.AUDIT))
+    assert '"result":"broken"' in text
 
 
 TAMPERED = {
@@ -193,6 +214,18 @@ def test_tampering_with_the_file_is_found(name: str, tmp_path: Path, capsys: Cap
         db.commit()
     assert verify(tmp_path) == 1
     assert "NOT WHOLE" in capsys.readouterr().out
+
+
+def test_a_beginning_that_is_gone_is_not_excused_by_a_bound_that_was_never_reached(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    keep(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "evidence.db")) as db:
+        db.execute(TAMPERED["start moved"])
+        db.execute("DELETE FROM rows WHERE chain = 'ledger' AND number <= 2")
+        db.commit()
+    assert verify(tmp_path) == 1
+    assert "rows 1 to 2 are missing" in capsys.readouterr().out
 
 
 def test_a_chain_made_anew_is_found_by_what_was_told_upstream(tmp_path: Path) -> None:

@@ -290,6 +290,10 @@ class _Evidence:
         self._process.alive()
         return await self._evidence.head(chain)
 
+    async def at(self, chain: ChainName, number: int) -> Head | None:
+        self._process.alive()
+        return await self._evidence.at(chain, number)
+
     async def close(self) -> None:
         await self._evidence.close()
 
