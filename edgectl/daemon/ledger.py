@@ -7,7 +7,8 @@
    not taken is reported with the next one of its event.
 3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
    are one row.
-4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn.
+4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn. One
+   more is taken up when there is room, and what was not watched of it is said to be missing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -95,6 +96,7 @@ class Ledger:
         baselines: Baselines,
         watched: Callable[[], Iterable[HeldEvent]],
         send: Send,
+        events_max: int = EVENTS_MAX,
     ) -> None:
         self._site = site
         self._store = store
@@ -103,7 +105,9 @@ class Ledger:
         self._watched = watched
         self._send = send
         self._below = _below(site)
+        self._events_max = events_max
         self._books: dict[_BookId, _Book] = {}
+        self._put_off: set[_BookId] = set()
         self._by_id_alone: dict[str, Document] = {}
         self._head: ChainHead | None = None
         self._last_mono_s: float | None = None
@@ -200,8 +204,12 @@ class Ledger:
             if kept is not None and kept.get("modified") != held.modified_utc_s:
                 kept = None
             over = held.state is not DrState.ACTIVE and kept is None
-            if held.plan is None or over or len(self._books) >= EVENTS_MAX:
+            if held.plan is None or (over and book_id not in self._put_off):
                 continue
+            if len(self._books) >= self._events_max:
+                self._put_off.add(book_id)
+                continue
+            self._put_off.discard(book_id)
             begun_s = max(held.plan.schedule.from_utc_s, held.anchor_utc_s, now.utc_s - _BACK_S)
             book = _Book(held=held, plan=held.plan, settled_utc_s=min(begun_s, now.utc_s))
             if kept is not None:
@@ -209,6 +217,7 @@ class Ledger:
                 book.tallies = _tallies(kept)
             self._books[book_id] = book
             changed.append(book)
+        self._put_off &= found
         for book_id, book in self._books.items():
             if book_id not in found and book.ended_utc_s is None:
                 book.ended_utc_s = now.utc_s

@@ -1,9 +1,13 @@
 """The arithmetic of the delivery ledger: slices, baselines, shortfalls and their causes."""
 
+import asyncio
+
 import pytest
 
-from edgectl.contract.dr_report import openadr_report
+from edgectl.contract.dr_report import DrReport, openadr_report
 from edgectl.contract.openadr import parse_event
+from edgectl.daemon.baselines import Baselines
+from edgectl.daemon.ledger import Ledger
 from edgectl.grid.ledger import (
     Baseline,
     Cause,
@@ -17,8 +21,13 @@ from edgectl.grid.ledger import (
 )
 from edgectl.grid.limit import Limit
 from edgectl.grid.targets import Element
+from edgectl.model.evidence import ChainName
+from edgectl.model.store import Document
+from edgectl.simulator.memory_evidence import MemoryEvidence
+from edgectl.simulator.memory_store import MemoryStore
 from edgectl.units import NodeId
-from tests.grid.samples import at, event, limit, planned, wire
+from tests.grid.samples import SITE, at, event, limit, planned, wire
+from tests.grid.test_event_desk import Desk
 from tests.grid.test_openadr_schema import published
 
 GRID = Element(node=NodeId("grid"))
@@ -153,3 +162,35 @@ def test_the_report_is_one_of_openadr(file: str) -> None:
         "DEMAND": 50.0,
         "BASELINE": 90.0,
     }
+
+
+def test_s23_an_event_beyond_the_bound_gets_its_rows_when_there_is_room() -> None:
+    """What was not watched of it is said to be missing; nothing is left out unsaid."""
+
+    async def main() -> list[Document]:
+        evidence, store, d = MemoryEvidence(), MemoryStore(), Desk()
+        for name in ("a", "b"):
+            await d.send(event(id=name), topic=f"dr/event/{name}")
+
+        async def send(_report: DrReport) -> None:
+            return
+
+        ledger = Ledger(
+            site=SITE,
+            store=store,
+            evidence=evidence,
+            baselines=Baselines(site=SITE, store=store),
+            watched=d.desk.begun,
+            send=send,
+            events_max=1,
+        )
+        await ledger.load(d.now())
+        for name in ("16:30:01", "17:00", "17:30:05", "17:30:06", "17:30:10"):
+            d.clock = name
+            await d.desk.tick(d.now())
+            await ledger.tick(d.now())
+        return [row.doc for row in evidence.rows[ChainName.LEDGER]]
+
+    rows = asyncio.run(main())
+    assert [row["event"] for row in rows] == ["a"] * 4 + ["b"] * 4
+    assert {row["quality"] for row in rows} == {"MISSING"}
