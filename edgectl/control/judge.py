@@ -198,7 +198,9 @@ def _judge_metered(
         settled = BaseState(base_a=newest_a, upto_s=newest.taken_s)
         present_a = newest_a
     else:
-        settled, present_a = _fold(watch, drawn, n, settled, s5_frozen=rules.s5_frozen)
+        settled, present_a = _fold(
+            watch, drawn, n, settled, first_a=first_a, s5_frozen=rules.s5_frozen
+        )
     run = settled.run
     frozen = is_frozen(run, newest_a)
     first_s = run.since_s if frozen and run is not None else newest.taken_s
@@ -237,9 +239,17 @@ _ZERO: Triple = (0.0, 0.0, 0.0)
 
 
 def _fold(
-    watch: _Watch, drawn: Drawn, n: int, settled: BaseState, *, s5_frozen: bool
+    watch: _Watch,
+    drawn: Drawn,
+    n: int,
+    settled: BaseState,
+    *,
+    first_a: Triple,
+    s5_frozen: bool,
 ) -> tuple[BaseState, Triple]:
     """Move the base through every sample that is not settled yet, oldest first.
+
+    After a frozen value it begins anew: before anybody knew, the base followed that value.
 
     Gives the base as it is settled, up to the first sample with an open interval, and the present
     one, after all samples: an open one bounds it too, and is judged again when more is known.
@@ -253,6 +263,8 @@ def _fold(
             if not open_yet:
                 settled = BaseState(base_a=base_a, upto_s=taken_s, run=run)
             continue
+        if run is not None and run.frozen:
+            base_a = _greater(base_a, first_a)
         after_a = drawn.while_open(n, taken_s, signed, base_a)
         if after_a is not None:
             base_a, open_yet = after_a, True

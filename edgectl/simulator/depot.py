@@ -37,6 +37,10 @@ _BASE_STEP_S: Final = 1.0
 _TRACE_STEP_S: Final = 0.25
 _NEVER_S: Final = math.inf
 _ROUNDING_S: Final = 1e-9
+_NONSENSE_A: Final = 2_147_483.647
+"""On a meter's first terminal: out of the range of one that gives floats, and what one that counts
+whole milliamperes says where it has no value."""
+
 _VEHICLE: Final = frozenset({FaultKind.VEHICLE_EXCEEDS, FaultKind.VEHICLE_IGNORES})
 _AT_ONCE: Final = frozenset({FaultKind.REBOOT, FaultKind.OTHER_MASTER})
 
@@ -436,7 +440,8 @@ class Depot:
 
     def _sample(self, box: _Meter, now_s: float) -> None:
         scenario_s = now_s - self._start_s
-        if any(f.kind is FaultKind.METER_STUCK and f.active(scenario_s) for f in box.faults):
+        wrong = {fault.kind for fault in box.faults if fault.active(scenario_s)}
+        if FaultKind.METER_STUCK in wrong:
             return
         total_a, volts_v = self._seen_a(box), self._tree.voltage_v
         voltage_v, current_a, power_w = [0.0] * 3, [0.0] * 3, [0.0] * 3
@@ -444,6 +449,8 @@ class Depot:
             voltage_v[terminal] = volts_v[phase - 1]
             current_a[terminal] = abs(total_a[phase - 1])
             power_w[terminal] = box.meter.sign * volts_v[phase - 1] * total_a[phase - 1]
+        if FaultKind.METER_NONSENSE in wrong:
+            current_a[0] = _NONSENSE_A
         gained_wh = sum(power_w) * (now_s - box.sampled_s) / 3600.0
         if gained_wh >= 0.0:
             box.import_wh += gained_wh

@@ -10,6 +10,7 @@ from edgectl.simulator.registers import ascii_words, floats_high_first, pairs_lo
 from edgectl.simulator.simulated_device import Words
 
 _READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
+_MOST: Final = 0x7FFFFFFF
 EM24_APPLICATION: Final = 0xA000
 EM24_MODEL: Final = 0x000B
 
@@ -171,7 +172,9 @@ class Em24E1(SampledMeter):
 
         def put(address: int, scale: float, *values: float) -> None:
             at = address // 2
-            whole[at : at + len(values)] = [round(value * scale) for value in values]
+            whole[at : at + len(values)] = [
+                max(-_MOST, min(round(value * scale), _MOST)) for value in values
+            ]
 
         v, i, p = measured.voltage_v, measured.current_a, measured.power_w
         apparent = tuple(volts * amps for volts, amps in zip(v, i, strict=True))

@@ -10,9 +10,6 @@ from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.memory_line import ExceptionCode
 from edgectl.simulator.simulated_device import Device, Words
 
-_NO_NUMBER: Final = 0x7FFF
-"""In every word: as a float it is not a number, as an integer no current that can be."""
-
 _OWN_REPLY_S: Final = 0.004
 _NEVER_HEARD_S: Final = 3600.0
 
@@ -80,8 +77,6 @@ class DepotStation:
             return words
         if found.faults and _has(found.faults, FaultKind.GARBLED, depot.scenario_s()):
             return words[:-1]
-        if found.faults and _has(found.faults, FaultKind.METER_NONSENSE, depot.scenario_s()):
-            return (_NO_NUMBER,) * len(words)
         if found.answers_s is not None:
             found.answers_s.append(depot.scenario_s())
         return words

@@ -93,6 +93,27 @@ def test_s5_a_meter_that_stood_still_before_the_start_is_known_by_what_moves_lat
     assert decision.nodes[GRID].base_a[0] == 60.0
 
 
+def test_s5_what_a_frozen_value_made_of_the_base_is_not_gone_on_with() -> None:
+    """In two steps that a live meter may miss each, the base falls to 16 A; then it is known."""
+    world = World(site(evses=[evse(1)]))
+    world.settle(20.0, {"e1": 10.0})
+    for second in range(20):
+        world.wait(1.0)
+        drawn_a = 14.0 if second < 8 else 18.0
+        if second in {0, 8}:
+            world.sends("e1", drawn_a)
+            world.confirms("e1")
+        world.reads("e1", drawn_a)
+        world.meter(30.0)
+        decision = world.step()
+    assert AlarmCode.METER_FROZEN in codes(decision)
+    world.sends("e1", 24.0)
+    world.confirms("e1")
+    world.wait(1.0)
+    world.meter(20.0 + 18.0)
+    assert world.step().nodes[GRID].base_a[0] >= 20.0
+
+
 def test_s5_another_value_ends_it() -> None:
     world, decision = frozen_for(20, moved_a=8.0)
     assert AlarmCode.METER_FROZEN in codes(decision)
