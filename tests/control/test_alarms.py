@@ -61,6 +61,18 @@ def test_over_ceiling_names_phase_ceiling_and_measurement(phase: int) -> None:
     assert f"grid L{phase} draws more" in alarm.text
 
 
+def test_an_old_value_above_the_ceiling_is_no_measurement_any_more() -> None:
+    world = depot()
+    lives(world, (20.0, 0.0, 0.0))
+    world.wait(1.0)
+    world.meter(130.0)
+    assert AlarmCode.OVER_CEILING in codes(world.step())
+    world.wait(3.0)
+    decision = world.step()
+    assert AlarmCode.OVER_CEILING not in codes(decision)
+    assert AlarmCode.METER_STALE in codes(decision)
+
+
 def test_a_row_at_its_ceiling_is_no_alarm() -> None:
     world = depot()
     lives(world, (20.0, 0.0, 0.0))
@@ -220,6 +232,7 @@ PART = Meter(
     [
         ((90.0, 101.0, 0.0), (None, None, None), 0.0, ["m-part.2"]),
         ((100.0, 100.0, 300.0), (None, None, None), 0.0, []),
+        ((None, 101.0, None), (None, None, None), 0.0, ["m-part.2"]),
         ((101.0, 102.0, 0.0), (-23_000.0, 23_000.0, None), 0.0, ["m-part.2"]),
         ((101.0, 0.0, 0.0), (0.0, 0.0, None), 0.0, ["m-part.1"]),
         ((101.0, 0.0, 0.0), (None, None, None), 2.5, ["m-part.1"]),
@@ -227,7 +240,7 @@ PART = Meter(
     ],
 )
 def test_a_meter_that_sees_a_part_alarms_for_what_it_sees_alone(
-    amps: tuple[float, float, float],
+    amps: tuple[float | None, float | None, float | None],
     power_w: tuple[float | None, float | None, float | None],
     age_s: float,
     said: list[str],

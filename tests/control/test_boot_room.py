@@ -66,6 +66,8 @@ def test_s11_room_for_the_boot_current_of_a_paused_charger_is_kept_free() -> Non
     world.site = replace(
         world.site, nodes=(replace(world.site.nodes[0], limit_a=(52.0, 52.0, 52.0)),)
     )
+    cut = lives(world, 1)
+    assert setpoints(cut) == pytest.approx({"e1": 24.0, "e2": 0.0}, abs=1e-3), "by no more"
     assert setpoints(lives(world, 60)) == pytest.approx({"e1": 24.0, "e2": 0.0}, abs=1e-3)
     world.vehicle("e2", VehicleState.CHARGING)
     decision = lives(world, 60)

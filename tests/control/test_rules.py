@@ -20,7 +20,7 @@ from edgectl.model.ceiling import Holder, Rank, TimedCeiling
 from edgectl.model.decision import Decision, ReasonCode
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
-from edgectl.model.site import KeepAlive, Node
+from edgectl.model.site import KeepAlive, Node, Sees
 from edgectl.units import EvseId, NodeId
 from tests.control.scenarios import SCENARIOS
 from tests.control.world import GRID, TRAITS, UTC0_S, World, evse, setpoints, site
@@ -68,6 +68,51 @@ def test_s13_a_silent_charger_is_not_called_up_before_the_others_made_room() -> 
             called.append((in_debt, decision.evses[EvseId("e1")].setpoint_a))
     assert called
     assert set(called) == {(True, 0.0)}, "whoever should make room does not"
+
+
+def test_s17_a_node_names_who_narrows_it_or_its_own_limit() -> None:
+    world = World(site(evses=[evse(1)], limit_a=(None, 100.0, 100.0)))
+    world.reads("e1", 0.0)
+    world.meter(0.0, 0.0, 0.0)
+    own = world.step().nodes[GRID]
+    assert (own.holder.rank, own.holder.id) == (Rank.SAFETY, "grid")
+    event = Holder(Rank.UTILITY_MANDATORY, "event", "evt-1")
+    world.ceilings = (
+        TimedCeiling(
+            holder=event,
+            reason="less",
+            from_utc_s=UTC0_S,
+            until_utc_s=None,
+            node=GRID,
+            limit_a=(None, 40.0, 120.0),
+        ),
+    )
+    narrowed = world.step().nodes[GRID]
+    assert narrowed.holder == event
+    assert [one.rank for one in narrowed.holder_a] == [
+        Rank.SAFETY,
+        Rank.UTILITY_MANDATORY,
+        Rank.SAFETY,
+    ]
+    assert narrowed.ceiling_a == (None, 40.0, 100.0)
+
+
+def test_a_meter_of_the_base_load_wakes_when_it_takes_the_room_of_the_sum() -> None:
+    """20 kVA less 32 A of the EVSE leave 12,640 VA; 10 A on three phases are there."""
+    node = Node(id=GRID, parent=None, limit_va=20_000.0, base_max_a=(60.0,) * 3, margin_a=0.0)
+    place = site(evses=[evse(1)], nodes=[node])
+    only = replace(place.meters[0], sees=Sees.BASE_ONLY)
+    world = World(replace(place, meters=(only,)))
+    for _ in range(20):
+        world.wait(1.0)
+        confirmed = world.silent("e1").confirmed
+        world.reads("e1", 0.0 if confirmed is None else confirmed.value_a)
+        world.meter(10.0, 10.0, 10.0, voltage_v=(230.0,) * 3)
+        decision = world.step()
+        world.obey(decision)
+    assert setpoints(decision)["e1"] == 32.0
+    room_a = (20_000.0 - 62.0 * 230.0) / (3 * 230.0)
+    assert decision.wake_above_a[only.id] == pytest.approx((10.0 + room_a,) * 3)
 
 
 def test_s17_an_evses_ceiling_on_other_phases_is_none_for_it() -> None:
