@@ -19,6 +19,7 @@ from edgectl.clock import Instant
 from edgectl.contract.dr import DrState
 from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_report
 from edgectl.contract.envelope import rfc3339
+from edgectl.control.cap import is_active
 from edgectl.daemon.baselines import Baselines
 from edgectl.daemon.held_event import EventKey, HeldEvent, from_doc, store_key
 from edgectl.daemon.power import cause_at, power_at
@@ -130,8 +131,13 @@ class Ledger:
 
     def observe(self, record: TickRecord) -> None:
         """Take a tick down; never waits."""
-        self._baselines.observe(record, with_event=any(b.open for b in self._books.values()))
         now = record.now
+        # The ramp before an event and the way back after it are no ordinary hours either.
+        with_event = any(b.open for b in self._books.values()) or any(
+            ceiling.holder.kind == "event" and is_active(ceiling, now)
+            for ceiling in record.snapshot.ceilings
+        )
+        self._baselines.observe(record, with_event=with_event)
         last_s, self._last_mono_s = self._last_mono_s, now.mono_s
         for_s = 0.0 if last_s is None else now.mono_s - last_s
         if not 0.0 < for_s <= _GAP_S:

@@ -247,3 +247,20 @@ def test_a_mandatory_event_is_kept_and_its_impact_told_and_told_again() -> None:
     assert {one["evse"] for one in answers[-1]["impact"]} == {"bay", "other"}, "told again"
     assert answers[-1]["state"] == "active"
     assert len(answers) < 9, "and not at every tick"
+
+
+def test_the_ramp_of_an_event_is_no_part_of_a_baseline() -> None:
+    """The site goes down before the quarter-hour in which the event begins."""
+
+    async def main() -> Whole:
+        whole = whole_yard(SITE, *TWO)
+        async with running(whole):
+            await whole.until(1600.0)
+            limit_event(whole, kw=9.0, from_s=200.0, duration="PT300S")
+            await whole.until(2200.0)
+        return whole
+
+    (row,) = ledger(virtual_time.run(main()))
+    assert row["from"][14:19] == "30:00"
+    assert row["baseline_method"] == "before_event"
+    assert row["baseline_w"] > 0.975 * FULL_W, "without the first minute of the first vehicles"
