@@ -26,10 +26,9 @@ WHOLE: Final = (
     "tests/field",
     "tests/whole/test_actuation.py",
     "tests/whole/test_virtual.py",
-    "tests/whole/test_reload.py",
     "tests/sizing",
-    "tests/cli",
     "tests/sitefile",
+    "tests/api/test_reasons.py",
 )
 FOUND: Final = frozenset({KILLED, TIMEOUT})
 
