@@ -217,6 +217,25 @@ def test_who_draws_a_little_less_relieves_with_all_that_it_was_told(
     assert sum(setpoints(decision)[:2]) == pytest.approx(on_l1_a, abs=1e-3)
 
 
+def test_s13_nobody_is_raised_before_who_makes_room_has_followed() -> None:
+    """e1 draws all that L1 may be apart; e2 comes, and gets its part once e1 is down."""
+    bays = Bays(depot((1,), (1,)))
+    bays.live(5)
+    bays.world.vehicle("e2", VehicleState.ABSENT)
+    bays.stopped.add("e2")
+    bays.live(120)
+    assert bays.told[-1] == pytest.approx({"e1": 18.0, "e2": 0.0}, abs=1e-6)
+    bays.world.vehicle("e2", VehicleState.CHARGING)
+    bays.stopped.clear()
+    come = len(bays.told)
+    bays.live(60)
+    assert bays.told[-1] == pytest.approx({"e1": 9.0, "e2": 9.0}, abs=1e-6)
+    raised = next(k for k, told in enumerate(bays.told) if k >= come and told["e2"] > 0.0)
+    cut = next(k for k, told in enumerate(bays.told) if k >= come and told["e1"] < 18.0)
+    assert raised > cut + bays.lag
+    assert bays.longest_s(since=come) == 0
+
+
 def test_nobody_is_stopped_for_a_vehicle_that_stopped_by_itself() -> None:
     """Four minima on L1 are more than the bound; stopping is the allocation's."""
     bays = Bays(depot((1,), (1,), (1,), (1,), (2,), (3,)))
