@@ -169,12 +169,6 @@ PAGE: dict[str, str] = {
     "local/error": '{"error": {"code", "message", "remedy"}}',
 }
 
-LATER = {
-    "mqtt/dr/response": {"promised_w", "impact", "evse", "missing_wh"},
-    "allocate/answer": {"side"},
-}
-"""Fields of the page that some versions do not say yet; where the schema has them they are held."""
-
 WORDS = {"online", "offline", "received", "accepted", "partial", "refused", "active", "completed"}
 WORDS |= {"cancelled", "rejected", "duplicate", "e1", "va", "primary", "1", "duration_s"}
 
@@ -207,7 +201,7 @@ def test_every_field_of_the_page_is_in_the_schema(name: str) -> None:
         for field in set(re.findall(r'"([a-z0-9_]+)"', PAGE[name])) - WORDS
         if f"'{field}'" not in text
     }
-    assert missing <= LATER.get(name, set())
+    assert missing == set()
 
 
 def test_a_field_that_a_later_version_adds_breaks_no_reader() -> None:
