@@ -38,8 +38,8 @@ _TRACE_STEP_S: Final = 0.25
 _NEVER_S: Final = math.inf
 _ROUNDING_S: Final = 1e-9
 _NONSENSE_A: Final = 2_147_483.647
-"""On a meter's first terminal: out of the range of one that gives floats, and what one that counts
-whole milliamperes says where it has no value."""
+"""On a meter's first two terminals: out of the range of one that gives floats, and what one that
+counts whole milliamperes says where it has no value."""
 
 _VEHICLE: Final = frozenset({FaultKind.VEHICLE_EXCEEDS, FaultKind.VEHICLE_IGNORES})
 _AT_ONCE: Final = frozenset({FaultKind.REBOOT, FaultKind.OTHER_MASTER})
@@ -450,7 +450,7 @@ class Depot:
             current_a[terminal] = abs(total_a[phase - 1])
             power_w[terminal] = box.meter.sign * volts_v[phase - 1] * total_a[phase - 1]
         if FaultKind.METER_NONSENSE in wrong:
-            current_a[0] = _NONSENSE_A
+            current_a[0] = current_a[1] = _NONSENSE_A
         gained_wh = sum(power_w) * (now_s - box.sampled_s) / 3600.0
         if gained_wh >= 0.0:
             box.import_wh += gained_wh

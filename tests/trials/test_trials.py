@@ -14,8 +14,8 @@ from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial.trial import draw_trial, run_trial
 from edgectl.simulator.trial.verdict import judge_trial
 
-BLOCKS = 6
-SEEDS = 18
+BLOCKS = 12
+SEEDS = 48
 EVER: Final = {"from_utc_s": float("-inf"), "until_utc_s": float("inf")}
 
 pytestmark = pytest.mark.timeout(900)  # a busy machine is no fault
