@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from edgectl.model.site import Evse, Site
@@ -9,7 +10,7 @@ from edgectl.simulator.charge_point import Vehicle
 from edgectl.simulator.device_catalog import is_dc
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
-from edgectl.units import Triple
+from edgectl.units import MeterId, Triple
 
 _LATE_S: Final = 1.4
 """Later than any device is waited for."""
@@ -42,6 +43,8 @@ _WEIGHTS: Final = {
     FaultKind.GATEWAY_STOPPED: 2,
 }
 
+_LONG_LOST_S: Final = 40.0
+
 _AROUND_ONE: Final = frozenset(
     {
         FaultKind.BROKER_AWAY,
@@ -70,6 +73,7 @@ def draw_faults(
         if fault is not None and not _collides(fault, faults):
             faults.append(fault)
     faults.extend(_draw_sun(rng, site))
+    faults.extend(_draw_unseen_steps(rng, site, faults))
     return tuple(sorted(faults, key=lambda fault: (fault.at_s, fault.kind, fault.id)))
 
 
@@ -79,6 +83,24 @@ def _draw_sun(rng: random.Random, site: Site) -> Iterator[Fault]:
     if any(node.base_max_a) and rng.random() < 0.15:
         feeds_a = -round(rng.uniform(1.0, 3.0) * max(a or 20.0 for a in node.limit_a), 1)
         yield Fault(kind=FaultKind.BASE_STEP, id=node.id, at_s=1.0, add_a=(feeds_a,) * 3)
+
+
+def _draw_unseen_steps(rng: random.Random, site: Site, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Let the base load rise to its worst while its meter is lost for long, in half of the cases.
+
+    By chance the two would hardly meet for as long as a lost meter may be believed.
+    """
+    worst_a = {node.id: node.base_max_a for node in site.nodes}
+    places = {meter.id: meter.node for meter in site.meters}
+    for fault in tuple(faults):
+        if fault.kind is not FaultKind.METER_SILENT or fault.until_s is None:
+            continue
+        if fault.until_s - fault.at_s < _LONG_LOST_S or rng.random() < 0.5:
+            continue
+        node = places[MeterId(fault.id)]
+        at_s = round(fault.at_s + rng.uniform(0.5, 5.0), 3)
+        if any(worst_a[node]):
+            yield replace(fault, kind=FaultKind.BASE_STEP, id=node, at_s=at_s, add_a=worst_a[node])
 
 
 def draw_sessions(rng: random.Random, site: Site, *, duration_s: float) -> tuple[Session, ...]:
