@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgectl.control.account import Commitment
-from edgectl.control.shape import Shaped
+from edgectl.control.shape import ONCE_MORE, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.model.quick import maker
@@ -98,7 +98,7 @@ def _goes_on(before: EvseState, view: EvseView, commitment: Commitment, shaped: 
         and before.admitted_s is not None
         and before.asked_s is not None
         and before.stopped_s is None
-        and before.displaced == 0
+        and before.displaced <= ONCE_MORE
         and not before.resumes
         and (before.energy_from_wh is not None or view.energy_wh is None)
         and not commitment.silent
@@ -123,8 +123,11 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     stopped = before.admitted_s is not None and admitted_s is None and not before.resumes
     if takes_part and stopped:
         displaced += 1
-    elif asked_s is None or _had_its_turn(situation, admitted_s):
+    elif asked_s is None:
         displaced = 0
+    elif _had_its_turn(situation, admitted_s):
+        # Not 0: noise at the edge of its minimum would stop and start it as often as before.
+        displaced = min(displaced, ONCE_MORE)
     charges = shaped.setpoint_a >= situation.layout.min_a[i] and not commitment.silent
     resumes = before.resumes and admitted_s is not None and not charges
     raise_s = energy_from_wh = None

@@ -57,9 +57,10 @@ class EvseState:
 
     `held_a`: the highest setpoint that still counts (S8); `excess_a`: what is drawn beyond it.
     `admitted_s`: since when it charges; `stopped_s`: when it was stopped last, until it charges
-    again; `displaced`: how often room was wanting in its turn since it last had a whole one;
-    `asked_s`: since when it waits or asks; `raise_s`: since when it is meant to get more.
-    `band`: how pressing its target is; `energy_from_wh`: its energy register when it was plugged.
+    again; `displaced`: how often room was wanting in its turn since it was plugged in, taken back
+    by a whole turn to what makes it wait; `asked_s`: since when it waits or asks; `raise_s`:
+    since when it is meant to get more; `band`: how pressing its target is; `energy_from_wh`: its
+    energy register when it was plugged.
     `resumes`: its turn began under the daemon before, and it has not charged since.
     """
 
