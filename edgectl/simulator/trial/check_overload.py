@@ -16,18 +16,17 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgectl.model.site import Evse, Mode, Node, Sees
+from edgectl.model.site import Mode, Node, Sees
 from edgectl.simulator.allowance import STALE_S, allowance
-from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.caps import cap_at
+from edgectl.simulator.trial.drawn import TRACE_S, VA_ROW, Drawn, index_of
 from edgectl.simulator.trial.evidence import Breach, Evidence
 from edgectl.simulator.trial.promises import Promise, promises
 from edgectl.simulator.trial.stuck_meters import unknown_spans
 from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 from edgectl.units import EvseId
 
-TRACE_S: Final = 0.25
 _SLACK_A: Final = 0.02
 _SLACK_PART: Final = 1e-4
 _WATTS_PART: Final = 1.05
@@ -36,9 +35,7 @@ _WATTS_PART: Final = 1.05
 _STARTS_S: Final = 3.0
 """From the start of a process until it has called everybody once."""
 
-_IGNORES: Final = frozenset({FaultKind.IGNORES_WRITES})
 _PHASES: Final = (0, 1, 2)
-_VA: Final = 3
 
 
 def check_overload(evidence: Evidence) -> list[Breach]:
@@ -46,7 +43,7 @@ def check_overload(evidence: Evidence) -> list[Breach]:
     if evidence.site.mode is Mode.OBSERVE:
         return []
     made = promises(evidence)
-    evses = {evse.id: _Drawn(evidence, evse) for evse in evidence.site.evses}
+    evses = {evse.id: Drawn(evidence, evse) for evse in evidence.site.evses}
     breaches = [
         breach
         for node in evidence.site.nodes
@@ -57,69 +54,12 @@ def check_overload(evidence: Evidence) -> list[Breach]:
     return breaches
 
 
-class _Drawn:
-    """What an EVSE draws, and the part of it that it was not told to draw."""
-
-    def __init__(self, evidence: Evidence, evse: Evse) -> None:
-        self.evse = evse
-        traced = evidence.trace.evses[evse.id]
-        self.amps = traced.drawn_a
-        self.phases = traced.phases
-        self.silent = troubles.of_device(evidence, evse)
-        self.unruly_spans = troubles.of_obedience(evidence, evse)
-        self.ignored = troubles.of_obedience(evidence, evse, only=_IGNORES)
-        self.unruly_a = self._unruly(evidence.trace.times_s, traced.asked_a)
-        self.masked_a = self._masked(evidence)
-
-    def _unruly(self, times_s: Sequence[float], asked_a: Sequence[float]) -> list[float]:
-        """Beyond the greatest setpoint of the time in which a vehicle must have followed.
-
-        A failsafe current is foreseen, unless its charger takes no keep-alive though it answers.
-        """
-        traits = self.evse.traits
-        samples = int((max(traits.settle_s, traits.pause_settle_s) + 1.0) / TRACE_S)
-        forgets_s = (traits.watchdog_s or 0.0) + traits.settle_s
-        unruly: list[float] = []
-        for n, amps in enumerate(self.amps):
-            told_a = asked_a[n]
-            if amps > told_a:
-                told_a = max(asked_a[max(0, n - samples) : n + 1])
-                early_s = times_s[n] - forgets_s
-                if not troubles.any_touches(self.unruly_spans, early_s, times_s[n]):
-                    told_a = max(told_a, traits.failsafe_a)
-            unruly.append(max(0.0, amps - told_a))
-        return unruly
-
-    def _masked(self, evidence: Evidence) -> list[float]:
-        """By how much it draws less than its readings, which stand still, say.
-
-        They count until two of its readings after the fault, each as old as it may be, have shut
-        them out of every window (S4).
-        """
-        masked_a = [0.0] * len(self.amps)
-        if not self.evse.traits.metered:
-            return masked_a
-        for stuck in troubles.of_readings(evidence, self.evse):
-            traits = self.evse.traits
-            ends_s = stuck.until_s + 2.0 * (traits.poll_s + traits.refresh_s)
-            first, last = _index(stuck.from_s), min(_index(ends_s) + 1, len(masked_a))
-            early = _index(stuck.from_s - traits.refresh_s)
-            shown_a = max(self.amps[early : first + 1], default=0.0)
-            for n in range(first, last):
-                masked_a[n] = max(masked_a[n], shown_a - self.amps[n])
-        return masked_a
-
-    def loads(self, n: int, row: int) -> bool:
-        """Tell whether it draws on a row at a sample."""
-        return row == _VA or row + 1 in self.evse.phases[: self.phases[n]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Window:
     """The samples that explain sample n, and who could have been lowered in that time."""
 
     first: int
-    lowerable: tuple[_Drawn, ...]
+    lowerable: tuple[Drawn, ...]
 
 
 class _Judge:
@@ -129,7 +69,7 @@ class _Judge:
         self,
         evidence: Evidence,
         node: Node,
-        evses: dict[EvseId, _Drawn],
+        evses: dict[EvseId, Drawn],
         made: Sequence[Promise],
     ) -> None:
         self._evidence = evidence
@@ -140,7 +80,7 @@ class _Judge:
         self._drawn = [one for one in evses.values() if one.evse.node in below]
         self._volts = evidence.site.voltage_v
         self._dead = troubles.of_gateway(evidence)
-        self._ceilings = [_ceilings(evidence, node, row, made) for row in (*_PHASES, _VA)]
+        self._ceilings = [_ceilings(evidence, node, row, made) for row in (*_PHASES, VA_ROW)]
         allowed = allowance(evidence.site, node.id, links=evidence.links)
         self._physics_s = 0.0 if allowed is None else allowed.physics_s
         self._poll_s = 0.0 if allowed is None else allowed.poll_s
@@ -170,7 +110,7 @@ class _Judge:
         """Give the first sample of every overload without an explanation."""
         if not self._drawn:
             return
-        for row in (*_PHASES, _VA):
+        for row in (*_PHASES, VA_ROW):
             breached = False
             for n, ceiling in enumerate(self._ceilings[row]):
                 if ceiling is None or self._flow(n, row) <= _with_slack(ceiling, self._unit(row)):
@@ -182,7 +122,7 @@ class _Judge:
                     yield Breach(check="overload", at_s=self._times_s[n], text=text)
 
     def _unexplained(self, n: int, row: int, ceiling: float) -> str | None:
-        limit = self._node.limit_va if row == _VA else self._node.limit_a[row]
+        limit = self._node.limit_va if row == VA_ROW else self._node.limit_a[row]
         now_s = self._times_s[n]
         nobody = any(
             span.from_s <= now_s <= span.until_s + self._physics_s + _STARTS_S
@@ -221,7 +161,7 @@ class _Judge:
         explained = base_rise + unruly_rise + masked_fall + fall
         if excess <= explained + _SLACK_A * unit + _SLACK_PART * ceiling:
             return None
-        where = "VA" if row == _VA else f"A on L{row + 1}"
+        where = "VA" if row == VA_ROW else f"A on L{row + 1}"
         return (
             f"{self._node.id} draws {self._flow(n, row):.2f} {where}, its ceiling is {ceiling:.2f};"
             f" in the last {self._times_s[n] - self._times_s[window.first]:.1f} s base load rose"
@@ -251,11 +191,11 @@ class _Judge:
         first = max(0, n - int((now_s - from_s) / TRACE_S) - 1)
         return _Window(first, () if abandoned else tuple(heard))
 
-    def _unruly_before(self, one: _Drawn, n: int, window: _Window) -> float:
+    def _unruly_before(self, one: Drawn, n: int, window: _Window) -> float:
         """What of it could be known; of who says nothing and no meter shows, nothing ever."""
         return 0.0 if one in self._unshown else min(one.unruly_a[window.first : n + 1])
 
-    def _hears(self, one: _Drawn, now_s: float, span_s: float) -> bool:
+    def _hears(self, one: Drawn, now_s: float, span_s: float) -> bool:
         """Tell whether an EVSE could be told something in all of the last time.
 
         One that ignored what it was told is told again ever more slowly, at last once a minute.
@@ -263,22 +203,22 @@ class _Judge:
         spans = (*one.silent, *one.ignored)
         return not troubles.any_touches(spans, now_s - span_s - COME_BACK_S, now_s)
 
-    def _share(self, one: _Drawn, n: int, row: int) -> float:
-        return self._volts * one.phases[n] if row == _VA else 1.0
+    def _share(self, one: Drawn, n: int, row: int) -> float:
+        return self._volts * one.phases[n] if row == VA_ROW else 1.0
 
     def _unit(self, row: int) -> float:
-        return self._volts if row == _VA else 1.0
+        return self._volts if row == VA_ROW else 1.0
 
     def _flow(self, n: int, row: int) -> float:
         truth = self._truths[n]
-        return truth.power_w if row == _VA else truth.current_a[row]
+        return truth.power_w if row == VA_ROW else truth.current_a[row]
 
     def _base(self, n: int, row: int) -> float:
         truth = self._truths[n]
-        return truth.base_power_w if row == _VA else truth.base_a[row]
+        return truth.base_power_w if row == VA_ROW else truth.base_a[row]
 
 
-def _check_evse(evidence: Evidence, one: _Drawn, made: Sequence[Promise]) -> Iterator[Breach]:
+def _check_evse(evidence: Evidence, one: Drawn, made: Sequence[Promise]) -> Iterator[Breach]:
     """An EVSE's own ceiling, where it can be reached and obeys."""
     evse, times_s = one.evse, evidence.trace.times_s
     allowed = allowance(evidence.site, evse.node, links=evidence.links)
@@ -288,7 +228,7 @@ def _check_evse(evidence: Evidence, one: _Drawn, made: Sequence[Promise]) -> Ite
         if promise.evse != evse.id:
             continue
         from_s = promise.from_s + physics_s
-        for n in range(_index(from_s) + 1, min(_index(promise.until_s), len(times_s))):
+        for n in range(index_of(from_s) + 1, min(index_of(promise.until_s), len(times_s))):
             limit_a = promise.limit_a
             if limit_a is None:
                 # In W it is a limit for the phases that the vehicle uses.
@@ -313,24 +253,20 @@ def _ceilings(
 ) -> list[float | None]:
     """Give the ceiling of a row at every sample."""
     times_s = evidence.trace.times_s
-    limit = node.limit_va if row == _VA else node.limit_a[row]
+    limit = node.limit_va if row == VA_ROW else node.limit_a[row]
     ceilings: list[float | None] = [limit] * len(times_s)
     spans: list[tuple[float, float, float]] = []
     for promise in made:
-        asked = promise.limit_w if row == _VA else promise.limit_a
+        asked = promise.limit_w if row == VA_ROW else promise.limit_a
         if promise.node == node.id and asked is not None:
             spans.append((promise.from_s, promise.until_s, asked))
-    if row == _VA:
+    if row == VA_ROW:
         spans.extend(cap_at(evidence, node))
     for from_s, until_s, value in spans:
-        for n in range(_index(from_s) + 1, min(_index(until_s), len(times_s))):
+        for n in range(index_of(from_s) + 1, min(index_of(until_s), len(times_s))):
             before = ceilings[n]
             ceilings[n] = value if before is None else min(before, value)
     return ceilings
-
-
-def _index(at_s: float) -> int:
-    return max(0, int(at_s / TRACE_S))
 
 
 def _with_slack(ceiling: float, unit: float) -> float:

@@ -3,7 +3,8 @@
 1. A meter that repeats a value is believed until what is drawn below it has surely moved by more
    than `FROZEN_MOVED_A` since it stood still.
 2. Surely: at every moment of a time in which all that draws was read again. What says nothing of
-   its currents, or cannot be asked, may have drawn anything.
+   its currents, or cannot be asked, may have drawn anything; so what it moved from is known only
+   once all can be asked again (S4), and one that kept silent is asked after a while only (S10).
 3. Then its base ages as that of a lost meter; the age counts from the moment when it stood still.
 4. A meter that sees the base load alone stands still beside EVSEs that move, and is believed.
 """
@@ -17,7 +18,7 @@ from edgectl.simulator.allowance import FROZEN_S, STALE_S
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Evidence
-from edgectl.simulator.trial.troubles import Span
+from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 
 _TRACE_S: Final = 0.25
 _ROUNDS: Final = 2.0
@@ -59,17 +60,28 @@ def _moved_s(
         (_ROUNDS * evse.traits.poll_s + evse.traits.refresh_s for evse in evses), default=0.0
     )
     blurred = [
-        span
-        for evse in evses
-        for span in (*troubles.of_device(evidence, evse), *troubles.of_readings(evidence, evse))
+        *(
+            Span(span.from_s, span.until_s + COME_BACK_S)
+            for evse in evses
+            for span in troubles.of_device(evidence, evse)
+        ),
+        *(span for evse in evses for span in troubles.of_readings(evidence, evse)),
     ]
-    early, late = int((from_s - holds_s) / _TRACE_S), int(from_s / _TRACE_S) + 1
-    spans_a = [_sums_a(evidence, evses, n) for n in range(max(0, early), late + 1)]
+    times_s = evidence.trace.times_s
+    samples = range(int(from_s / _TRACE_S) + 1, min(int(until_s / _TRACE_S), len(times_s)))
+    holds_n = int(holds_s / _TRACE_S) + 1
+    first = next(
+        (n for n in samples if not troubles.any_touches(blurred, times_s[n] - holds_s, times_s[n])),
+        None,
+    )
+    if first is None:
+        return until_s
+    spans_a = [_sums_a(evidence, evses, n) for n in range(max(0, first - holds_n), first + 1)]
     least_a = [min(sums_a[p] for sums_a in spans_a) for p in range(3)]
     most_a = [max(sums_a[p] for sums_a in spans_a) for p in range(3)]
     since_s: list[float | None] = [None] * 3
-    for n in range(late, min(int(until_s / _TRACE_S), len(evidence.trace.times_s))):
-        now_s, sums_a = evidence.trace.times_s[n], _sums_a(evidence, evses, n)
+    for n in range(first, samples.stop):
+        now_s, sums_a = times_s[n], _sums_a(evidence, evses, n)
         blurs = troubles.any_touches(blurred, now_s - holds_s, now_s)
         for p in range(3):
             apart_a = max(sums_a[p] - most_a[p], least_a[p] - sums_a[p])

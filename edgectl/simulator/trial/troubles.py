@@ -127,17 +127,18 @@ def _unseen(evidence: Evidence, evse: Evse, fault: Fault) -> Span:
     """When another master's setpoint stood at an EVSE and nobody could know of it.
 
     A register that cannot be read keeps it until the next write, for which there is no cause before
-    a vehicle has drawn more than it was told for so long that a reading must show it. That may be
-    the next vehicle, hours after the fault.
+    a vehicle has drawn more than it was told for so long that a reading must show it, while its
+    readings do not stand still. That may be the next vehicle, hours after the fault.
     """
     span = _span(fault)
     if evse.traits.readback:
         return span
     times_s, traced = evidence.trace.times_s, evidence.trace.evses[evse.id]
+    stuck = of_readings(evidence, evse)
     from_s: float | None = None
     for n in range(bisect_left(times_s, fault.at_s), len(times_s)):
         told_a = traced.asked_a[n] + _SAME_A
-        if traced.drawn_a[n] <= told_a:
+        if traced.drawn_a[n] <= told_a or any_touches(stuck, times_s[n], times_s[n]):
             from_s = None
         elif from_s is None:
             from_s = times_s[n]

@@ -1,0 +1,190 @@
+"""What the checkers hold for unruly: what an EVSE draws beyond what anybody could know of."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.faults import Fault, FaultKind
+from edgectl.simulator.trace import EvseTrace, NodeTruth, Trace
+from edgectl.simulator.trial.check_overload import check_overload
+from edgectl.simulator.trial.drawn import TRACE_S, Drawn
+from edgectl.simulator.trial.evidence import Evidence, Life
+from edgectl.simulator.trial.site_plan import SitePlan
+from edgectl.simulator.trial.stuck_meters import unknown_spans
+from edgectl.simulator.trial.trial import draw_trial
+from edgectl.simulator.trial.troubles import of_obedience
+from edgectl.units import EvseId
+
+DURATION_S = 400.0
+PLAN = SitePlan(
+    mode="control",
+    policy={"name": "fair"},
+    telemetry={},
+    nodes=({"id": "n0", "base_max_a": [10.0, 10.0, 10.0], "limit_a": [20.0, 20.0, 20.0]},),
+    links=({"id": "l0", "kind": "tcp", "host": "10.0.0.1"},),
+    meters=({"id": "m0", "node": "n0", "profile": "janitza-umg96rm", "link": "l0", "unit": 1},),
+    evses=tuple(
+        {
+            "id": id_,
+            "node": "n0",
+            "profile": "keba-p40",
+            "link": "l0",
+            "unit": unit,
+            "phases": [1, 2, 3],
+            "max_a": 32.0,
+            "boot_a": 6.0,
+            "failsafe_a": 6.0,
+            "watchdog_s": 20.0,
+        }
+        for id_, unit in (("e0", 255), ("e1", 254))
+    ),
+    caps=(),
+)
+E0, E1 = EvseId("e0"), EvseId("e1")
+Steps = Sequence[tuple[float, float]]
+
+
+def evidence(
+    *, asked: Steps, drawn: Steps, limit: Steps | None = None, faults: Sequence[Fault] = ()
+) -> Evidence:
+    """Two EVSEs beside no base load: e0 as said, each value from its second on; e1 draws 10 A."""
+    trial = replace(draw_trial(0), plan=PLAN, sessions=(), faults=(), orders=())
+    loaded = trial.only(evses=frozenset({E0, E1})).loaded
+    site = loaded.site
+    times_s = [n * TRACE_S for n in range(int(DURATION_S / TRACE_S))]
+    one, other = EvseTrace(), EvseTrace()
+    for now_s in times_s:
+        one.drawn_a.append(at(drawn, now_s))
+        one.asked_a.append(at(asked, now_s))
+        one.limit_a.append(at(limit or asked, now_s))
+        for value in (other.drawn_a, other.asked_a, other.limit_a):
+            value.append(10.0)
+        for traced in (one, other):
+            traced.phases.append(3)
+            traced.state.append("charging")
+    flows_a = [amps + 10.0 for amps in one.drawn_a]
+    truths = [NodeTruth(current_a=(a, a, a), power_w=690.0 * a, base_power_w=0.0) for a in flows_a]
+    return Evidence(
+        site=site,
+        links=link_facts(loaded),
+        sessions=(),
+        faults=tuple(faults),
+        duration_s=DURATION_S,
+        quiet_s=DURATION_S,
+        start_utc_s=0.0,
+        tells_every_s=10.0,
+        lives=[Life(started_s=0.0)],
+        trace=Trace(times_s=times_s, nodes={site.nodes[0].id: truths}, evses={E0: one, E1: other}),
+    )
+
+
+def at(steps: Steps, now_s: float) -> float:
+    return next(value for from_s, value in reversed(steps) if from_s <= now_s)
+
+
+def unruly_a(found: Evidence, at_s: float) -> float:
+    drawn = Drawn(found, found.site.evses[0])
+    return drawn.unruly_a[int(at_s / TRACE_S)]
+
+
+def without_measurement(found: Evidence) -> Evidence:
+    e0, e1 = found.site.evses
+    blind = replace(e0, traits=replace(e0.traits, metered=False))
+    return replace(found, site=replace(found.site, evses=(blind, e1)))
+
+
+LOWERED: Steps = [(0.0, 10.0), (100.0, 6.0)]
+DRAWS_AGAIN: Steps = [(0.0, 10.0), (103.0, 6.0), (106.0, 12.0), (130.0, 6.0)]
+
+
+def test_who_has_followed_and_draws_more_again_does_what_nobody_could_foresee() -> None:
+    """S8: a decrease counts once a reading showed it; the room may be given away at once."""
+    found = evidence(asked=LOWERED, drawn=DRAWS_AGAIN)
+    assert unruly_a(found, 102.0) == 0.0
+    assert unruly_a(found, 105.0) == 0.0
+    assert unruly_a(found, 107.0) == 6.0
+
+
+def test_the_others_must_make_room_for_it_in_time() -> None:
+    (breach, *_) = check_overload(evidence(asked=LOWERED, drawn=DRAWS_AGAIN))
+    assert 112.0 < breach.at_s < 130.0
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        pytest.param([(0.0, 10.0), (110.0, 6.0)], id="it has not followed yet"),
+        pytest.param([(0.0, 4.0), (103.0, 9.0), (110.0, 6.0)], id="it was on its way up"),
+    ],
+)
+def test_a_setpoint_counts_until_its_vehicle_must_have_followed(drawn: Steps) -> None:
+    found = evidence(asked=LOWERED, drawn=drawn)
+    assert max(Drawn(found, found.site.evses[0]).unruly_a) == 0.0
+
+
+def test_without_readings_a_setpoint_counts_for_the_whole_time() -> None:
+    found = without_measurement(evidence(asked=LOWERED, drawn=DRAWS_AGAIN))
+    assert unruly_a(found, 107.0) == 12.0 - 10.0
+
+
+SILENT = Fault(kind=FaultKind.CHARGER_SILENT, id=E0, at_s=95.0, until_s=170.0)
+FALLS: Steps = [(0.0, 16.0), (116.0, 6.0)]
+EXCEEDS: Steps = [(0.0, 16.0), (118.0, 6.0), (140.0, 11.0)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "at_s", "beyond_a"),
+    [
+        pytest.param([SILENT], 145.0, 0.0, id="its watchdog need not have fired yet"),
+        pytest.param([SILENT], 165.0, 5.0, id="it counts with its failsafe current"),
+        pytest.param([], 165.0, 0.0, id="it could be talked to"),
+    ],
+)
+def test_beyond_its_failsafe_current_a_silent_charger_is_unruly(
+    faults: list[Fault], at_s: float, beyond_a: float
+) -> None:
+    """S9: not with what it was asked before it fell silent."""
+    found = evidence(asked=[(0.0, 16.0)], drawn=EXCEEDS, limit=FALLS, faults=faults)
+    assert unruly_a(found, at_s) == beyond_a
+
+
+@pytest.mark.parametrize(("stuck_s", "known_by_s"), [(0.0, 120.0), (200.0, 220.0)])
+def test_what_another_master_wrote_shows_in_readings_that_move(
+    stuck_s: float, known_by_s: float
+) -> None:
+    """A register that cannot be read speaks through what its vehicle draws, if that is measured."""
+    faults = [Fault(kind=FaultKind.OTHER_MASTER, id=E0, at_s=100.0, until_s=101.0, amount_a=16.0)]
+    if stuck_s:
+        faults.append(Fault(kind=FaultKind.VALUES_STUCK, id=E0, at_s=90.0, until_s=stuck_s))
+    found = evidence(
+        asked=[(0.0, 0.0)],
+        drawn=[(0.0, 0.0), (102.0, 16.0)],
+        limit=[(0.0, 0.0), (100.0, 16.0)],
+        faults=faults,
+    )
+    assert not found.site.evses[0].traits.readback
+    (span,) = of_obedience(found, found.site.evses[0])
+    assert max(stuck_s, 101.0) < span.until_s < known_by_s
+
+
+@pytest.mark.parametrize(
+    ("moves_s", "known"),
+    [
+        pytest.param(125.0, False, id="before it was asked again"),
+        pytest.param(200.0, True, id="after that"),
+    ],
+)
+def test_what_an_evse_moved_from_must_have_been_read(moves_s: float, *, known: bool) -> None:
+    """S4: it was silent when its meter stood still, and may have drawn as much already."""
+    found = evidence(
+        asked=[(0.0, 10.0)],
+        drawn=[(0.0, 0.0), (moves_s, 10.0)],
+        faults=[
+            Fault(kind=FaultKind.METER_STUCK, id="m0", at_s=100.0, until_s=390.0),
+            Fault(kind=FaultKind.CHARGER_SILENT, id=E0, at_s=95.0, until_s=105.0),
+        ],
+    )
+    (span,) = unknown_spans(found, found.site.nodes[0], {found.site.nodes[0].id})
+    assert (span.until_s < 300.0) is known
