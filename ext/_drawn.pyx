@@ -6,6 +6,9 @@
 2. Sums are made in the order of the EVSEs, by plain additions, so that a replay gives the same
    bits.
 3. A phase without a value is NaN here; it takes part with the EVSE's commitment.
+4. Where currents have directions sums are made by kind and line (`edgectl/control/curved.py`): for
+   each EVSE below each node the caller says which kind its phases are there, by how many lines they
+   are turned, and their scale.
 
 Complexity: O(R) for each EVSE that is read, O(B S) for each sum, with R readings back to the
 oldest window, B EVSEs below the node and S readings in the span around the window.
@@ -28,6 +31,8 @@ cdef class Sums:
     parents before their children. After `finish`, `known_s[n]` is the latest moment from which on
     no EVSE below n was read any more, its refresh time taken off (minus infinity without any
     reading), and `committed_a[3 n + p]` the sum of all commitments on a phase.
+
+    `kind`, `turn` and `scale`: one for each entry of `below`, or empty where amounts add up.
     """
 
     cdef readonly object known_s
@@ -43,11 +48,26 @@ cdef class Sums:
     cdef double[::1] _most
     cdef double[::1] _refresh
     cdef int[::1] _count
+    cdef int[::1] _kind
+    cdef int[::1] _turn
+    cdef double[::1] _scale
 
-    def __init__(self, array.array start, array.array below, array.array own, array.array parent):
+    def __init__(
+        self,
+        array.array start,
+        array.array below,
+        array.array own,
+        array.array parent,
+        array.array kind,
+        array.array turn,
+        array.array scale,
+    ):
         cdef Py_ssize_t nodes = len(parent), evses = len(own)
         if len(start) != nodes + 1 or start[nodes] != len(below):
             raise ValueError("start does not fit below")
+        if not len(kind) == len(turn) == len(scale) or len(kind) not in (0, len(below)):
+            raise ValueError("kind, turn and scale do not fit below")
+        self._kind, self._turn, self._scale = kind, turn, scale
         self._start, self._below, self._own, self._parent = start, below, own, parent
         self.known_s = array.array("d", bytes(8 * nodes))
         self.committed_a = array.array("d", bytes(24 * nodes))
@@ -70,9 +90,12 @@ cdef class Sums:
 
     def read(
         self, int i, tuple wired, double committed_a, tuple samples, double refresh_s,
-        double back_to_s,
+        double back_to_s, bint line_to_line,
     ):
-        """EVSE i was read; `samples` oldest first. Those older than `back_to_s` are left out."""
+        """EVSE i was read; `samples` oldest first. Those older than `back_to_s` are left out.
+
+        `line_to_line`: one current flows, and the greatest that is shown anywhere is it.
+        """
         cdef Py_ssize_t k = len(samples)
         cdef int count = 0
         cdef Py_ssize_t p, at
@@ -89,7 +112,7 @@ cdef class Sums:
             at = MOST * i + count
             self._taken[at] = taken_s
             for p in range(3):
-                value = current_a[p]
+                value = sample.highest_a() if line_to_line else current_a[p]
                 if wired[p] == 0.0:
                     self._current[3 * at + p] = 0.0
                 elif value is None:
@@ -179,6 +202,70 @@ cdef class Sums:
                 value = self._current[3 * MOST * i + p]
                 latest[p] += 0.0 if isnan(value) else value
         return (read[0], read[1], read[2]), (latest[0], latest[1], latest[2])
+
+    def bounds_by_kind(self, int n, double before_s, double taken_s, bint s4_base):
+        """As `bounds`, with nine sums by kind and line for each triple."""
+        cdef double low[9]
+        cdef double high[9]
+        cdef double least, greatest, most
+        cdef Py_ssize_t j, i, p
+        cdef int first, last, to
+        cdef bint after, known, closed = True
+        for to in range(9):
+            low[to] = high[to] = 0.0
+        for j in range(self._start[n], self._start[n + 1]):
+            i = self._below[j]
+            first = last = 0
+            after = known = False
+            if self._count[i] > 0:
+                self._span(i, before_s, taken_s, &first, &last)
+                after = self._taken[MOST * i + last] >= taken_s + self._refresh[i]
+                known = after and self._taken[MOST * i + first] <= before_s
+                closed = closed and after
+                if not s4_base:
+                    first = last = 0
+                    known = True
+            for p in range(3):
+                most = self._most[3 * i + p]
+                least, greatest = 0.0, most
+                if self._count[i] > 0 and self._extremes(i, p, first, last, &least, &greatest):
+                    if not known:
+                        least = 0.0
+                        greatest = greatest if greatest >= most else most
+                else:
+                    least, greatest = 0.0, most
+                to = 3 * self._kind[j] + (p + self._turn[j]) % 3
+                low[to] += least * self._scale[j]
+                high[to] += greatest * self._scale[j]
+        least_a = tuple([low[to] for to in range(9)])
+        return least_a, tuple([high[to] for to in range(9)]), bool(closed)
+
+    def newest_by_kind(self, int n, double before_s, double taken_s, bint s4_base):
+        """As `newest`, with nine sums by kind and line for each triple."""
+        cdef double read[9]
+        cdef double latest[9]
+        cdef double least, greatest, value
+        cdef Py_ssize_t j, i, p
+        cdef int first, last, to
+        for to in range(9):
+            read[to] = latest[to] = 0.0
+        for j in range(self._start[n], self._start[n + 1]):
+            i = self._below[j]
+            first = last = 0
+            if s4_base and self._count[i] > 0:
+                self._span(i, before_s, taken_s, &first, &last)
+            for p in range(3):
+                to = 3 * self._kind[j] + (p + self._turn[j]) % 3
+                if self._count[i] == 0:
+                    greatest = value = self._most[3 * i + p]
+                else:
+                    if not self._extremes(i, p, first, last, &least, &greatest):
+                        greatest = self._most[3 * i + p]
+                    value = self._current[3 * MOST * i + p]
+                    value = 0.0 if isnan(value) else value
+                read[to] += greatest * self._scale[j]
+                latest[to] += value * self._scale[j]
+        return tuple([read[to] for to in range(9)]), tuple([latest[to] for to in range(9)])
 
     cdef int _commit(self, int i, tuple wired, double committed_a) except -1:
         cdef Py_ssize_t p

@@ -11,7 +11,14 @@ class Sums:
     known_s: Final[array[float]]
     committed_a: Final[array[float]]
     def __init__(
-        self, start: array[int], below: array[int], own: array[int], parent: array[int]
+        self,
+        start: array[int],
+        below: array[int],
+        own: array[int],
+        parent: array[int],
+        kind: array[int],
+        turn: array[int],
+        scale: array[float],
     ) -> None: ...
     def begin(self) -> None: ...
     def unread(self, i: int, wired: Triple, committed_a: float) -> None: ...
@@ -23,6 +30,7 @@ class Sums:
         samples: tuple[EvseSample, ...],
         refresh_s: float,
         back_to_s: float,
+        line_to_line: bool,
     ) -> None: ...
     def finish(self) -> None: ...
     def bounds(
@@ -31,3 +39,9 @@ class Sums:
     def newest(
         self, n: int, before_s: float, taken_s: float, s4_base: bool
     ) -> tuple[Triple, Triple]: ...
+    def bounds_by_kind(
+        self, n: int, before_s: float, taken_s: float, s4_base: bool
+    ) -> tuple[tuple[float, ...], tuple[float, ...], bool]: ...
+    def newest_by_kind(
+        self, n: int, before_s: float, taken_s: float, s4_base: bool
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]: ...

@@ -3,14 +3,15 @@
 from typing import Final
 
 from edgectl.control.account import FOLLOWED_A, Commitment
+from edgectl.control.curved import PRIMARY
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
-from edgectl.control.rows import Tight, va_of
+from edgectl.control.rows import Tight, measured_va_of
 from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Alarm, AlarmCode, NodeDecision, Severity
 from edgectl.model.reading import FRESH_POLLS, MeterSample, Quality
 from edgectl.model.site import Meter, Node
-from edgectl.units import EvseId, NodeId
+from edgectl.units import EvseId, NodeId, OptionalTriple
 
 OVER: Final = 1e-6
 OVER_SHARE: Final = 1e-9
@@ -20,7 +21,6 @@ def node_alarms(
     node: NodeId, judged: NodeJudgement, decision: NodeDecision, *, metered: bool
 ) -> list[Alarm]:
     """What is wrong at one node; a node without a ceiling has nothing to be held against."""
-    ceilings = (*decision.ceiling_a, decision.ceiling_va)
     alarms = []
     if metered and judged.frozen:
         alarms.append(
@@ -32,7 +32,7 @@ def node_alarms(
                 " base load goes to the worst case; look at the meter and whatever passes it on",
             )
         )
-    elif metered and judged.quality is not Quality.GOOD and any(c is not None for c in ceilings):
+    elif metered and judged.quality is not Quality.GOOD and _is_limited(decision):
         stale = judged.quality is Quality.STALE
         alarms.append(
             Alarm(
@@ -42,9 +42,7 @@ def node_alarms(
                 text=f"no fresh meter value for {node}: its base load goes to the worst case",
             )
         )
-    measured = (*judged.meter_a, _measured_va(judged))
-    account = (*decision.account_a, decision.account_va)
-    deficit = (*decision.deficit_a, decision.deficit_va)
+    ceilings, measured, account, deficit = _rows(judged, decision)
     for row, ceiling in enumerate(ceilings):
         if ceiling is not None:
             alarms += _row_alarms(
@@ -56,6 +54,33 @@ def node_alarms(
                 deficit=deficit[row],
             )
     return alarms
+
+
+def _is_limited(decision: NodeDecision) -> bool:
+    primary_a = () if decision.primary is None else decision.primary.ceiling_a
+    return any(c is not None for c in (*decision.ceiling_a, decision.ceiling_va, *primary_a))
+
+
+def _rows(
+    judged: NodeJudgement, decision: NodeDecision
+) -> tuple[
+    tuple[float | None, ...], tuple[float | None, ...], tuple[float, ...], tuple[float, ...]
+]:
+    """Ceiling, measured value, account and deficit of every row."""
+    ceilings = (*decision.ceiling_a, decision.ceiling_va)
+    measured = (*judged.meter_a, measured_va_of(judged))
+    account = (*decision.account_a, decision.account_va)
+    deficit = (*decision.deficit_a, decision.deficit_va)
+    primary, implied = decision.primary, judged.implied
+    if primary is None:
+        return ceilings, measured, account, deficit
+    flows: OptionalTriple = (None, None, None) if implied is None else implied.primary_a
+    return (
+        (*ceilings, *primary.ceiling_a),
+        (*measured, *flows),
+        (*account, *primary.account_a),
+        (*deficit, *primary.deficit_a),
+    )
 
 
 def unbalance_alarms(node: Node, judged: NodeJudgement) -> list[Alarm]:
@@ -108,7 +133,7 @@ def part_alarms(
 
 def boot_alarm(evse: EvseId, boot_a: float, tight: Tight, node: NodeId) -> Alarm:
     """S11: its reboot would overload a row even beside the base load alone."""
-    where = f"{node} in VA" if tight.row == VA_ROW else f"{node} L{ROWS[tight.row]}"
+    where = _where(node, tight.row)
     return Alarm(
         code=AlarmCode.BOOT_CURRENT,
         severity=Severity.WARNING,
@@ -122,7 +147,7 @@ def boot_alarm(evse: EvseId, boot_a: float, tight: Tight, node: NodeId) -> Alarm
 def unseen_boot_alarm(node: NodeId, row: int, short: float) -> Alarm:
     """S11: nothing shows who rebooted below it, and there is no room to count them all."""
     unit = "va" if row == VA_ROW else "a"
-    where = f"{node} in VA" if row == VA_ROW else f"{node} L{ROWS[row]}"
+    where = _where(node, row)
     return Alarm(
         code=AlarmCode.BOOT_CURRENT,
         severity=Severity.WARNING,
@@ -179,10 +204,15 @@ def evse_alarms(evse: EvseId, commitment: Commitment) -> list[Alarm]:
     ]
 
 
-def _measured_va(judged: NodeJudgement) -> float | None:
-    if all(value is None for value in judged.meter_a):
-        return None
-    return va_of(judged, [value or 0.0 for value in judged.meter_a])
+def _where(node: NodeId, row: int) -> str:
+    if row == VA_ROW:
+        return f"{node} in VA"
+    return f"{node} L{row + 1}" if row < VA_ROW else f"{node} primary L{row - PRIMARY + 1}"
+
+
+def row_id(row: int) -> str:
+    """Name a row in ids and messages: `1`, `va`, `primary.1`."""
+    return ROWS[row] if row <= VA_ROW else f"primary.{row - PRIMARY + 1}"
 
 
 def _row_alarms(
@@ -196,10 +226,12 @@ def _row_alarms(
 ) -> list[Alarm]:
     over = OVER + OVER_SHARE * ceiling
     unit = "va" if row == VA_ROW else "a"
-    where = f"{node} in VA" if row == VA_ROW else f"{node} L{ROWS[row]}"
+    where = _where(node, row)
     data: dict[str, int | float | str] = {f"ceiling_{unit}": ceiling}
-    if row != VA_ROW:
+    if row < VA_ROW:
         data["phase"] = row + 1
+    elif row >= PRIMARY:
+        data |= {"phase": row - PRIMARY + 1, "side": "primary"}
     found: list[tuple[AlarmCode, Severity, str, str, float]] = []
     if measured is not None and measured > ceiling + over:
         text = f"{where} draws more than its ceiling"
@@ -214,7 +246,7 @@ def _row_alarms(
         Alarm(
             code=code,
             severity=severity,
-            id=f"{node}.{ROWS[row]}",
+            id=f"{node}.{row_id(row)}",
             text=text,
             data=data | {f"{name}_{unit}": value},
         )

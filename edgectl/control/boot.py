@@ -8,18 +8,18 @@
    load, none is counted, and it is said: the owner took that risk by name (S22).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edgectl.control.account import trusted_meters
-from edgectl.control.alarms import unseen_boot_alarm
+from edgectl.control.alarms import row_id, unseen_boot_alarm
+from edgectl.control.curved import sum_groups
 from edgectl.control.layout import VA_ROW, round_down
-from edgectl.control.rows import Row, sum_evses, va_of, volts_of
+from edgectl.control.rows import Row, loads_row, sum_evses, va_of, volts_of, with_base
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.errors import invariant
-from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Alarm
 
 SLACK = 1e-6
@@ -31,7 +31,8 @@ class BootRow:
     """A row on which some EVSEs are seen by no meter, with what a current on each of them adds.
 
     `left`: limit less margin, base and fixed loads. `boot_a`: per EVSE of the row what counts at
-    least; 0 for those that a meter shows.
+    least; 0 for those that a meter shows. `over`: by how much loads are too much, where they do not
+    add up as amounts.
     """
 
     node: int
@@ -41,13 +42,29 @@ class BootRow:
     adds: tuple[float, ...]
     boot_a: tuple[float, ...]
     least_a: tuple[float, ...]
+    over: Callable[[Sequence[float]], float] | None = None
 
     def excess(self, told_a: Sequence[float]) -> float:
         """By how much it is too much when its EVSEs are told so much, in the order of `evses`."""
+        if self.over is not None:
+            return self.over([max(b, a) for b, a in zip(self.boot_a, told_a, strict=True)])
         load = 0.0
         for add, boot_a, a in zip(self.adds, self.boot_a, told_a, strict=True):
             load += add * max(boot_a, a)
         return load - self.left
+
+    def fitting_a(self, k: int, counts_a: Sequence[float], kept_a: float, over: float) -> float:
+        """The most that the k-th EVSE may count for the row to hold, at least `kept_a`."""
+        if self.over is None:
+            return max(kept_a, counts_a[k] - over / self.adds[k])
+        low_a, high_a = kept_a, counts_a[k]
+        for _ in range(HALVINGS):
+            middle_a = (low_a + high_a) / 2.0
+            if self.excess([*counts_a[:k], middle_a, *counts_a[k + 1 :]]) > 0.0:
+                high_a = middle_a
+            else:
+                low_a = middle_a
+        return low_a
 
     def floor_a(self, k: int) -> float:
         """Below it the k-th EVSE need not go."""
@@ -60,10 +77,11 @@ class BootRoom:
 
     `sees[n]`: whether a meter at node n shows what flows there, and so to every node above.
     `left[n]`: of the rows, limit less margin, base and fixed loads; None where there is no limit.
-    `boots[n]`: what the boot currents of all that no meter shows there add to the rows.
+    `boots[n]`: what the boot currents of all that no meter shows there add, as `sum_evses` has it.
     """
 
     situation: Situation
+    shared: Shared
     sees: tuple[bool, ...]
     boot_a: tuple[float, ...]
     left: tuple[tuple[float | None, ...], ...]
@@ -72,7 +90,31 @@ class BootRoom:
     def fits(self, n: int, row: int) -> bool:
         """Whether all those boot currents fit beside the base load."""
         left = self.left[n][row]
-        return left is None or self.boots[n][row] <= left + SLACK
+        return left is None or self.short(n, row, left) <= SLACK
+
+    def short(self, n: int, row: int, left: float) -> float:
+        """By how much they do not fit."""
+        if self.situation.layout.curves is None:
+            return self.boots[n][row] - left
+        return self._over(n, row, self.boots[n])
+
+    def _over(self, n: int, row: int, load: Sequence[float]) -> float:
+        """By how much a row of phasors is above its limit less margin with a load beside others."""
+        situation, shared = self.situation, self.shared
+        limit = situation.layout.node_limits[n]
+        ceiling, margin = limit.ceiling[row] or 0.0, limit.margin[row]
+        groups = [a + b for a, b in zip(shared.fixed[n], load, strict=True)]
+        rows = with_base(situation.layout, situation.judged[n], n, shared.base[n], groups)
+        return rows[row] - (ceiling - margin)
+
+    def concerns(self, n: int, row: int) -> bool:
+        """Whether any EVSE that no meter shows there loads a row."""
+        if self.situation.layout.curves is None:
+            return bool(self.boots[n][row])
+        return any(
+            self.boot_a[i] and loads_row(self.situation.layout, n, row, i) and self._is_unseen(i, n)
+            for i in self.situation.layout.below[n]
+        )
 
     def tight(self, told_a: Sequence[float]) -> Iterator[BootRow]:
         """The rows that could bear all boot currents, and not these setpoints beside them."""
@@ -81,14 +123,21 @@ class BootRoom:
         more = self.unseen([max(0.0, b - a) for b, a in zip(self.boot_a, told_a, strict=True)])
         for n, rows in enumerate(self.left):
             for row, left in enumerate(rows):
-                if left is None or not self.boots[n][row] or not self.fits(n, row):
+                if left is None or not self.concerns(n, row) or not self.fits(n, row):
                     continue
-                if loads[n][row] + more[n][row] > left + SLACK:
+                if layout.curves is None:
+                    over = loads[n][row] + more[n][row] > left + SLACK
+                else:
+                    both = [a + b for a, b in zip(loads[n], more[n], strict=True)]
+                    over = self._over(n, row, both) > SLACK
+                if over:
                     yield self._row(n, row, left)
 
     def unseen(self, currents_a: Sequence[float]) -> tuple[Row, ...]:
-        """Per node, what currents add to its rows of those EVSEs that no meter shows there."""
+        """Per node, what currents add there of those EVSEs that no meter shows there."""
         layout = self.situation.layout
+        if layout.curves is not None:
+            return tuple(sum_groups(layout.curves, currents_a, shown=self.sees))
         rows: list[Row] = [[0.0, 0.0, 0.0, 0.0] for _ in layout.parent]
         for i, current_a in enumerate(currents_a):
             if current_a != 0.0:
@@ -109,11 +158,17 @@ class BootRoom:
     def _row(self, n: int, row: int, left: float) -> BootRow:
         layout, commitments = self.situation.layout, self.situation.commitments
         evses = [
-            i
-            for i in layout.below[n]
-            if not commitments[i].silent and (row == VA_ROW or row in layout.phases[i])
+            i for i in layout.below[n] if not commitments[i].silent and loads_row(layout, n, row, i)
         ]
-        judged = self.situation.judged[n]
+        judged, curves = self.situation.judged[n], layout.curves
+
+        def over(counts_a: Sequence[float]) -> float:
+            load = [0.0] * len(self.boots[n])
+            for i, a in zip(evses, counts_a, strict=True):
+                for g, share in enumerate(() if curves is None else curves.reach[i][n].groups):
+                    load[g] += share * a
+            return self._over(n, row, load)
+
         return BootRow(
             node=n,
             row=row,
@@ -122,6 +177,7 @@ class BootRoom:
             adds=tuple(volts_of(judged, layout.phases[i]) if row == VA_ROW else 1.0 for i in evses),
             boot_a=tuple(self.boot_a[i] if self._is_unseen(i, n) else 0.0 for i in evses),
             least_a=tuple(layout.least_a[i] for i in evses),
+            over=None if curves is None else over,
         )
 
     def _is_unseen(self, i: int, n: int) -> bool:
@@ -143,6 +199,7 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
         return None
     made = BootRoom(
         situation=situation,
+        shared=shared,
         sees=tuple(meter is not None and meter.id in trusted for meter in layout.meter),
         boot_a=tuple(
             0.0 if commitment.silent else evse.traits.boot_a
@@ -152,7 +209,7 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
             tuple(
                 None if ceiling is None else ceiling - margin - base - fixed
                 for ceiling, margin, base, fixed in zip(
-                    limit.ceiling, limit.margin, shared.base[n], shared.fixed[n], strict=True
+                    limit.ceiling, limit.margin, *_taken(situation, shared, n), strict=True
                 )
             )
             for n, limit in enumerate(layout.node_limits)
@@ -160,6 +217,15 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
         boots=(),
     )
     return replace(made, boots=made.unseen(made.boot_a))
+
+
+def _taken(situation: Situation, shared: Shared, n: int) -> tuple[Sequence[float], Sequence[float]]:
+    """What base load and fixed loads take of every row; of phasors both in one."""
+    layout, base, fixed = situation.layout, shared.base[n], shared.fixed[n]
+    if layout.curves is None:
+        return base, fixed
+    rows = with_base(layout, situation.judged[n], n, base, fixed)
+    return rows, [0.0] * len(rows)
 
 
 def keep_boot_room(
@@ -191,7 +257,7 @@ def verify_boot_room(room: BootRoom | None, situation: Situation, told_a: Sequen
         for k, i in enumerate(one.evses):
             invariant(
                 told_a[i] <= one.floor_a(k) + TOLERANCE_A,
-                f"{layout.site.nodes[one.node].id} row {ROWS[one.row]} leaves no room for boot"
+                f"{layout.site.nodes[one.node].id} row {row_id(one.row)} leaves no room for boot"
                 f" currents by {over:.6g}, and {layout.evse_ids[i]} is told {told_a[i]:.6g} A",
             )
 
@@ -203,9 +269,9 @@ def boot_room_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
         return
     for n, left in enumerate(room.left):
         short = [
-            (row, room.boots[n][row] - value)
+            (row, room.short(n, row, value))
             for row, value in enumerate(left)
-            if value is not None and room.boots[n][row] and not room.fits(n, row)
+            if value is not None and room.concerns(n, row) and not room.fits(n, row)
         ]
         if short:
             yield unseen_boot_alarm(situation.layout.site.nodes[n].id, *short[0])
@@ -226,11 +292,15 @@ def _take_back(situation: Situation, shared: Shared, one: BootRow, now: list[Sha
         kept_a = max(commitments[i].committed_a, one.boot_a[k])
         if now[i].setpoint_a <= kept_a:
             continue
-        target_a = max(kept_a, counts_a[k] - over / one.adds[k])
+        target_a = one.fitting_a(k, counts_a, kept_a, over)
         less_a = round_down(situation.snapshot.site.evses[i].traits, target_a)
         if less_a < max(one.least_a[k], commitments[i].in_force_a):
             less_a = commitments[i].in_force_a
-        over -= one.adds[k] * (counts_a[k] - max(less_a, kept_a))
+        if one.over is None:
+            over -= one.adds[k] * (counts_a[k] - max(less_a, kept_a))
+        else:
+            counts_a[k] = max(less_a, kept_a)
+            over = one.excess(counts_a)
         now[i] = Shaped(less_a, (one.node, one.row), wants_raise=True)
 
 

@@ -4,7 +4,7 @@ from edgectl.clock import Instant
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import Layout
 from edgectl.control.limits import EvseCeiling, NodeCeilings, margins
-from edgectl.control.sums import total
+from edgectl.control.rows import watts_per_a
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.rules import Rules
 from edgectl.model.site import Evse, Node
@@ -22,10 +22,10 @@ def cap_nodes(
     if not by_node:
         return layout.node_limits
     return tuple(
-        _cap_node(node, limit, by_node[node.id], snapshot.site.voltage_v, rules)
-        if node.id in by_node
-        else limit
-        for node, limit in zip(snapshot.site.nodes, layout.node_limits, strict=True)
+        _cap_node(node, limit, by_node[node.id], nominal_v, rules) if node.id in by_node else limit
+        for node, limit, nominal_v in zip(
+            snapshot.site.nodes, layout.node_limits, layout.nominal_v, strict=True
+        )
     )
 
 
@@ -48,7 +48,7 @@ def cap_evses(
             evse,
             limit,
             by_evse[evse.id],
-            total(judged[layout.path[i][0]].voltage_v[p] for p in layout.phases[i]),
+            watts_per_a(layout, judged[layout.own_node[i]], i),
             rules,
         )
         if evse.id in by_evse
@@ -80,11 +80,9 @@ def _cap_node(
             if present is None or asked < present or not rules.s17_ladder:
                 rows[row] = asked
                 holders[row] = ceiling.holder
-    capped = (rows[0], rows[1], rows[2], rows[3])
+    capped = tuple(rows)
     return NodeCeilings(
-        ceiling=capped,
-        margin=margins(node, capped, nominal_v),
-        holder=(holders[0], holders[1], holders[2], holders[3]),
+        ceiling=capped, margin=margins(node, capped, nominal_v), holder=tuple(holders)
     )
 
 
@@ -92,14 +90,14 @@ def _cap_evse(
     evse: Evse,
     limit: EvseCeiling,
     ceilings: list[TimedCeiling],
-    voltage_sum_v: float,
+    watts_per_a: float,
     rules: Rules,
 ) -> EvseCeiling:
     best = limit
     for ceiling in ceilings:
         asked = [a for p in evse.phases if (a := ceiling.limit_a[p - 1]) is not None]
         if ceiling.limit_w is not None:
-            asked.append(ceiling.limit_w / voltage_sum_v)
+            asked.append(ceiling.limit_w / watts_per_a)
         if not asked:
             continue
         limit_a = min(asked)

@@ -1,6 +1,6 @@
 """A reason with numbers for every EVSE and every node; the decision, said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgectl.control.alarms import (
     OVER,
@@ -12,10 +12,11 @@ from edgectl.control.alarms import (
     unbalance_alarms,
 )
 from edgectl.control.boot import boot_room_alarms
+from edgectl.control.curved import PRIMARY
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
-from edgectl.control.limits import EvseCeiling, NodeCeilings
-from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of
+from edgectl.control.limits import EvseCeiling
+from edgectl.control.rows import Row, room_of, sum_evses, va_of, with_base
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Part, Shared
 from edgectl.control.situation import Situation
@@ -27,11 +28,12 @@ from edgectl.model.decision import (
     Decision,
     EvseDecision,
     NodeDecision,
+    PrimaryDecision,
     Reason,
     ReasonCode,
 )
 from edgectl.model.site import Meter, Sees
-from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple
+from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
 
 
 def explain(
@@ -39,17 +41,18 @@ def explain(
 ) -> Decision:
     """The whole decision, said."""
     snapshot, layout, judged = situation.snapshot, situation.layout, situation.judged
-    commitments, node_ceilings = situation.commitments, situation.node_ceilings
+    commitments = situation.commitments
     loads = sum_evses(layout, judged, [c.committed_a for c in commitments])
     nodes: dict[NodeId, NodeDecision] = {}
     wake: dict[MeterId, OptionalTriple] = {}
     alarms: list[Alarm] = []
     for n, node in enumerate(snapshot.site.nodes):
-        decision = _node(judged[n], node_ceilings[n], loads[n], promised[n])
+        decision = _node(situation, n, loads[n], promised[n])
         nodes[node.id] = decision
         meter = layout.meter[n]
         if meter is not None:
-            wake[meter.id] = _wake_above_a(judged[n], decision, meter)
+            turns = None if layout.curves is None else layout.curves.turns[n]
+            wake[meter.id] = _wake_above_a(judged[n], decision, meter, turns)
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
         alarms.extend(unbalance_alarms(node, judged[n]))
         for part in layout.part_meters[n]:
@@ -145,47 +148,69 @@ def _boot_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
     snapshot, layout, judged = situation.snapshot, situation.layout, situation.judged
     if not situation.rules.s11_boot or not any(layout.boots_high):
         return
-    room: Room = [
-        [
-            None if ceiling is None else ceiling - base - fixed
-            for ceiling, base, fixed in zip(
-                layout.node_limits[n].ceiling, shared.base[n], shared.fixed[n], strict=True
-            )
-        ]
-        for n in range(len(layout.parent))
-    ]
+    room = room_of(
+        layout,
+        judged,
+        [one.ceiling for one in layout.node_limits],
+        shared.base,
+        [list(fixed) for fixed in shared.fixed],
+    )
     for i, evse in enumerate(snapshot.site.evses):
         if not layout.boots_high[i] or situation.commitments[i].silent:
             continue
-        tight = tightest(layout, judged, room, i)
+        tight = room.tightest(i)
         if tight is not None and evse.traits.boot_a > tight.room_a + OVER:
             node = snapshot.site.nodes[tight.node].id
             yield boot_alarm(evse.id, evse.traits.boot_a, tight, node)
 
 
-def _node(judged: NodeJudgement, ceilings: NodeCeilings, load: Row, promised: Row) -> NodeDecision:
+def _node(situation: Situation, n: int, load: Row, promised: Row) -> NodeDecision:
+    judged, ceilings, layout = situation.judged[n], situation.node_ceilings[n], situation.layout
     base_va = va_of(judged, judged.base_a)
-    base = (*judged.base_a, base_va)
+    account = with_base(layout, judged, n, (*judged.base_a, base_va), load)
+    base: Sequence[float] = (*judged.base_a, base_va)
+    if layout.curves is not None:
+        base = with_base(layout, judged, n, base, [0.0] * len(load))
     deficit = [0.0 if c is None else max(0.0, base[r] - c) for r, c in enumerate(ceilings.ceiling)]
     limiting = [h for h, c in zip(ceilings.holder, ceilings.ceiling, strict=True) if c is not None]
+    primary = None
+    if len(ceilings.ceiling) > PRIMARY:
+        primary = PrimaryDecision(
+            ceiling_a=_optional_triple(ceilings.ceiling[PRIMARY:]),
+            margin_a=_triple(ceilings.margin[PRIMARY:]),
+            base_a=_triple(base[PRIMARY:]),
+            account_a=_triple(account[PRIMARY:]),
+            promise_a=_triple(promised[PRIMARY:]),
+            deficit_a=_triple(deficit[PRIMARY:]),
+            holder_a=(ceilings.holder[4], ceilings.holder[5], ceilings.holder[6]),
+        )
     return NodeDecision(
-        ceiling_a=ceilings.ceiling[:3],
+        ceiling_a=_optional_triple(ceilings.ceiling),
         ceiling_va=ceilings.ceiling[VA_ROW],
-        margin_a=ceilings.margin[:3],
+        margin_a=_triple(ceilings.margin),
         margin_va=ceilings.margin[VA_ROW],
         base_a=judged.base_a,
         base_va=base_va,
-        account_a=(base[0] + load[0], base[1] + load[1], base[2] + load[2]),
-        account_va=base_va + load[VA_ROW],
-        promise_a=(promised[0], promised[1], promised[2]),
+        account_a=_triple(account),
+        account_va=account[VA_ROW],
+        promise_a=_triple(promised),
         promise_va=promised[VA_ROW],
-        deficit_a=(deficit[0], deficit[1], deficit[2]),
+        deficit_a=_triple(deficit),
         deficit_va=deficit[VA_ROW],
         quality=judged.quality,
         holder=next((h for h in limiting if h.rank is not Rank.SAFETY), ceilings.holder[0]),
-        holder_a=ceilings.holder[:3],
+        holder_a=(ceilings.holder[0], ceilings.holder[1], ceilings.holder[2]),
         holder_va=ceilings.holder[VA_ROW],
+        primary=primary,
     )
+
+
+def _triple(row: Sequence[float]) -> Triple:
+    return (row[0], row[1], row[2])
+
+
+def _optional_triple(row: Sequence[float | None]) -> OptionalTriple:
+    return (row[0], row[1], row[2])
 
 
 class _Reasons:
@@ -221,14 +246,25 @@ class _Reasons:
             return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)
         if stop.node is None or stop.row is None:
             return Reason(code=code)
-        row = ROWS.index(stop.row)
+        row = ROWS.index(stop.row) + (PRIMARY if stop.primary else 0)
         if stop.unbalance:
             return self.of_unbalance(stop.node, row)
+        if code is ReasonCode.NOT_ADMITTED and self._is_taken(stop.node, row):
+            code = ReasonCode.FIXED_OVER_CEILING
         if code is ReasonCode.BASE_OVER_CEILING:
             limit = self._shared.limit[stop.node][row]
             if limit is not None and self._shared.base[stop.node][row] < limit:
                 code = ReasonCode.FIXED_OVER_CEILING
         return self.of_row(code, stop.node, row)
+
+    def _is_taken(self, n: int, row: int) -> bool:
+        """Whether fixed loads that are no part of the base fill a row of phasors by themselves."""
+        shared, layout = self._shared, self._situation.layout
+        limit = shared.limit[n][row]
+        if layout.curves is None or limit is None or not any(shared.fixed[n]):
+            return False
+        judged = self._situation.judged[n]
+        return with_base(layout, judged, n, shared.base[n], shared.fixed[n])[row] >= limit
 
     def of_unbalance(self, n: int, row: int) -> Reason:
         """How far a phase may be above another, whatever it keeps an EVSE from."""
@@ -249,14 +285,42 @@ class _Reasons:
             known = self._rows[code, n, row] = Reason(
                 code=code,
                 node=self._situation.snapshot.site.nodes[n].id,
-                row=ROWS[row],
+                row=ROWS[row if row < PRIMARY else row - PRIMARY],
                 holder=ceilings.holder[row],
                 limit=ceilings.ceiling[row],
+                side="primary" if row >= PRIMARY else None,
             )
         return known
 
 
-def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -> OptionalTriple:
+def _wake_by_primary(
+    ceilings: OptionalTriple,
+    present: Sequence[float],
+    judged: NodeJudgement,
+    primary: PrimaryDecision,
+    turns: float,
+) -> OptionalTriple:
+    """What no phase can rise above without filling a primary line: two lines make each of those."""
+    implied = judged.implied
+    flows = primary.account_a if implied is None else implied.primary_a
+    room_a = [
+        ceiling - flow
+        for ceiling, flow in zip(primary.ceiling_a, flows, strict=True)
+        if ceiling is not None and flow is not None
+    ]
+    if not room_a:
+        return ceilings
+    part_a = max(0.0, min(room_a)) * turns / 2.0
+    most = [
+        a + part_a if ceiling is None else min(ceiling, a + part_a)
+        for ceiling, a in zip(ceilings, present, strict=True)
+    ]
+    return _optional_triple(most)
+
+
+def _wake_above_a(
+    judged: NodeJudgement, decision: NodeDecision, meter: Meter, turns: float | None
+) -> OptionalTriple:
     """A phase's own ceiling, and what it cannot rise above without leaving room in the VA row.
 
     When the sum rises by more than its room, some phase rises by more than its part of it. A meter
@@ -273,6 +337,8 @@ def _wake_above_a(judged: NodeJudgement, decision: NodeDecision, meter: Meter) -
             for ceiling, load in zip(ceilings, loads, strict=True)
         )
         ceilings = (one, two, three)
+    if decision.primary is not None and turns is not None:
+        ceilings = _wake_by_primary(ceilings, present, judged, decision.primary, turns)
     if decision.ceiling_va is None:
         return ceilings
     wired = [p - 1 for p in meter.phases]

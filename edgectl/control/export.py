@@ -46,7 +46,7 @@ def watch_exports(situation: Situation, decision: Decision) -> tuple[Decision, d
         one = _capped(node, asked.get(node.id, []), s17_ladder=situation.rules.s17_ladder)
         one = _measured(situation, n, one)
         exports[node.id] = one
-        over = _over(one, situation.snapshot.site.voltage_v)
+        over = _over(one, situation.layout.nominal_v[n])
         known_s = situation.state.exports.get(node.id)
         if over is None:
             if one.fed_w is None and known_s is not None:
@@ -89,7 +89,7 @@ def _measured(situation: Situation, n: int, one: ExportDecision) -> ExportDecisi
     if view is None or not view.samples:
         return one
     sample = view.samples[-1]
-    nominal_v = situation.snapshot.site.voltage_v
+    nominal_v = situation.layout.nominal_v[n]
     fed = [_fed_a(sample, p, nominal_v) for p in range(3)]
     sums = [a * v for a, v in zip(fed, judged.voltage_v, strict=True) if a is not None]
     powers = [sample.power_w[phase - 1] for phase in meter.phases]

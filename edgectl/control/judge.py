@@ -15,12 +15,14 @@ meter and intervals (S4).
 4. A frozen value gives no base, and is as old as its first appearance (S5).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite, sqrt
 
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
-from edgectl.control.drawn import Drawn
+from edgectl.control.curved import base_above, primary_a, va_of_groups
+from edgectl.control.drawn import Drawn, Shown
 from edgectl.control.frozen import is_frozen, run_after
 from edgectl.control.layout import Layout
 from edgectl.control.sums import total
@@ -44,13 +46,22 @@ PLAUSIBLE_VOLTAGE = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
+class Implied:
+    """The apparent power, and the currents of the transformer's primary lines if there is one."""
+
+    va: float
+    primary_a: OptionalTriple
+
+
+@dataclass(frozen=True, slots=True)
 class NodeJudgement:
     """One node's base load, per site phase.
 
     `base_a`: what counts. `guard_a`: the highest base that the newest readings allow; a raise must
     fit it too, so that no raise rests on a doubt. `direct_a`: the base that the newest meter value
     proves by itself, None where there is no fresh one (S15). `meter_a`: the newest signed meter
-    current. `frozen`: its meter repeats a value that cannot be true any more (S5).
+    current. `frozen`: its meter repeats a value that cannot be true any more (S5). `implied`: what
+    that value means beyond its own lines, where currents are phasors.
     """
 
     base_a: Triple
@@ -60,6 +71,7 @@ class NodeJudgement:
     voltage_v: Triple
     quality: Quality
     frozen: bool = False
+    implied: Implied | None = None
 
 
 def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of its own type
@@ -81,10 +93,10 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
             meter,
             snapshot.meters.get(meter.id),
             state.meters.get(meter.id),
-            snapshot.site.voltage_v,
+            layout.nominal_v[n],
             rules,
         )
-        for meter in layout.meter
+        for n, meter in enumerate(layout.meter)
     ]
     back_to_s = [
         min((w.back_to_s for up in path if (w := watches[up]) is not None), default=inf)
@@ -92,17 +104,17 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
     ]
     drawn = Drawn(layout, commitments, snapshot.evses, back_to_s, s4_base=rules.s4_base)
     for n in reversed(range(len(layout.parent))):
-        below = [child for c in layout.children[n] if (child := judged[c]) is not None]
-        fallback_a = _sum_below(layout, n, [child.base_a for child in below])
+        below = {c: child for c in layout.children[n] if (child := judged[c]) is not None}
+        fallback_a = _sum_below(layout, n, {c: child.base_a for c, child in below.items()})
         watch = watches[n]
         if watch is None:
             judged[n] = NodeJudgement(
                 base_a=fallback_a,
-                guard_a=_sum_below(layout, n, [child.guard_a for child in below]),
+                guard_a=_sum_below(layout, n, {c: child.guard_a for c, child in below.items()}),
                 direct_a=_NONE,
                 meter_a=_NONE,
                 voltage_v=voltage_v[n],
-                quality=_worst_quality(below),
+                quality=_worst_quality(list(below.values())),
             )
             continue
         judged[n], base = _judge_metered(
@@ -114,6 +126,7 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
             first_a=layout.base_worst_a[n],
             fallback_a=fallback_a,
             voltage_v=voltage_v[n],
+            turns=None if layout.curves is None else layout.curves.turns[n],
         )
         if base is not None:
             settled[watch.meter.id] = base
@@ -177,6 +190,7 @@ def _judge_metered(
     first_a: Triple,
     fallback_a: Triple,
     voltage_v: Triple,
+    turns: float | None,
 ) -> tuple[NodeJudgement, BaseState | None]:
     meter, before = watch.meter, watch.before
     if not watch.trusted:
@@ -212,30 +226,41 @@ def _judge_metered(
         settled = BaseState(base_a=present_a, upto_s=newest.taken_s, run=run)
     wired = [p - 1 for p in meter.phases]
     sees_all = meter.sees is Sees.ALL or not rules.s7_sees
-    read_a = latest_a = _ZERO
+    shown = Shown(newest_a, newest_a)
     if sees_all:
-        read_a, latest_a = drawn.newest(n, newest.taken_s - meter.refresh_s, newest.taken_s)
+        shown = drawn.shown(n, newest.taken_s - meter.refresh_s, newest.taken_s, newest_a)
     base3 = _only_of(present_a, fallback_a, wired)
     if rules.s6_ageing and not fresh:
         base3 = _aged(base3, fallback_a, age_s=age_s, fresh_s=fresh_s)
     return (
         NodeJudgement(
             base_a=base3,
-            guard_a=_greater(base3, _minus(newest_a, latest_a)) if fresh else base3,
-            direct_a=_only(_minus(newest_a, read_a), wired) if fresh else _NONE,
+            guard_a=_greater(base3, shown.latest_a) if fresh else base3,
+            direct_a=_only(shown.direct_a, wired) if fresh else _NONE,
             meter_a=_only(newest_a, wired) if fresh and sees_all else _NONE,
             voltage_v=voltage_v,
             quality=Quality.BAD
             if frozen and age_s >= FROZEN_S
             else quality_at(age_s, poll_s=meter.poll_s),
             frozen=frozen and age_s >= FROZEN_S,
+            implied=_implied(shown, voltage_v, turns) if fresh else None,
         ),
         settled,
     )
 
 
 _NONE: OptionalTriple = (None, None, None)
-_ZERO: Triple = (0.0, 0.0, 0.0)
+
+
+def _implied(shown: Shown, voltage_v: Triple, turns: float | None) -> Implied | None:
+    if shown.groups is None:
+        return None
+    base_a, v = shown.direct_a, voltage_v
+    va = v[0] * base_a[0] + v[1] * base_a[1] + v[2] * base_a[2]
+    return Implied(
+        va=va + va_of_groups(shown.groups, v),
+        primary_a=_NONE if turns is None else primary_a(base_a, shown.groups, turns),
+    )
 
 
 def _fold(
@@ -274,9 +299,7 @@ def _fold(
         if s5_frozen and not open_yet:
             run = run_after(run, signed, taken_s, bounds)
         if not is_frozen(run, signed):
-            base_a = _clamp3(
-                base_a, _minus(signed, bounds.greatest_a), _minus(signed, bounds.least_a)
-            )
+            base_a = _clamp3(base_a, *bounds.base_between_a(signed))
         if not open_yet:
             settled = BaseState(base_a=base_a, upto_s=taken_s, run=run)
     return settled, base_a
@@ -308,9 +331,19 @@ def _aged(base_a: Triple, fallback_a: Triple, *, age_s: float, fresh_s: float) -
     return (aged[0], aged[1], aged[2])
 
 
-def _sum_below(layout: Layout, n: int, children: list[Triple]) -> Triple:
-    """S7: the present bases of the nodes below and this node's own worst case."""
+def _sum_below(layout: Layout, n: int, bases: Mapping[int, Triple]) -> Triple:
+    """S7: the present bases of the nodes below and this node's own worst case.
+
+    What comes through a transformer is in amperes of its primary side.
+    """
     own = layout.site.nodes[n].base_max_a
+    children = list(bases.values())
+    if layout.curves is not None:
+        children = [
+            base if turns is None else base_above(base, turns)
+            for c, base in bases.items()
+            for turns in (layout.curves.turns[c],)
+        ]
     return (
         own[0] + total(child[0] for child in children),
         own[1] + total(child[1] for child in children),
@@ -319,12 +352,17 @@ def _sum_below(layout: Layout, n: int, children: list[Triple]) -> Triple:
 
 
 def _voltages(snapshot: Snapshot, layout: Layout, now: Instant) -> list[Triple]:
-    """Per node, for VA rows: as the nearest meter upwards measures it, else nominal x 1.10."""
-    nominal_v = snapshot.site.voltage_v
-    stale_v = nominal_v * STALE_VOLTAGE_SHARE
+    """Per node, for VA rows: as the nearest meter upwards measures it, else nominal x 1.10.
+
+    A transformer's other side says nothing of this one: it has taps.
+    """
     out: list[Triple] = []
     for n, above in enumerate(layout.parent):
-        inherited = out[above] if above >= 0 else (stale_v, stale_v, stale_v)
+        nominal_v = layout.nominal_v[n]
+        stale_v = nominal_v * STALE_VOLTAGE_SHARE
+        inherited = (stale_v, stale_v, stale_v)
+        if above >= 0 and (layout.curves is None or layout.curves.turns[n] is None):
+            inherited = out[above]
         meter = layout.meter[n]
         view = snapshot.meters.get(meter.id) if meter is not None else None
         newest = view.samples[-1] if view is not None and view.samples else None
@@ -376,10 +414,6 @@ def _only_of(values: Triple, others: Triple, wired: list[int]) -> Triple:
 
 def _greater(one: Triple, other: Triple) -> Triple:
     return (max(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]))
-
-
-def _minus(one: Triple, other: Triple) -> Triple:
-    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
 
 
 def _only(values: Triple, wired: list[int]) -> OptionalTriple:

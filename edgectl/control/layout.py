@@ -1,13 +1,15 @@
 """The site as indices: who is above whom, who loads which row. Made once per site, never changed.
 
-A row is what a ceiling applies to: three phases (0, 1, 2) and the sum in VA (3) of a node. Nodes
-are numbered in the site's order, parents before children, so that one backward pass sums a tree.
+A row is what a ceiling applies to: three phases (0, 1, 2) and the sum in VA (3) of a node, and
+behind a transformer the three lines that feed it (4, 5, 6). Nodes are numbered in the site's order,
+parents before children, so that one backward pass sums a tree.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
+from edgectl.control.curved import Curves, base_above, curves_of, first_of, has_phasors
 from edgectl.control.kernel import Allocator
 from edgectl.control.limits import (
     EvseCeiling,
@@ -16,7 +18,15 @@ from edgectl.control.limits import (
     node_limit,
     unbalance_bound_a,
 )
-from edgectl.model.site import ChargerTraits, Meter, Node, Sees, Site
+from edgectl.model.site import (
+    ChargerTraits,
+    Connection,
+    Meter,
+    Node,
+    Sees,
+    Site,
+    nominal_voltages,
+)
 from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 VA_ROW = 3
@@ -30,7 +40,11 @@ class Layout:
     `parent[n]`: -1 at the root. `part_meters[n]`: meters that raise alarms alone (S7). `below[n]`:
     the EVSEs in the subtree of node n; `loaded[n]`: which of its phases any of them loads. `up[n]`:
     the nodes from n up to the root; `path[i]` the same from an EVSE's own node. `phases[i]`: the
-    site phases (0-based) that EVSE i is wired to; `wired[i]`: the same as factors 1 and 0.
+    site phases (0-based) that EVSE i is wired to; `wired[i]`: the same as factors 1 and 0, for a
+    line-to-line EVSE on the first of its pair alone.
+    `curves`: the phasors of a site that has line-to-line EVSEs or transformers; there the allocator
+    knows every EVSE twice, the second time for what it draws whatever it is told.
+    `nominal_v[n]`: nominal voltage of node n, line to neutral.
     `base_worst_a[n]`: worst base load of the whole subtree of node n. `seen_by[i]`: the meters that
     show EVSE i to every limited node above it; `boots_high[i]`: its charger
     boots above its minimum.
@@ -50,6 +64,8 @@ class Layout:
     path: tuple[tuple[int, ...], ...]
     phases: tuple[tuple[int, ...], ...]
     wired: tuple[Triple, ...]
+    curves: Curves | None
+    nominal_v: tuple[float, ...]
     loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
     evse_ids: tuple[EvseId, ...]
@@ -134,16 +150,16 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
     worst = [list(node.base_max_a) for node in site.nodes]
     for n in reversed(range(len(site.nodes))):
         if parent[n] >= 0:
+            turns = site.nodes[n].transformer
+            given = worst[n] if turns is None else base_above(worst[n], turns.turns_ratio)
             for p in range(3):
-                worst[parent[n]][p] += worst[n][p]
+                worst[parent[n]][p] += given[p]
+    curves = curves_of(site, parent, path, phases) if has_phasors(site) else None
+    volts = nominal_voltages(site)
+    nominal_v = tuple(volts[node.id] for node in site.nodes)
     return Layout(
         site=site,
-        allocator=Allocator(
-            parents=[None if above < 0 else above for above in parent],
-            evse_nodes=own_node,
-            evse_phases=[tuple(p + 1 for p in wired) for wired in phases],
-            unbalance_a=unbalance_a,
-        ),
+        allocator=_allocator(site, parent, own_node, phases, curves),
         parent=parent,
         children=tuple(tuple(c) for c in children),
         meter=tuple(meter_at.get(node.id) for node in site.nodes),
@@ -153,14 +169,21 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         own_node=own_node,
         path=path,
         phases=phases,
-        wired=tuple(_wired(one) for one in phases),
+        wired=tuple(
+            _wired((first_of(one),) if evse.connection is Connection.LINE_TO_LINE else one)
+            for evse, one in zip(site.evses, phases, strict=True)
+        ),
+        curves=curves,
+        nominal_v=nominal_v,
         loaded=tuple(_loaded(one, phases) for one in below),
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
         evse_ids=tuple(evse.id for evse in site.evses),
         unbalance_a=unbalance_a,
         seen_by=tuple(_seen_by([site.nodes[n] for n in nodes], meter_at) for nodes in path),
         boots_high=tuple(evse.traits.boot_a > evse.traits.min_a for evse in site.evses),
-        node_limits=tuple(node_limit(node, site.voltage_v) for node in site.nodes),
+        node_limits=tuple(
+            node_limit(node, nominal) for node, nominal in zip(site.nodes, nominal_v, strict=True)
+        ),
         evse_limits=tuple(evse_limit(evse) for evse in site.evses),
         weight=tuple(evse.weight for evse in site.evses),
         tier=tuple(evse.tier for evse in site.evses),
@@ -169,6 +192,26 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
         step_a=tuple(evse.traits.step_a for evse in site.evses),
         pause_a=tuple(evse.traits.pause_a for evse in site.evses),
         allowed_a=tuple(evse.traits.allowed_a for evse in site.evses),
+    )
+
+
+def _allocator(
+    site: Site,
+    parent: Sequence[int],
+    own_node: Sequence[int],
+    phases: Sequence[tuple[int, ...]],
+    curves: Curves | None,
+) -> Allocator:
+    times = 1 if curves is None else 2
+    return Allocator(
+        parents=[None if above < 0 else above for above in parent],
+        evse_nodes=tuple(own_node) * times,
+        evse_phases=[tuple(p + 1 for p in wired) for wired in phases] * times,
+        unbalance_a=[unbalance_bound_a(node) for node in site.nodes],
+        turns_ratios=None if curves is None else curves.turns,
+        line_to_line=None
+        if curves is None
+        else [evse.connection is Connection.LINE_TO_LINE for evse in site.evses] * times,
     )
 
 
@@ -199,6 +242,7 @@ def _seen_by(nodes: Sequence[Node], meter_at: Mapping[NodeId, Meter]) -> frozens
         meter = meter_at.get(node.id)
         if meter is not None and meter.sees is Sees.ALL:
             found.add(meter.id)
-        if node.limit_va is not None or any(limit is not None for limit in node.limit_a):
+        limits = (*node.limit_a, node.limit_va, *node.primary_limit_a)
+        if any(limit is not None for limit in limits):
             break
     return frozenset(found)

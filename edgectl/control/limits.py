@@ -1,20 +1,25 @@
 """The ceilings that stand before anybody asks for another: the configured limits."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.site import Evse, Node
 
 MARGIN_SHARE = 0.02
+_ROOT_3 = sqrt(3.0)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCeilings:
-    """The four rows of a node: L1, L2, L3 in A and the sum in VA. None: no ceiling on that row."""
+    """The rows of a node: L1, L2, L3 in A and the sum in VA. None: no ceiling on that row.
 
-    ceiling: tuple[float | None, float | None, float | None, float | None]
-    margin: tuple[float, float, float, float]
-    holder: tuple[Holder, Holder, Holder, Holder]
+    Behind a transformer three more follow: the lines of its primary side.
+    """
+
+    ceiling: tuple[float | None, ...]
+    margin: tuple[float, ...]
+    holder: tuple[Holder, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,11 @@ class EvseCeiling:
 def node_limit(node: Node, nominal_v: float) -> NodeCeilings:
     """What the owner configured for a node."""
     own = Holder(Rank.SAFETY, "limit", node.id)
-    rows = (*node.limit_a, node.limit_va)
+    rows: tuple[float | None, ...] = (*node.limit_a, node.limit_va)
+    if node.transformer is not None:
+        rows = (*rows, *node.primary_limit_a)
     return NodeCeilings(
-        ceiling=rows, margin=margins(node, rows, nominal_v), holder=(own, own, own, own)
+        ceiling=rows, margin=margins(node, rows, nominal_v), holder=(own,) * len(rows)
     )
 
 
@@ -51,22 +58,19 @@ def unbalance_bound_a(node: Node) -> float | None:
     return node.unbalance_a - _margin(node.margin_a, node.unbalance_a)
 
 
-def margins(
-    node: Node,
-    rows: tuple[float | None, float | None, float | None, float | None],
-    nominal_v: float,
-) -> tuple[float, float, float, float]:
-    """What is kept free below each row's ceiling; 0 where there is none."""
-    one, two, three, va = rows
-    wanted_a, wanted_va = node.margin_a, None
-    if wanted_a is not None:
-        wanted_va = 3 * nominal_v * wanted_a
-    return (
-        _margin(wanted_a, one),
-        _margin(wanted_a, two),
-        _margin(wanted_a, three),
-        _margin(wanted_va, va),
-    )
+def margins(node: Node, rows: tuple[float | None, ...], nominal_v: float) -> tuple[float, ...]:
+    """What is kept free below each row's ceiling; 0 where there is none.
+
+    `margin_a` is an amount of current on each of the node's own lines, and as much on the lines of
+    the primary side as that makes there.
+    """
+    wanted_a = node.margin_a
+    wanted_va = None if wanted_a is None else 3 * nominal_v * wanted_a
+    own = (*(_margin(wanted_a, row) for row in rows[:3]), _margin(wanted_va, rows[3]))
+    if node.transformer is None:
+        return own
+    fed_a = None if wanted_a is None else wanted_a * _ROOT_3 / node.transformer.turns_ratio
+    return (*own, *(_margin(fed_a, row) for row in rows[4:]))
 
 
 def _margin(wanted: float | None, ceiling: float | None) -> float:

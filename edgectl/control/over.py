@@ -8,13 +8,13 @@
    So an overload ends after two reactions at most (S20).
 """
 
-from collections.abc import Sequence
 from typing import Final
 
+from edgectl.control.curved import PRIMARY, import_a, primary_base
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
 from edgectl.control.limits import NodeCeilings
-from edgectl.control.rows import va_of
+from edgectl.control.rows import amounts_on_lines, measured_va_of, va_of
 from edgectl.control.situation import Situation
 from edgectl.units import NodeId, Triple
 
@@ -32,23 +32,35 @@ def over_since_s(situation: Situation) -> dict[NodeId, float]:
         for node, judged, ceilings in zip(
             situation.snapshot.site.nodes, situation.judged, situation.node_ceilings, strict=True
         )
-        if any(_phases_over(judged, ceilings)) or _va_over(judged, ceilings)
+        if any(_phases_over(judged, ceilings))
+        or _va_over(judged, ceilings)
+        or _primary_over(judged, ceilings)
     }
 
 
-def proved_base(situation: Situation, n: int) -> tuple[float, float, float, float]:
-    """The base load of a node's four rows, where its meter is above a ceiling as that proves."""
+def proved_base(situation: Situation, n: int) -> tuple[float, ...]:
+    """The base load of a node's rows, where its meter is above a ceiling as that proves."""
+    base = _proved_base(situation, n)
+    curves = situation.layout.curves
+    turns = None if curves is None else curves.turns[n]
+    if turns is None:
+        return base
+    return (*base, *(import_a(*primary_base(base, turns, p)) for p in range(3)))
+
+
+def _proved_base(situation: Situation, n: int) -> tuple[float, float, float, float]:
     judged, ceilings = situation.judged[n], situation.node_ceilings[n]
     base = [judged.base_a[0], judged.base_a[1], judged.base_a[2]]
     va = va_of(judged, base)
     if not situation.rules.s15_over_ceiling:
         return (base[0], base[1], base[2], va)
     phases_over, va_over = _phases_over(judged, ceilings), _va_over(judged, ceilings)
-    if not va_over and not any(phases_over):
+    primary_over = _primary_over(judged, ceilings)
+    if not va_over and not any(phases_over) and not primary_over:
         return (base[0], base[1], base[2], va)
     proved = _with_unseen(situation, n)
     for p in range(3):
-        if phases_over[p]:
+        if phases_over[p] or primary_over:
             base[p] = max(base[p], proved[p])
     if va_over:
         # One sum over the phases: what one is proved to have more, another may have less.
@@ -84,8 +96,8 @@ def _unseen_a(situation: Situation, n: int) -> Triple:
         settle_s = max(traits.settle_s, traits.pause_settle_s)
         if situation.now.mono_s < since_s + meter.poll_s + WRITTEN_S + settle_s:
             return _ZERO
-        for p in layout.phases[i]:
-            total[p] += commitment.committed_a
+        for p, share in enumerate(amounts_on_lines(layout, n, i)):
+            total[p] += share * commitment.committed_a
     return (total[0], total[1], total[2])
 
 
@@ -98,12 +110,18 @@ def _phases_over(judged: NodeJudgement, ceilings: NodeCeilings) -> tuple[bool, b
 
 
 def _va_over(judged: NodeJudgement, ceilings: NodeCeilings) -> bool:
-    ceiling_va, meter_a = ceilings.ceiling[VA_ROW], judged.meter_a
-    if ceiling_va is None or all(value is None for value in meter_a):
-        return False
-    return _va(meter_a, judged.voltage_v) > ceiling_va
+    ceiling_va, shown_va = ceilings.ceiling[VA_ROW], measured_va_of(judged)
+    return ceiling_va is not None and shown_va is not None and shown_va > ceiling_va
 
 
-def _va(meter_a: Sequence[float | None], voltage_v: Triple) -> float:
-    one, two, three = ((a or 0.0) * v for a, v in zip(meter_a, voltage_v, strict=True))
-    return one + two + three
+def _primary_over(judged: NodeJudgement, ceilings: NodeCeilings) -> bool:
+    """Nobody measures the lines that feed a transformer; what they carry follows from the others.
+
+    Two of its own lines make each of them: then all three count as they are proved.
+    """
+    return judged.implied is not None and any(
+        ceiling_a is not None and flows_a is not None and flows_a > ceiling_a
+        for flows_a, ceiling_a in zip(
+            judged.implied.primary_a, ceilings.ceiling[PRIMARY:], strict=False
+        )
+    )

@@ -17,6 +17,7 @@ from typing import Final
 from edgectl.control.situation import Situation
 from edgectl.model.decision import Urgency
 from edgectl.model.policy import Policy
+from edgectl.model.site import Connection
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
 from edgectl.model.target import ChargeTarget
@@ -130,8 +131,10 @@ def _urgency(
     fastest_a, draw = situation.evse_ceilings[i].max_a, situation.draws[i]
     if draw is not None and draw.most_a is not None:
         fastest_a = min(fastest_a, draw.most_a)
-    layout, nominal_v = situation.layout, situation.snapshot.site.voltage_v
-    fastest_w = fastest_a * nominal_v * len(layout.phases[i])
+    layout, evse = situation.layout, situation.snapshot.site.evses[i]
+    between_lines = evse.connection is Connection.LINE_TO_LINE
+    voltages = evse.voltages if between_lines else len(layout.phases[i])
+    fastest_w = fastest_a * layout.nominal_v[layout.own_node[i]] * voltages
     left_s = target.departure_utc_s - situation.now.utc_s
     takes_s = 0.0
     if need_wh > 0.0:

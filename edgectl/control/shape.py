@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from edgectl.control.layout import VA_ROW, round_down
-from edgectl.control.rows import Room, Row, sum_evses, tightest, va_of, volts_of
+from edgectl.control.layout import round_down
+from edgectl.control.rows import Room, room_of, sum_evses, va_of
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 
@@ -56,18 +56,13 @@ def _room(situation: Situation) -> Room:
     """What every row's ceiling leaves above the account, counted with the guarded base."""
     layout, judged = situation.layout, situation.judged
     commitments, node_ceilings = situation.commitments, situation.node_ceilings
-    loads = sum_evses(layout, judged, [c.committed_a for c in commitments])
-    room: Room = []
-    for n, load in enumerate(loads):
-        guard = judged[n].guard_a
-        base: Row = [*guard, va_of(judged[n], guard)]
-        room.append(
-            [
-                None if ceiling is None else ceiling - base[row] - load[row]
-                for row, ceiling in enumerate(node_ceilings[n].ceiling)
-            ]
-        )
-    return room
+    return room_of(
+        layout,
+        judged,
+        [one.ceiling for one in node_ceilings],
+        [(*node.guard_a, va_of(node, node.guard_a)) for node in judged],
+        sum_evses(layout, judged, [c.committed_a for c in commitments]),
+    )
 
 
 def _call_a(situation: Situation, room: Room, i: int, value_a: float) -> float:
@@ -77,7 +72,7 @@ def _call_a(situation: Situation, room: Room, i: int, value_a: float) -> float:
     """
     if value_a <= situation.commitments[i].in_force_a + TOLERANCE_A:
         return value_a
-    tight = tightest(situation.layout, situation.judged, room, i)
+    tight = room.tightest(i)
     if tight is None or tight.room_a >= -TOLERANCE_A or not situation.rules.s13_no_raise_into_debt:
         return value_a
     return situation.snapshot.site.evses[i].traits.pause_a
@@ -85,9 +80,8 @@ def _call_a(situation: Situation, room: Room, i: int, value_a: float) -> float:
 
 def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Shaped:
     """As much of the raise as the account proves room for; none into a row that is in debt."""
-    layout, judged = situation.layout, situation.judged
     traits, commitment = situation.snapshot.site.evses[i].traits, situation.commitments[i]
-    tight = tightest(layout, judged, room, i)
+    tight = room.tightest(i)
     held_back_by = None if tight is None else (tight.node, tight.row)
     waits = Shaped(commitment.in_force_a, held_back_by, wants_raise=True)
     if tight is not None and tight.room_a < -TOLERANCE_A:
@@ -101,7 +95,7 @@ def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Sha
     if _is_too_soon(situation, i, target_a):
         starts = commitment.in_force_a < traits.min_a
         return Shaped(commitment.in_force_a, held_back_by if starts else None, wants_raise=True)
-    _take(situation, room, i, max(0.0, target_a - commitment.committed_a))
+    room.take(i, max(0.0, target_a - commitment.committed_a))
     return Shaped(target_a, held_back_by if target_a < allocation_a else None, wants_raise=True)
 
 
@@ -121,17 +115,3 @@ def _is_too_soon(situation: Situation, i: int, target_a: float) -> bool:
         return False
     wanted_s = None if known is None else known.raise_s
     return wanted_s is None or situation.now.mono_s - wanted_s < hold_s
-
-
-def _take(situation: Situation, room: Room, i: int, extra_a: float) -> None:
-    """Count what EVSE i will draw beyond its part of the account on every row that it loads."""
-    layout, phases = situation.layout, situation.layout.phases[i]
-    for n in layout.path[i]:
-        rows = room[n]
-        for p in phases:
-            left = rows[p]
-            if left is not None:
-                rows[p] = left - extra_a
-        left = rows[VA_ROW]
-        if left is not None:
-            rows[VA_ROW] = left - extra_a * volts_of(situation.judged[n], phases)

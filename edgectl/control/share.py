@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgectl.control.account import OFFSET_A, Commitment
+from edgectl.control.curved import PRIMARY, Curves
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
-from edgectl.control.layout import VA_ROW
+from edgectl.control.layout import VA_ROW, Layout
 from edgectl.control.limits import NodeCeilings
 from edgectl.control.over import proved_base
 from edgectl.control.policy import Ranks, rank
-from edgectl.control.rows import Row, sum_evses, va_of
+from edgectl.control.rows import Row, sum_evses, va_of, with_base
 from edgectl.control.situation import Situation
 from edgectl.model.allocation import Outcome
 from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import VehicleState
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
-from edgectl.units import OptionalTriple
 
 MOST_PASSES: Final = 40
 PASS_A: Final = 1e-7
@@ -50,17 +50,17 @@ _PAUSED = Part(takes_part=False, why=ReasonCode.PAUSED)
 class Shared:
     """The kernel's answer with the loads that it was given.
 
-    `base[n]`: base load of the four rows, as S15 left it; `fixed[n]`: the silent chargers' counts,
-    what the others draw beyond their setpoints, and what those who do are cut by.
+    `base[n]`: base load of every row, as S15 left it; `fixed[n]`: the silent chargers' counts, what
+    the others draw beyond their setpoints, and what those who do are cut by, as `sum_evses` has it.
     `limit[n]`: ceiling less margin; None where there is no ceiling.
     """
 
     outcome: Outcome
     parts: tuple[Part, ...]
     ranks: Ranks
-    base: tuple[tuple[float, float, float, float], ...]
-    fixed: tuple[tuple[float, float, float, float], ...]
-    limit: tuple[tuple[float | None, float | None, float | None, float | None], ...]
+    base: tuple[tuple[float, ...], ...]
+    fixed: tuple[tuple[float, ...], ...]
+    limit: tuple[tuple[float | None, ...], ...]
 
 
 def share(situation: Situation) -> Shared:
@@ -89,13 +89,7 @@ def share(situation: Situation) -> Shared:
         )
         for one in node_ceilings
     )
-    problem = _Problem(
-        situation=situation,
-        ranks=ranks,
-        ceiling_a=[(row[0], row[1], row[2]) for row in limit],
-        ceiling_va=[row[VA_ROW] for row in limit],
-        base=base,
-    )
+    problem = _Problem(situation, ranks, limit, base)
     most_a = [
         0.0
         if not part.takes_part
@@ -110,9 +104,17 @@ def share(situation: Situation) -> Shared:
         parts=parts,
         ranks=ranks,
         base=base,
-        fixed=tuple((f[0], f[1], f[2], f[3]) for f in fixed_rows),
-        limit=tuple((row[0], row[1], row[2], row[3]) for row in limit),
+        fixed=tuple(tuple(f) for f in fixed_rows),
+        limit=limit,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What is drawn whatever is told: by every EVSE, and what that makes at every node."""
+
+    each_a: Sequence[float]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,8 @@ class _Problem:
 
     situation: Situation
     ranks: Ranks
-    ceiling_a: Sequence[OptionalTriple]
-    ceiling_va: Sequence[float | None]
-    base: Sequence[tuple[float, float, float, float]]
+    limit: Sequence[tuple[float | None, ...]]
+    base: Sequence[tuple[float, ...]]
 
     def solve(self, most_a: Sequence[float], fixed_a: Sequence[float]) -> tuple[Outcome, list[Row]]:
         """Allocate beside the base and fixed loads of `fixed_a`; the answer, and those as rows.
@@ -137,7 +138,7 @@ class _Problem:
         counted_a = list(fixed_a)
         for _ in range(MOST_PASSES):
             rows = sum_evses(self.situation.layout, self.situation.judged, counted_a)
-            outcome = self._solve_by_band(most_a, rows)
+            outcome = self._solve_by_band(most_a, _Fixed(counted_a, rows))
             moved_a = 0.0
             for i in beyond:
                 cut_a = max(0.0, commitments[i].in_force_a - outcome.setpoint_a[i])
@@ -147,7 +148,7 @@ class _Problem:
                 break
         return outcome, rows
 
-    def _solve_by_band(self, most_a: Sequence[float], fixed: Sequence[Row]) -> Outcome:
+    def _solve_by_band(self, most_a: Sequence[float], fixed: _Fixed) -> Outcome:
         """Minima to as many as possible first; then the room above them, band after band.
 
         Without bands one pass does both. With them, who has its minimum counts it while the bands
@@ -188,17 +189,18 @@ class _Problem:
         max_a: Sequence[float],
         pause_a: Sequence[float],
         tier: Sequence[int],
-        fixed: Sequence[Row],
+        fixed: _Fixed,
     ) -> Outcome:
-        layout = self.situation.layout
+        layout, base, rows = self.situation.layout, self.base, fixed.rows
+        if layout.curves is not None:
+            return self._solve_phasors(layout.curves, max_a, pause_a, tier, fixed)
         return layout.allocator.solve(
-            ceiling_a=self.ceiling_a,
-            ceiling_va=self.ceiling_va,
+            ceiling_a=[(row[0], row[1], row[2]) for row in self.limit],
+            ceiling_va=[row[VA_ROW] for row in self.limit],
             base_a=[
-                (b[0] + f[0], b[1] + f[1], b[2] + f[2])
-                for b, f in zip(self.base, fixed, strict=True)
+                (b[0] + f[0], b[1] + f[1], b[2] + f[2]) for b, f in zip(base, rows, strict=True)
             ],
-            base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(self.base, fixed, strict=True)],
+            base_va=[b[VA_ROW] + f[VA_ROW] for b, f in zip(base, rows, strict=True)],
             voltage_v=[node.voltage_v for node in self.situation.judged],
             weight=self.ranks.weight,
             tier=tier,
@@ -208,6 +210,48 @@ class _Problem:
             pause_a=pause_a,
             allowed=layout.allowed_a,
             queue=self.ranks.queue,
+        )
+
+    def _solve_phasors(
+        self,
+        curves: Curves,
+        max_a: Sequence[float],
+        pause_a: Sequence[float],
+        tier: Sequence[int],
+        fixed: _Fixed,
+    ) -> Outcome:
+        """The same where a load has a direction, and what is fixed cannot stand with the base.
+
+        Every EVSE is there twice: what it draws whatever it is told is what its second self has as
+        pause value, and that one is never admitted.
+        """
+        layout, count = self.situation.layout, len(max_a)
+        none, one = (0.0,) * count, (1.0,) * count
+        sides = [
+            row[PRIMARY:] if turns is not None else (None, None, None)
+            for row, turns in zip(self.limit, curves.turns, strict=True)
+        ]
+        outcome = layout.allocator.solve(
+            ceiling_a=[(row[0], row[1], row[2]) for row in self.limit],
+            ceiling_va=[row[VA_ROW] for row in self.limit],
+            primary_ceiling_a=[(side[0], side[1], side[2]) for side in sides],
+            base_a=[(b[0], b[1], b[2]) for b in self.base],
+            base_va=[b[VA_ROW] for b in self.base],
+            voltage_v=[node.voltage_v for node in self.situation.judged],
+            weight=(*self.ranks.weight, *one),
+            tier=(*tier, *(max(tier, default=0),) * count),
+            min_a=(*layout.min_a, *one),
+            max_a=(*max_a, *none),
+            step_a=(*layout.step_a, *none),
+            pause_a=(*pause_a, *fixed.each_a),
+            allowed=(*layout.allowed_a, *((),) * count),
+            queue=(*self.ranks.queue, *range(count, 2 * count)),
+        )
+        return replace(
+            outcome,
+            setpoint_a=outcome.setpoint_a[:count],
+            admitted=outcome.admitted[:count],
+            stops=outcome.stops[:count],
         )
 
 
@@ -223,7 +267,7 @@ def call_values_a(situation: Situation) -> tuple[float, ...]:
         for i, c in enumerate(commitments)
     ]
     loads = sum_evses(layout, judged, wanted)
-    fits = [_fits(judged[n], node_ceilings[n], loads[n]) for n in range(len(loads))]
+    fits = [_fits(layout, judged[n], n, node_ceilings[n], loads[n]) for n in range(len(loads))]
     return tuple(
         wanted[i]
         if wanted[i] >= evse.traits.min_a and all(fits[n] for n in layout.path[i])
@@ -232,12 +276,15 @@ def call_values_a(situation: Situation) -> tuple[float, ...]:
     )
 
 
-def _fits(node: NodeJudgement, ceilings: NodeCeilings, load: Row) -> bool:
+def _fits(layout: Layout, node: NodeJudgement, n: int, ceilings: NodeCeilings, load: Row) -> bool:
     base = (*node.base_a, va_of(node, node.base_a))
+    loaded = with_base(layout, node, n, base, load)
+    alone = with_base(layout, node, n, base, [0.0] * len(load))
     return all(
-        ceiling is None or base[row] + load[row] <= ceiling - ceilings.margin[row]
+        ceiling is None
+        or loaded[row] <= ceiling - ceilings.margin[row]
+        or loaded[row] <= alone[row]
         for row, ceiling in enumerate(ceilings.ceiling)
-        if load[row] > 0
     )
 
 

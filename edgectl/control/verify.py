@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from edgectl.clock import Instant
 from edgectl.control.account import commit
+from edgectl.control.alarms import row_id
 from edgectl.control.balance import differences
-from edgectl.control.layout import VA_ROW
-from edgectl.control.rows import Row, sum_evses
+from edgectl.control.rows import Row, loads_row, sum_evses, with_base
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.errors import invariant
-from edgectl.model.allocation import ROWS
 from edgectl.model.decision import Decision, EvseDecision, Reason, ReasonCode
 from edgectl.model.rules import Rules
 from edgectl.model.snapshot import EvseView, Snapshot
@@ -23,8 +22,20 @@ TOLERANCE_SHARE = 1e-9
 
 def promise_rows(situation: Situation, shared: Shared, setpoints_a: Sequence[float]) -> list[Row]:
     """What will flow on every row: base, silent chargers' counts, and the others' new setpoints."""
+    layout, judged = situation.layout, situation.judged
     told = [0.0 if c.silent else setpoints_a[i] for i, c in enumerate(situation.commitments)]
-    rows = sum_evses(situation.layout, situation.judged, told)
+    rows = sum_evses(layout, judged, told)
+    if layout.curves is not None:
+        return [
+            with_base(
+                layout,
+                judged[n],
+                n,
+                shared.base[n],
+                [a + b for a, b in zip(shared.fixed[n], row, strict=True)],
+            )
+            for n, row in enumerate(rows)
+        ]
     for n, row in enumerate(rows):
         for r in range(4):
             row[r] += shared.base[n][r] + shared.fixed[n][r]
@@ -51,18 +62,17 @@ def verify(
             f"{layout.evse_ids[i]} is told {value!r} A: not its pause value, not in its range",
         )
     for n, row in enumerate(promised):
-        for r in range(4):
-            limit = shared.limit[n][r]
+        for r, limit in enumerate(shared.limit[n]):
             if limit is None or row[r] <= limit + TOLERANCE + TOLERANCE_SHARE * abs(limit):
                 continue
             for i in layout.below[n]:
-                if commitments[i].silent or not (r == VA_ROW or r in layout.phases[i]):
+                if commitments[i].silent or not loads_row(layout, n, r, i):
                     continue
                 value = shaped[i].setpoint_a
                 invariant(
                     value <= snapshot.site.evses[i].traits.min_a + TOLERANCE_A
                     and value <= commitments[i].in_force_a + TOLERANCE_A,
-                    f"{snapshot.site.nodes[n].id} row {ROWS[r]} promises {row[r]:.6g}, above "
+                    f"{snapshot.site.nodes[n].id} row {row_id(r)} promises {row[r]:.6g}, above "
                     f"{limit:.6g}, and {layout.evse_ids[i]} is told {value:.6g} A",
                 )
     _verify_balance(situation, shared, shaped)

@@ -78,7 +78,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason with the numbers that bound it. `row`: `1`, `2`, `3` or `va`."""
+    """A reason with the numbers that bound it. `row`: `1`, `2`, `3` or `va`.
+
+    `side`: `primary` where the row is one of the lines that feed the node's transformer.
+    """
 
     code: ReasonCode
     node: NodeId | None = None
@@ -86,6 +89,7 @@ class Reason:
     holder: Holder | None = None
     limit: float | None = None
     until_s: float | None = None
+    side: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +124,28 @@ class EvseDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class PrimaryDecision:
+    """The account of the lines that feed a node's transformer, in primary amperes.
+
+    `base_a`: what base load alone draws there; nobody but the owner sets these ceilings.
+    """
+
+    ceiling_a: OptionalTriple
+    margin_a: OptionalTriple
+    base_a: Triple
+    account_a: Triple
+    promise_a: Triple
+    deficit_a: Triple
+    holder_a: tuple[Holder, Holder, Holder]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeDecision:
-    """One node's account per phase and in VA.
+    """One node's account per phase and in VA, and that of its transformer's `primary` side.
 
     Absent ceilings are None; `holder_*` says who set each one, `holder` who narrows the limit.
+    Where currents are phasors an account is no sum: it is the most that flows for any draw up to
+    what is committed.
     """
 
     ceiling_a: OptionalTriple
@@ -142,6 +164,7 @@ class NodeDecision:
     holder: Holder
     holder_a: tuple[Holder, Holder, Holder]
     holder_va: Holder
+    primary: PrimaryDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import sqrt
 from typing import Final
 
 from edgectl.model.policy import Sharing
@@ -10,6 +11,7 @@ from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple, Progr
 
 SILENT_AFTER_POLLS: Final = 3
 SILENT_AFTER_S: Final = 5.0
+_ROOT_3: Final = sqrt(3.0)
 
 
 class KeepAlive(StrEnum):
@@ -97,8 +99,9 @@ class Node:
     `limit_a` per phase and `limit_va` for the sum: None where there is no such limit. `base_max_a`:
     the worst base load connected at this node itself, nodes below not counted. `margin_a` None: 2 %
     of each row. `unbalance_a`: by how much the currents of two phases may differ.
-    `primary_limit_a`: limits of the lines that feed its transformer. `export_limit_a`,
-    `export_limit_va`: of what is fed back, as positive numbers.
+    `primary_limit_a`: limits of the lines that feed its transformer; everything else of such a node
+    is that of the secondary side, and the nodes above it count amperes of the primary one.
+    `export_limit_a`, `export_limit_va`: of what is fed back, as positive numbers.
     """
 
     id: NodeId
@@ -169,6 +172,11 @@ class Evse:
     address_offset: int = 0
     word_order: str | None = None
     connection: Connection = Connection.LINE_TO_NEUTRAL
+
+    @property
+    def voltages(self) -> float:
+        """The power of one ampere in phase voltages: its phases, or root 3 between two lines."""
+        return _ROOT_3 if self.connection is Connection.LINE_TO_LINE else len(self.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +256,8 @@ class Program:
 class Site:
     """Everything the site file says that the judgement needs.
 
-    `nodes` lists every parent before its children.
+    `nodes` lists every parent before its children. `voltage_v`: line to neutral, where no
+    transformer is below; `nominal_voltages` has that of every node.
     """
 
     id: str
@@ -264,3 +273,17 @@ class Site:
     caps: tuple[Cap, ...] = ()
     programs: tuple[Program, ...] = ()
     sharing: Sharing = field(default_factory=Sharing)
+
+
+def nominal_voltages(site: Site) -> dict[NodeId, float]:
+    """Nominal voltage of every node, line to neutral, on the secondary side of a transformer.
+
+    Counted from the ends of the tree, which have the site's voltage, up.
+    """
+    volts = {node.id: site.voltage_v for node in site.nodes}
+    for node in reversed(site.nodes):
+        if node.parent is not None:
+            turns = None if node.transformer is None else node.transformer.turns_ratio
+            own_v = volts[node.id]
+            volts[node.parent] = own_v if turns is None else own_v * turns / _ROOT_3
+    return volts

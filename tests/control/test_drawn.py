@@ -9,6 +9,9 @@ from edgectl.control import _drawn
 from edgectl.model.reading import EvseSample
 from edgectl.units import Triple
 
+AMOUNTS = (array("i"), array("i"), array("d"))
+"""Currents that add up as amounts: they have no kinds."""
+
 AMPERES = st.floats(0.0, 40.0)
 MOMENTS = st.lists(st.floats(0.0, 20.0), min_size=1, max_size=12).map(sorted)
 
@@ -66,14 +69,18 @@ def test_the_bounds_are_those_of_the_slow_way(
 ) -> None:
     count = len(below)
     sums = _drawn.Sums(
-        array("i", [0, count]), array("i", range(count)), array("i", [0] * count), array("i", [-1])
+        array("i", [0, count]),
+        array("i", range(count)),
+        array("i", [0] * count),
+        array("i", [-1]),
+        *AMOUNTS,
     )
     before_s = taken_s - refresh_s
     for _ in range(2):  # nothing is carried over from one filling to the next
         sums.begin()
         for i, (wired, committed_a, charger_s, samples) in enumerate(below):
             if samples:
-                sums.read(i, wired, committed_a, samples, charger_s, before_s)
+                sums.read(i, wired, committed_a, samples, charger_s, before_s, line_to_line=False)
             else:
                 sums.unread(i, wired, committed_a)
         sums.finish()
@@ -84,12 +91,17 @@ def test_the_bounds_are_those_of_the_slow_way(
 def test_sums_go_up_the_tree() -> None:
     """The root has node 1 below it; e0 hangs on the root, e1 on node 1."""
     sums = _drawn.Sums(
-        array("i", [0, 2, 3]), array("i", [0, 1, 1]), array("i", [0, 1]), array("i", [-1, 0])
+        array("i", [0, 2, 3]),
+        array("i", [0, 1, 1]),
+        array("i", [0, 1]),
+        array("i", [-1, 0]),
+        *AMOUNTS,
     )
     sums.begin()
     every = (1.0, 1.0, 1.0)
-    sums.read(0, every, 10.0, (EvseSample(5.0, (8.0, 7.0, 6.0)),), 1.0, 0.0)
-    sums.read(1, every, 20.0, (EvseSample(7.0, (1.0, 2.0, 3.0)),), 1.0, 0.0)
+    first, second = EvseSample(5.0, (8.0, 7.0, 6.0)), EvseSample(7.0, (1.0, 2.0, 3.0))
+    sums.read(0, every, 10.0, (first,), 1.0, 0.0, line_to_line=False)
+    sums.read(1, every, 20.0, (second,), 1.0, 0.0, line_to_line=False)
     sums.finish()
     assert sums.known_s.tolist() == [6.0, 6.0]
     assert sums.committed_a.tolist() == [30.0] * 3 + [20.0] * 3

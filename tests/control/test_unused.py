@@ -134,7 +134,7 @@ def test_a_list_of_currents_is_never_made_too_small_by_it() -> None:
 def three_phase(**changes: object) -> World:
     """e1 is wired to three phases, its vehicle may use one; e2 hangs on L2 alone."""
     depot = site(
-        evses=[evse(1, phases=(1, 2, 3), **changes), evse(2, phases=(2,))],
+        evses=[evse(1, **{"phases": (1, 2, 3), **changes}), evse(2, phases=(2,))],
         limit_a=(40.0, 40.0, 40.0),
         base_max_a=(0.0, 0.0, 0.0),
         margin_a=0.0,
@@ -213,6 +213,6 @@ def test_silence_makes_all_wired_phases_count_again() -> None:
 
 
 def test_between_lines_no_phase_can_be_unused() -> None:
-    world = three_phase(connection=Connection.LINE_TO_LINE)
+    world = three_phase(connection=Connection.LINE_TO_LINE, phases=(1, 2))
     flows(world, (16.0, 0.0, 0.0), 60)
     assert idle_phases(world) == ()
