@@ -205,13 +205,14 @@ def base_above(base_a: Sequence[float], turns: float) -> Triple:
     """A base load in phase that loads any row above a transformer no less than `base_a` does.
 
     It is what flows where base load is alike on all lines. In any direction within 60 degrees of a
-    line's voltage, where all sums of draws are, it reaches at least as far as the two phasors.
+    line's voltage, where all sums of draws are, it reaches at least as far as the two phasors, and
+    as far across the voltage where one of them is fed back.
     """
     a, b, c = base_a
     return (
-        _ROOT_3 * max(a, c) / turns,
-        _ROOT_3 * max(b, a) / turns,
-        _ROOT_3 * max(c, b) / turns,
+        max(_ROOT_3 * a, _ROOT_3 * c, abs(a - c)) / turns,
+        max(_ROOT_3 * b, _ROOT_3 * a, abs(b - a)) / turns,
+        max(_ROOT_3 * c, _ROOT_3 * b, abs(c - b)) / turns,
     )
 
 
@@ -305,7 +306,8 @@ def proved_base_a(meter_a: float, line: Line) -> float:
 def base_between(meter_a: float, low: Line, high: Line) -> tuple[float, float]:
     """The least base load of a line whose EVSEs draw between two bounds, and at least the greatest.
 
-    What is proved is concave in the draws: it is least at a corner of them.
+    What is proved is concave in the draws: it is least at a corner of them. Where draws across the
+    voltage alone are more than the meter shows, it is less inside; the corner counts more, safely.
     """
     least = inf
     lines: list[tuple[float, ...]] = [()]

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from itertools import combinations
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from edgectl.errors import InvariantBroken
 from edgectl.model.decision import AlarmCode, Decision, Severity
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
-from edgectl.model.site import Evse, Meter, Node
+from edgectl.model.site import Connection, Evse, Meter, Node
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
 from tests.control.test_balance import situation_of
 from tests.control.world import GRID, TRAITS, World, evse, setpoints, site
@@ -78,6 +79,31 @@ def test_s11_room_for_the_boot_current_of_a_paused_charger_is_kept_free() -> Non
 def test_s11_what_is_told_above_the_boot_current_counts_in_its_place() -> None:
     world = bare(boots(1, 8.0), boots(2, 8.0), boots(3, 8.0), limit_a=57.0)
     assert setpoints(lives(world, 90)) == pytest.approx(dict.fromkeys(("e1", "e2", "e3"), 15.0))
+
+
+def test_s11_between_lines_boot_currents_count_as_phasors() -> None:
+    """e1 on AB and e2 on CA meet on line A, 60 degrees apart."""
+    around: dict[str, Any] = {"connection": Connection.LINE_TO_LINE}
+    world = bare(
+        boots(1, 16.0, phases=(1, 2), **around), boots(2, 16.0, phases=(3, 1), **around), limit_a=60
+    )
+    node = replace(world.site.nodes[0], base_max_a=(0.0,) * 3, margin_a=0.0)
+
+    def limited(limit_a: float) -> None:
+        nodes = (replace(node, limit_a=(limit_a, None, None)),)
+        world.site = replace(world.site, nodes=nodes)
+
+    world.answers("e2")
+    world.vehicle("e2", VehicleState.ABSENT)
+    limited(60.0)
+    assert setpoints(lives(world, 60)) == {"e1": 32.0, "e2": 0.0}, "42.3 A, and amounts are 48 A"
+    limited(36.0)
+    left_a = sqrt(36.0**2 - (16.0 * sqrt(3.0) / 2.0) ** 2) - 16.0 / 2.0
+    assert setpoints(lives(world, 60)) == pytest.approx({"e1": left_a, "e2": 0.0}, abs=1e-5)
+    limited(16.0 * sqrt(3.0) - 0.1)
+    assert "grid" in room_alarms(lives(world, 60)), "both boots are 27.7 A"
+    limited(16.0 * sqrt(3.0) + 0.1)
+    assert "grid" not in room_alarms(lives(world, 60))
 
 
 def test_s11_what_does_not_fit_is_said_and_stops_nobody() -> None:
