@@ -67,7 +67,6 @@ class Charger:
         self.setpoint = Setpoint(
             evse, profile, image=image, troubles=troubles, rng=rng, mains=mains
         )
-        self._mains = mains if profile.charging().mains is not None else None
         self.timeout_s = profile.transport.timeout_s
         self._image = image
         self._troubles = troubles
@@ -206,7 +205,7 @@ class Charger:
 
     def call_write(self) -> WriteStep:
         """Build the write of the value decided for it."""
-        return self.setpoint.write(self.setpoint.want_a or 0.0)
+        return self.setpoint.write_wanted()
 
     def enter_sent(self, step: WriteStep, sent_s: float) -> None:
         """Enter the write before it goes out."""
@@ -271,7 +270,7 @@ class Charger:
         if due.from_s > now_s:
             return due.from_s
         if due.rank in {Rank.DECREASE, Rank.INCREASE}:
-            step = self.setpoint.write(self.setpoint.want_a or 0.0)
+            step = self.setpoint.write_wanted()
             lowers = due.rank is Rank.DECREASE
             last = lowers and not self._rules.s14_decreases_first
             return self._write_errand(step, Rank.POLL if last else due.rank, due.order)
@@ -331,7 +330,7 @@ class Charger:
             self._arm_soon(now_s)
 
     def _facts(self, values: dict[str, Value], taken_s: float, now_s: float) -> EvseFacts:
-        mains_v = None if self._mains is None else self._mains(self.evse, now_s)
+        mains_v = self.setpoint.mains_v(now_s)
         return evse_facts(self.profile, self.evse, values, taken_s=taken_s, mains_v=mains_v)
 
     def _rearm_after_dispute(self, now_s: float) -> None:

@@ -105,9 +105,13 @@ class Image:
             Confirmed(value_a=value_a, sent_s=sent_s, confirmed_s=confirmed_s)
         )
 
-    def rescaled(self, evse: EvseId, factor: float, *, but_a: float) -> None:
+    def told_anew(self, evse: EvseId, factor: float, *, but_a: float) -> None:
         """Enter that all that was told counts `factor` times as much; `but_a`: what does not."""
-        self._evses[evse].rescale(factor, but_a=but_a)
+        self._evses[evse].tell_anew(factor, but_a=but_a)
+
+    def measured_anew(self, evse: EvseId, factor: float) -> None:
+        """Enter that all that was measured is `factor` times as many amperes."""
+        self._evses[evse].measure_anew(factor)
 
     def voltage_v(self, meter: MeterId, now_s: float) -> OptionalTriple:
         """Voltages of the newest sample on the site's phases; None where there is no fresh one."""
@@ -248,7 +252,7 @@ class _EvseCell(_Ring[EvseSample]):
         self._confirmed = confirmed
         self._sent = [entry for entry in self._sent if entry.sent_s > confirmed.sent_s]
 
-    def rescale(self, factor: float, *, but_a: float) -> None:
+    def tell_anew(self, factor: float, *, but_a: float) -> None:
         self.touch()
 
         def scaled(value_a: float) -> float:
@@ -258,6 +262,12 @@ class _EvseCell(_Ring[EvseSample]):
         if self._confirmed is not None:
             value_a = scaled(self._confirmed.value_a)
             self._confirmed = replace(self._confirmed, value_a=value_a)
+
+    def measure_anew(self, factor: float) -> None:
+        self.touch()
+        for n, sample in enumerate(self._samples):
+            one, two, three = (None if a is None else a * factor for a in sample.current_a)
+            self._samples[n] = replace(sample, current_a=(one, two, three))
 
     def view(self) -> EvseView:
         if self._view is None:

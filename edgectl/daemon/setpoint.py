@@ -4,7 +4,8 @@
    force is entered too.
 2. A value is held once it is read back, or positively answered where it cannot be read (S8).
 3. A register in watts is compared in watts. When the voltage that it is reckoned with moves, what
-   was told counts anew, and what is wanted is told anew.
+   was told and measured counts anew. A sagging one is answered by fewer watts at once; more watts
+   at a higher one are a raise, for which the next step must find room (S13).
 4. What is held is not written again. A register that says something else for longer than the device
    may need is a dispute (another client, a restart): said, and answered by writing again, ever more
    slowly. Where it cannot be read, a vehicle that draws far more than was written speaks for it.
@@ -37,6 +38,7 @@ from edgectl.model.snapshot import EvseView
 
 SAME_A: Final = 0.05
 SAME_W: Final = 25.0
+ALIKE_A: Final = 1e-6
 BEYOND_A: Final = 2.0
 """A vehicle that follows its setpoint with an offset stays below it."""
 LOOK_AGAIN_S: Final = (0.5, 1.5)
@@ -82,9 +84,10 @@ class Setpoint:
         self._profile = profile
         self._image = image
         self._troubles = troubles
-        self._mains = mains if profile.charging().told_in_watts else None
+        self._mains = mains if profile.charging().mains is not None else None
         self._mains_v: float | None = None
-        self._unit, self._same_by = ("A", SAME_A) if self._mains is None else ("W", SAME_W)
+        self._in_watts = self._mains is not None and profile.charging().told_in_watts
+        self._unit, self._same_by = ("W", SAME_W) if self._in_watts else ("A", SAME_A)
         # In the register's own unit, as is `_highest`; `_told_a` is what that counts as.
         self._want: float | None = None
         self._told: float | None = None
@@ -105,7 +108,7 @@ class Setpoint:
         So is a limit in watts: only amperes are known of it.
         """
         self.write_from_s = now_s + self._evse.traits.min_write_interval_s
-        if view.confirmed is None or view.sent or self._mains is not None:
+        if view.confirmed is None or view.sent or self._in_watts:
             return
         self._told_a = self._told = self._highest = view.confirmed.value_a
         self._since_s = self.written_s = view.confirmed.sent_s
@@ -113,9 +116,7 @@ class Setpoint:
 
     def aim(self, value_a: float, now_s: float) -> bool:
         """Take the newest decided value; True when that is a new one."""
-        self._follow_mains(now_s)
-        self.want_a = told(self._profile, self._evse, value_a)
-        before, want = self._want, self._command(self.want_a)
+        before, want = self._want, self._wanted(value_a, now_s)
         if want == before:
             return False
         self._want = want
@@ -152,12 +153,22 @@ class Setpoint:
         verify_s = self._verified_s + VERIFY_S
         return Due(rank=Rank.POLL, from_s=verify_s, order=verify_s)
 
-    def write(self, value_a: float) -> WriteStep:
-        """Build the write of a value."""
+    def mains_v(self, now_s: float) -> float | None:
+        """The voltage that watts are reckoned with: it moves with a decision only."""
         if self._mains_v is None and self._mains is not None:
-            # Before the first decision, at a moment when no measurement is fresh: the least one.
-            self._mains_v = self._mains(self._evse, math.inf)
-        return setpoint_write(self._profile, self._evse, value_a, mains_v=self._mains_v)
+            self._mains_v = self._mains(self._evse, now_s)
+        return self._mains_v
+
+    def write(self, value_a: float) -> WriteStep:
+        """Build the write of a value; before the first decision at the least voltage."""
+        mains_v = self.mains_v(math.inf)
+        return setpoint_write(self._profile, self._evse, value_a, mains_v=mains_v)
+
+    def write_wanted(self) -> WriteStep:
+        """Build the write of what was decided last."""
+        if self._want is None or self.want_a is None:
+            return self.write(0.0)
+        return command_write(self._profile, self._evse, self._want, value_a=self.want_a)
 
     def holds(self, step: WriteStep) -> bool:
         """Whether the charger is known to hold the value of the step."""
@@ -303,18 +314,37 @@ class Setpoint:
     def _same(self, command: float) -> bool:
         return self._told is not None and abs(command - self._told) <= self._same_by
 
-    def _follow_mains(self, now_s: float) -> None:
-        """Take the voltage of this moment; what was told counts more or less with it."""
-        if self._mains is None:
-            return
+    def _wanted(self, value_a: float, now_s: float) -> float:
+        """What the register shall say; the value was decided at the voltage of the tick before."""
+        decided_v, told_before_a = self.mains_v(now_s), self._told_a
+        factor = self._follow_mains(now_s)
+        if self._told is not None and factor <= 1.0 and abs(value_a - told_before_a) <= ALIKE_A:
+            self.want_a = self._told_a
+            return self._told
+        want_a = told(self._profile, self._evse, value_a)
+        if factor >= 1.0 or not self._in_watts or want_a == self._evse.traits.pause_a:
+            self.want_a = want_a
+            return self._command(want_a)
+        self.want_a = want_a * factor
+        return command_of(self._profile, self._evse, want_a, mains_v=decided_v)
+
+    def _follow_mains(self, now_s: float) -> float:
+        """Take the voltage of this moment; gives how many times as much all then counts."""
+        if self._mains is None or self._mains_v is None:
+            return 1.0
         before_v, self._mains_v = self._mains_v, self._mains(self._evse, now_s)
-        if before_v is None or before_v == self._mains_v:
-            return
-        pause_a = self._evse.traits.pause_a
+        if before_v == self._mains_v:
+            return 1.0
         factor = before_v / self._mains_v
-        self._image.rescaled(self._evse.id, factor, but_a=pause_a)
-        if self._told_a != pause_a:
-            self._told_a *= factor
+        mains = self._profile.charging().mains
+        if mains is not None and mains.power is not None:
+            self._image.measured_anew(self._evse.id, factor)
+        if self._in_watts:
+            pause_a = self._evse.traits.pause_a
+            self._image.told_anew(self._evse.id, factor, but_a=pause_a)
+            if self._told_a != pause_a:
+                self._told_a *= factor
+        return factor
 
     def _command(self, told_a: float) -> float:
         return command_of(self._profile, self._evse, told_a, mains_v=self._mains_v)
