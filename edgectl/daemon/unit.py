@@ -2,7 +2,7 @@
 
 1. Of all that the unit needs, the most urgent goes next; nothing goes in the pause that it needs.
 2. A unit that keeps silent is left alone for a while, but for the calls to its silent EVSEs, which
-   have waits of their own: 5 s growing to 60 s (S10).
+   have waits of their own: 5 s growing to 60 s, and 5 s again once one of them answers (S10).
 """
 
 import math
@@ -206,11 +206,10 @@ class Unit:
         self._ask = None
         if self._call_s == math.inf:
             return
-        if any(charger.must_be_called(now_s) for charger in self.chargers):
-            self._call_s = now_s + self._calls.next_s()
-        else:
-            self._call_s = math.inf
+        still = {c.evse.id for c in self.chargers if c.must_be_called(now_s)}
+        if still < self._silent:
             self._calls.reset()
+        self._call_s = now_s + self._calls.next_s() if still else math.inf
 
     def _soon(self, now_s: float) -> float:
         return now_s + FIRST_CALL_WITHIN_S * self._rng.random()

@@ -13,6 +13,7 @@ from tests.links.toys import (
     ID,
     SETPOINT,
     STATE,
+    STRIDE,
     WATCHDOG,
     Depot,
     ToyStation,
@@ -80,6 +81,28 @@ def test_s10_calls_begin_at_5_s_and_grow_to_60_s() -> None:
     assert waits[5] >= 48.0
     assert 11 <= len(calls) <= 20
     assert len({round(wait, 3) for wait in waits}) == len(waits), "not jittered"
+
+
+def test_s10_a_device_that_answers_again_is_called_soon_for_its_other_evses() -> None:
+    """Whoever of them was not reached in the turn that heard the device."""
+    heard_s: dict[str, float] = {}
+
+    async def script(depot: Depot) -> None:
+        def hears(request: Request) -> bool:
+            if request.address >= STRIDE:
+                return "e1" in heard_s
+            return depot.clock.monotonic_s() >= 200.0
+
+        depot.station.hears = hears
+        while len(heard_s) < 2:
+            await depot.until(depot.clock.monotonic_s() + 1.0)
+            for name in ("e1", "e1.2"):
+                if depot.evse(name).last_answer_s is not None:
+                    heard_s.setdefault(name, depot.clock.monotonic_s())
+
+    play(script, chargers=[1], profile=charger_profile(connectors=2))
+    assert 200.0 <= heard_s["e1"] <= 330.0
+    assert heard_s["e1.2"] - heard_s["e1"] <= 8.0
 
 
 def test_s10_a_silent_charger_hears_nothing_but_its_setpoint() -> None:

@@ -24,6 +24,7 @@ from edgectl.devices.profile import (
     ProfileKind,
     ReadRules,
     RegisterKind,
+    Scope,
     Setpoint,
     StateRule,
     Sure,
@@ -52,6 +53,7 @@ from edgectl.units import EvseId, LinkId, MeterId, NodeId
 
 ID, CURRENT, STATE, SETPOINT, FAILSAFE, WATCHDOG, TOKEN, ENERGY = 1, 10, 13, 20, 30, 31, 40, 100
 ID_WORD = 4711
+STRIDE = 200
 TOKEN_WORD = 0x55AA
 ANSWER_S = 0.01
 
@@ -61,6 +63,7 @@ def point(name: str, address: int, **more: Any) -> Point:
         "kind": RegisterKind.HOLDING,
         "type": PointType.U16,
         "count": 1,
+        "scope": Scope.CONNECTOR,
         **more,
     }
     return Point(name=name, address=address, **known)
@@ -102,6 +105,7 @@ def charger_profile(
     min_write_interval_s: float = 0.0,
     identify: bool = True,
     setpoint_polled: bool = False,
+    connectors: int = 1,
     **transport: float,
 ) -> Profile:
     failsafe = Failsafe(
@@ -128,7 +132,7 @@ def charger_profile(
         word_order=WordOrder.HIGH,
         transport=_transport(**transport),
         read=ReadRules(),
-        connectors=Connectors(),
+        connectors=Connectors(last=connectors, stride=STRIDE),
         points=(
             point("device_id", ID),
             *currents(),
@@ -218,6 +222,7 @@ class ToyStation:
     heard: list[Heard] = field(default_factory=list)
     dead: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
+    hears: Callable[[Request], bool] = lambda _request: True
     answer_s: dict[int, float] = field(default_factory=dict)
     refuses: Callable[[Request], ExceptionCode | None] = lambda _request: None
     short: set[int] = field(default_factory=set)
@@ -227,8 +232,8 @@ class ToyStation:
         self.words[unit] = {CURRENT + n: round(10 * a) for n, a in enumerate(amperes)}
         self.words[unit][ENERGY] = 5
 
-    def add_charger(self, unit: int, *, setpoint_a: float = 32.0) -> None:
-        self.words[unit] = {
+    def add_charger(self, unit: int, *, setpoint_a: float = 32.0, connectors: int = 1) -> None:
+        of_one = {
             ID: ID_WORD,
             CURRENT: 0,
             CURRENT + 1: 0,
@@ -239,10 +244,15 @@ class ToyStation:
             WATCHDOG: 600,
             TOKEN: 0,
         }
+        self.words[unit] = {
+            address + n * STRIDE: word
+            for n in range(connectors)
+            for address, word in of_one.items()
+        }
 
     def delay_s(self, unit: int, request: Request) -> float:
         self.heard.append(Heard(self.clock.monotonic_s(), request))
-        if unit in self.dead or unit not in self.words:
+        if unit in self.dead or unit not in self.words or not self.hears(request):
             return math.inf
         if unit in self.deaf:
             return 1e6
@@ -363,7 +373,9 @@ def decision(setpoint_a: float, *, silent: bool = False) -> EvseDecision:
     )
 
 
-def toy_evse(name: str, unit: int, profile: Profile, *, poll_s: float = 1.0) -> Evse:
+def toy_evse(
+    name: str, unit: int, profile: Profile, *, poll_s: float = 1.0, connector: int = 1
+) -> Evse:
     charger = profile.charger
     assert charger is not None
     guarded = charger.failsafe is not None
@@ -373,7 +385,7 @@ def toy_evse(name: str, unit: int, profile: Profile, *, poll_s: float = 1.0) -> 
         profile=profile.id,
         link=LinkId("lan"),
         unit=unit,
-        connector=1,
+        connector=connector,
         phases=(1, 2, 3),
         max_a=32.0,
         traits=ChargerTraits(
@@ -437,22 +449,33 @@ def play(
     link: Link = TCP,
     prepare: Callable[[ToyStation], None] = lambda _station: None,
 ) -> Depot:
-    """Run `script` beside an owner of a link with these units; chargers are e1.., meters m1.. ."""
+    """Run `script` beside an owner of a link with these units; chargers are e1.., meters m1.. .
+
+    Further connectors of charger e1 are e1.2.. .
+    """
     charging = charger_profile() if profile is None else profile
     measuring = meter_profile() if metering is None else metering
 
     async def main() -> Depot:
         clock = VirtualClock()
         station = ToyStation(clock)
+        connectors = range(1, charging.connectors.last + 1)
         the_evses = tuple(
-            toy_evse(f"e{unit}", unit, charging, poll_s=charging.transport.poll_s)
+            toy_evse(
+                f"e{unit}" if connector == 1 else f"e{unit}.{connector}",
+                unit,
+                charging,
+                poll_s=charging.transport.poll_s,
+                connector=connector,
+            )
             for unit in chargers
+            for connector in connectors
         )
         the_meters = tuple(
             toy_meter(f"m{unit}", unit, poll_s=measuring.transport.poll_s) for unit in meters
         )
         for unit in chargers:
-            station.add_charger(unit)
+            station.add_charger(unit, connectors=len(connectors))
         for unit in meters:
             station.add_meter(unit, 10.0, 20.0, 30.0)
         prepare(station)
