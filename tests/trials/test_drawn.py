@@ -188,3 +188,37 @@ def test_what_an_evse_moved_from_must_have_been_read(moves_s: float, *, known: b
     )
     (span,) = unknown_spans(found, found.site.nodes[0], {found.site.nodes[0].id})
     assert (span.until_s < 300.0) is known
+
+
+@pytest.mark.parametrize(
+    ("faults", "at_s", "masked_a"),
+    [
+        pytest.param([SILENT], 90.0, 0.0, id="it is read"),
+        pytest.param([SILENT], 160.0, 6.0, id="it is silent"),
+        pytest.param([SILENT], 200.0, 6.0, id="it was not called yet"),
+        pytest.param([SILENT], 240.0, 0.0, id="it was called"),
+        pytest.param([], 160.0, 0.0, id="it never was silent"),
+    ],
+)
+def test_a_silent_charger_draws_anything_up_to_what_it_counts_with(
+    faults: list[Fault], at_s: float, masked_a: float
+) -> None:
+    """S4: what it does not draw may be base load that has fallen, for all that a meter shows."""
+    found = evidence(asked=[(0.0, 6.0)], drawn=[(0.0, 0.0)], faults=faults)
+    drawn = Drawn(found, found.site.evses[0])
+    assert drawn.masked_a[int(at_s / TRACE_S)] == masked_a
+
+
+@pytest.mark.parametrize(
+    ("faults", "first_s", "last_s"),
+    [
+        pytest.param([SILENT], 132.0, 160.0, id="silent"),
+        pytest.param([], 120.0, 120.0, id="read"),
+    ],
+)
+def test_what_it_then_draws_overloads_no_longer_than_physics_needs(
+    faults: list[Fault], first_s: float, last_s: float
+) -> None:
+    found = evidence(asked=[(0.0, 12.0)], drawn=[(0.0, 0.0), (120.0, 12.0)], faults=faults)
+    (breach, *_) = check_overload(found)
+    assert first_s <= breach.at_s <= last_s

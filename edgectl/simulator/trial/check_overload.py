@@ -4,8 +4,7 @@ Theory: at any time t the currents that the daemon commands must fit beside ever
 was at some time in the last W(t) seconds, where W is the node's `physics_s` (S20), longer while its
 meter says nothing. So an overload at t is explained only by what has grown within W: the base load,
 what a charger or vehicle draws beyond what it was told, what it draws again while it has shown so
-all the time (its readings are believed, so meanwhile the base load seemed less: S4), and a ceiling
-that fell.
+all the time or was silent (meanwhile the base load seemed less: S4), and a ceiling that fell.
 
 1. Judged is what truly flows, against limits, caps and what was promised to the region.
 2. Where every EVSE that could be reached for long enough draws nothing, nobody can do more.

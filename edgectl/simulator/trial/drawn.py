@@ -14,10 +14,13 @@ from edgectl.model.site import Evse
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Evidence
-from edgectl.simulator.trial.troubles import COME_BACK_S
+from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 
 TRACE_S: Final = 0.25
 VA_ROW: Final = 3
+
+_SOMETIMES: Final = frozenset({FaultKind.SLOW_REPLIES, FaultKind.LOST_REPLIES, FaultKind.GARBLED})
+"""What lets some answers through."""
 
 _IGNORES: Final = frozenset({FaultKind.IGNORES_WRITES})
 _FOLLOWED_A: Final = 0.5
@@ -29,7 +32,7 @@ class Drawn:
     """One EVSE at every sample of the trace.
 
     `unruly_a`: what it draws beyond what it was told. `masked_a`: by how much it draws less than
-    its readings say.
+    its readings say, or than it may while it gives none.
     """
 
     def __init__(self, evidence: Evidence, evse: Evse) -> None:
@@ -108,23 +111,30 @@ class Drawn:
         return told_a
 
     def _masked(self, evidence: Evidence) -> list[float]:
-        """By how much it draws less than its readings, which stand still, say.
+        """By how much it draws less than it may for all that anybody knows.
 
-        They count until two of its readings after the fault, each as old as it may be, have shut
-        them out of every window (S4).
+        Readings that stand still count until two of its readings after the fault, each as old as it
+        may be, have shut them out of every window; one that is silent draws anything up to what it
+        counts with, until it was called again (S4, S9, S10).
         """
         masked_a = [0.0] * len(self.amps)
-        if not self.evse.traits.metered:
-            return masked_a
-        for stuck in troubles.of_readings(evidence, self.evse):
-            traits = self.evse.traits
-            ends_s = stuck.until_s + 2.0 * (traits.poll_s + traits.refresh_s)
-            first, last = index_of(stuck.from_s), min(index_of(ends_s) + 1, len(masked_a))
-            early = index_of(stuck.from_s - traits.refresh_s)
-            shown_a = max(self.amps[early : first + 1], default=0.0)
-            for n in range(first, last):
-                masked_a[n] = max(masked_a[n], shown_a - self.amps[n])
+        traits = self.evse.traits
+        if traits.metered:
+            for stuck in troubles.of_readings(evidence, self.evse):
+                ends_s = stuck.until_s + 2.0 * (traits.poll_s + traits.refresh_s)
+                early = index_of(stuck.from_s - traits.refresh_s)
+                shown_a = max(self.amps[early : index_of(stuck.from_s) + 1], default=0.0)
+                self._mask(masked_a, Span(stuck.from_s, ends_s), [shown_a] * len(self.amps))
+        counts_a = [max(told_a, traits.failsafe_a) for told_a in self._told_a]
+        for span in troubles.of_device(evidence, self.evse, but=_SOMETIMES):
+            from_s = span.from_s + traits.silent_after_s
+            if from_s < span.until_s:
+                self._mask(masked_a, Span(from_s, span.until_s + COME_BACK_S), counts_a)
         return masked_a
+
+    def _mask(self, masked_a: list[float], span: Span, most_a: Sequence[float]) -> None:
+        for n in range(index_of(span.from_s), min(index_of(span.until_s) + 1, len(masked_a))):
+            masked_a[n] = max(masked_a[n], most_a[n] - self.amps[n])
 
 
 def index_of(at_s: float) -> int:
