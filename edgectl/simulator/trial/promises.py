@@ -129,6 +129,7 @@ def _of_event(evidence: Evidence, sent: Sent, answered_s: float) -> Iterator[Pro
             node="n0",
             limit_w=order.fields["kw"] * 1000.0,
         )
-        if next_s >= ends_s - ahead_s and ends_s - ahead_s > at_s:
-            # It was over once; should the clock be set back, nobody asks that it begins again.
+        if next_s >= ends_s - ahead_s and next_s > answered_s:
+            # It was over once, or leapt over; should the clock be set back, nobody asks that it
+            # begins again.
             return
