@@ -104,6 +104,7 @@ class Charger:
         self._tried_first = False
         self._arm_s = math.inf
         self._arm_wanted = False
+        self._compares = False
         self._armed_s = -math.inf
         self._arm_again = Backoff(first_s=ARM_AGAIN_FIRST_S, most_s=ARM_AGAIN_MOST_S, rng=rng)
         self._disputes_seen = 0
@@ -167,6 +168,7 @@ class Charger:
         if self._arm_s > now_s:
             return None
         self._block_seen(now_s)
+        self._compares = True
         return rearm_turn(self)
 
     def reconnected(self, now_s: float) -> None:
@@ -176,11 +178,14 @@ class Charger:
             self._poller.check_at(now_s)
 
     def stop_write(self, value_a: float) -> Errand | None:
-        """Write the value of the safe stop; None when it is held or nothing may be said."""
-        step = self.setpoint.write(value_a)
-        if self._fitness.unfit or self.setpoint.holds(step):
+        """Write the value of the safe stop, held or not; None when nothing may be said.
+
+        A positive answer was the last word of many a register: who dropped what it said yes to, or
+        has restarted since, would be left with a limit that nobody knows of (S18).
+        """
+        if self._fitness.unfit:
             return None
-        return self._write_errand(step, Rank.DECREASE, 0.0)
+        return self._write_errand(self.setpoint.write(value_a), Rank.DECREASE, 0.0)
 
     def look(self) -> Errand | None:
         """Read the setpoint back; None where that cannot be done."""
@@ -228,9 +233,12 @@ class Charger:
         self._troubles.end(AlarmCode.FAILSAFE_NOT_SET, self.evse.id)
 
     def armed(self, values: dict[str, Value], answer: Answer) -> None:
-        """Take what the failsafe block says."""
-        facts = self._facts(values, answer.sent_s, answer.received_s)
-        self._image.evse_facts(self.evse.id, facts)
+        """Take what the failsafe block says; whoever forgot it may have forgotten its setpoint."""
+        now_s = answer.received_s
+        self._image.evse_facts(self.evse.id, self._facts(values, answer.sent_s, now_s))
+        if self._compares and self._differs(values):
+            self._compares = False
+            self.setpoint.repeat(now_s)
 
     def not_armed(self, step: ArmStep, why: str, now_s: float) -> None:
         """Take that the failsafe block is not as it should be."""
@@ -323,15 +331,16 @@ class Charger:
         highest_a = None if facts.sample is None else facts.sample.highest_a()
         if highest_a is not None:
             self.setpoint.drawn(highest_a, taken_s=taken_s, now_s=now_s)
-        wanted = self.evse.traits
-        if (facts.failsafe_a is not None and facts.failsafe_a != wanted.failsafe_a) or (
-            facts.watchdog_s is not None and facts.watchdog_s != wanted.watchdog_s
-        ):
+        if self._differs(values):
             self._arm_soon(now_s)
 
     def _facts(self, values: dict[str, Value], taken_s: float, now_s: float) -> EvseFacts:
         mains_v = self.setpoint.mains_v(now_s)
         return evse_facts(self.profile, self.evse, values, taken_s=taken_s, mains_v=mains_v)
+
+    def _differs(self, values: dict[str, Value]) -> bool:
+        """Whether what was read of the failsafe block is not as it should be."""
+        return any(step.quantity in values and not step.holds(values) for step in self._arming)
 
     def _rearm_after_dispute(self, now_s: float) -> None:
         """Whoever forgot its setpoint may have forgotten its failsafe block."""

@@ -8,7 +8,8 @@
    at a higher one are a raise, for which the next step must find room (S13).
 4. What is held is not written again. A register that says something else for longer than the device
    may need is a dispute (another client, a restart): said, and answered by writing again, ever more
-   slowly. Where it cannot be read, a vehicle that draws far more than was written speaks for it.
+   slowly. Where it cannot be read, a vehicle that draws far more than was written speaks for it, or
+   a charger that has forgotten more than that.
 """
 
 import math
@@ -170,10 +171,6 @@ class Setpoint:
             return self.write(0.0)
         return command_write(self._profile, self._evse, self._want, value_a=self.want_a)
 
-    def holds(self, step: WriteStep) -> bool:
-        """Whether the charger is known to hold the value of the step."""
-        return self.held and self._same(step.command)
-
     def again(self) -> WriteStep | None:
         """Build the write of what is held already; None while that is not known."""
         if self._told is None or not self.held:
@@ -223,6 +220,11 @@ class Setpoint:
         """Take that what is held was written once more, as a keep-alive."""
         self.written_s = sent_s
         self.write_from_s = sent_s + self._evse.traits.min_write_interval_s
+
+    def repeat(self, now_s: float) -> None:
+        """Have what is held written once more where nobody can read whether it still is."""
+        if self.readback is None and self.held and self._repeat_s is None:
+            self._repeat_s = now_s
 
     def looked(self, outcome: Answer | Miss) -> None:
         """Take the outcome of reading the register."""

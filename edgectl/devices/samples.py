@@ -22,9 +22,9 @@ class EvseFacts:
     """What a round of values says of one EVSE; None where the values do not say it.
 
     `sample` needs a good current on every wired phase: a maximum over the rest would be too small.
-    `setpoint_a`, `failsafe_a`, `watchdog_s`: as read from the charger; `command` is the setpoint in
-    its register's own unit. `counted_s`: when an energy was read, if one was. `bad`: every value
-    refused.
+    `setpoint_a`, `failsafe_a`, `watchdog_s`: as read from the charger; a watchdog that says it is
+    off has 0 s. `command` is the setpoint in its register's own unit. `counted_s`: when an energy
+    was read, if one was. `bad`: every value refused.
     """
 
     sample: EvseSample | None = None
@@ -98,7 +98,7 @@ def evse_facts(
         else amperes_told(profile, evse, command, mains_v=mains_v),
         command=command,
         failsafe_a=_number(values, failsafe.current_read if failsafe else None),
-        watchdog_s=_number(values, failsafe.timeout_read if failsafe else None),
+        watchdog_s=_watchdog_s(values, failsafe.timeout_read if failsafe else None),
         power_w=power_w,
         session_wh=session_wh,
         energy_wh=energy_wh,
@@ -141,6 +141,13 @@ def vehicle_state(profile: Profile, values: Mapping[str, Value]) -> VehicleState
 
 def _rule_holds(rule: StateRule, values: Mapping[str, Value]) -> bool:
     return all(values[name] in wanted for name, wanted in rule.when)
+
+
+def _watchdog_s(values: Mapping[str, Value], name: str | None) -> float | None:
+    value = values.get(name) if name is not None else None
+    if isinstance(value, Bad) and value.absent:
+        return 0.0
+    return value if isinstance(value, float) else None
 
 
 def _number(values: Mapping[str, Value], name: str | None) -> float | None:

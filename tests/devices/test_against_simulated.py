@@ -148,7 +148,7 @@ def test_each_charx_connector_is_told_apart() -> None:
     first = evse_facts(CHARX, evse_of(CHARX), bench.round(CHARX, 1), taken_s=0.0)
     second = evse_facts(CHARX, evse_of(CHARX, connector=2), bench.round(CHARX, 2), taken_s=0.0)
     assert (first.setpoint_a, second.setpoint_a) == (32.0, 10.0)
-    assert (first.watchdog_s, second.watchdog_s) == (None, 60.0)  # off is no time
+    assert (first.watchdog_s, second.watchdog_s) == (0.0, 60.0)  # the first is off
 
 
 def test_a_hypercharger_is_told_watts_and_counted_in_amperes() -> None:

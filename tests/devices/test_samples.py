@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from edgectl.devices.codec import Bad, Value
@@ -117,6 +119,16 @@ def test_what_was_not_read_is_none() -> None:
     assert facts.vehicle is None
     assert facts.setpoint_a is None
     assert facts.session_wh is None
+
+
+def test_s9_a_watchdog_that_says_it_is_off_has_no_time_and_is_not_merely_unread() -> None:
+    off = Bad(quantity="watchdog_s", address=1602, words=(0, 0), why="no value", absent=True)
+    garbled = replace(off, absent=False)
+    said = [
+        evse_facts(KEBA, evse_of(KEBA), {"watchdog_s": value}, taken_s=0.0).watchdog_s
+        for value in (off, garbled)
+    ]
+    assert said == [0.0, None]
 
 
 def test_a_write_only_setpoint_is_never_read_back() -> None:

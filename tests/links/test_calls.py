@@ -15,6 +15,7 @@ from tests.links.toys import (
     STATE,
     STRIDE,
     WATCHDOG,
+    WATCHDOG_OFF,
     Depot,
     ToyStation,
     charger_profile,
@@ -179,6 +180,36 @@ def test_a_failsafe_block_that_was_forgotten_is_found_within_a_minute() -> None:
     depot = play(script, chargers=[1])
     assert depot.station.words[1][FAILSAFE] == 60
     assert depot.evse("e1").failsafe_a == 6.0
+
+
+@pytest.mark.parametrize("polled", [True, False])
+def test_s10_a_watchdog_that_says_it_is_off_is_set_again(*, polled: bool) -> None:
+    """It restarted between two polls, with the very setpoint that it had."""
+
+    async def script(depot: Depot) -> None:
+        await depot.until(40.0)
+        depot.station.words[1] |= {FAILSAFE: 60, WATCHDOG: WATCHDOG_OFF}
+        await depot.until(140.0)
+
+    profile = charger_profile(KeepAlive.ANY_ACCESS, block_polled=polled)
+    depot = play(script, chargers=[1], profile=profile)
+    assert depot.station.words[1][WATCHDOG] == 60
+    assert depot.evse("e1").watchdog_s == 60.0
+
+
+@pytest.mark.parametrize("polled", [True, False])
+def test_s10_whoever_forgot_its_failsafe_block_gets_its_setpoint_again(*, polled: bool) -> None:
+    """It restarted between two polls; nobody can read what it allows now."""
+
+    async def script(depot: Depot) -> None:
+        await depot.until(40.0)
+        depot.station.words[1] |= {FAILSAFE: 0, WATCHDOG: WATCHDOG_OFF, SETPOINT: 160}
+        await depot.until(140.0)
+
+    profile = charger_profile(KeepAlive.ANY_ACCESS, readback=False, block_polled=polled)
+    depot = play(script, chargers=[1], profile=profile)
+    assert depot.station.setpoint_a(1) == 6.0
+    assert len(depot.station.writes(1, SETPOINT)) == 2, "once at the start, once after that"
 
 
 def test_an_answer_lost_on_its_way_is_a_write_that_may_have_happened() -> None:

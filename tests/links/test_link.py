@@ -137,13 +137,34 @@ def test_s18_the_safe_stop_needs_no_lease_and_ends_at_its_deadline() -> None:
     play(script, chargers=[1])
 
 
-def test_s18_the_safe_stop_leaves_alone_what_is_held_already() -> None:
+def test_s18_the_safe_stop_tells_again_what_a_charger_only_said_yes_to() -> None:
+    """It answered and dropped the last write, in a register that nobody can read."""
+
+    async def script(depot: Depot) -> None:
+        depot.setpoints["e1"] = 20.0
+        await depot.until(20.0)
+        depot.station.keeps = lambda _unit, address, _word: address != SETPOINT
+        depot.setpoints["e1"] = 6.0
+        await depot.until(40.0)
+        depot.station.keeps = lambda _unit, _address, _word: True
+        assert (depot.station.setpoint_a(1), depot.evse("e1").sent) == (20.0, ())
+        await depot.owner.safe_stop({EvseId("e1"): 6.0}, deadline_s=45.0)
+
+    depot = play(
+        script, chargers=[1], profile=charger_profile(KeepAlive.ANY_ACCESS, readback=False)
+    )
+    assert depot.station.setpoint_a(1) == 6.0
+
+
+def test_s18_the_safe_stop_reads_back_what_is_held_already() -> None:
     async def script(depot: Depot) -> None:
         await depot.until(20.0)
+        depot.station.words[1][SETPOINT] = 200  # another client, since it was read last
         await depot.owner.safe_stop({EvseId("e1"): 6.0}, deadline_s=25.0)
 
     depot = play(script, chargers=[1], profile=charger_profile(KeepAlive.TOKEN))
-    assert len(depot.station.writes(1, SETPOINT)) == 1
+    assert depot.station.setpoint_a(1) == 6.0
+    assert depot.station.reads(1, SETPOINT, since_s=20.0)
 
 
 def test_a_meter_above_its_threshold_brings_the_next_tick_forward() -> None:

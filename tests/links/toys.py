@@ -54,6 +54,7 @@ from edgectl.units import EvseId, LinkId, MeterId, NodeId
 ID, CURRENT, STATE, SETPOINT, FAILSAFE, WATCHDOG, TOKEN, ENERGY = 1, 10, 13, 20, 30, 31, 40, 100
 ID_WORD = 4711
 STRIDE = 200
+WATCHDOG_OFF = 0xFFFF
 TOKEN_WORD = 0x55AA
 ANSWER_S = 0.01
 
@@ -106,6 +107,7 @@ def charger_profile(
     identify: bool = True,
     setpoint_polled: bool = False,
     connectors: int = 1,
+    block_polled: bool = False,
     **transport: float,
 ) -> Profile:
     failsafe = Failsafe(
@@ -124,6 +126,10 @@ def charger_profile(
         function=6,
     )
     setpoint_poll = PollClass.FAST if setpoint_polled else PollClass.NEVER
+    block: dict[str, Any] = {
+        "access": Access.READ_WRITE,
+        "poll": PollClass.SLOW if block_polled else PollClass.NEVER,
+    }
     return Profile(
         id="toy-charger",
         file="toy-charger.yaml",
@@ -146,8 +152,8 @@ def charger_profile(
                 access=Access.READ_WRITE if readback else Access.WRITE,
                 poll=setpoint_poll,
             ),
-            point("failsafe_a", FAILSAFE, scale=0.1, unit="A", access=Access.READ_WRITE),
-            point("watchdog_s", WATCHDOG, unit="s", access=Access.READ_WRITE),
+            point("failsafe_a", FAILSAFE, scale=0.1, unit="A", **block),
+            point("watchdog_s", WATCHDOG, unit="s", invalid=(WATCHDOG_OFF,), **block),
             point("token", TOKEN, access=Access.WRITE),
         ),
         identify=(Expect(point="device_id", one_of=(float(ID_WORD),), remedy="check the unit"),)
