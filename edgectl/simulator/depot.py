@@ -353,6 +353,7 @@ class Depot:
         if now_s >= self._next_trace_s:
             self._next_trace_s = now_s + _TRACE_STEP_S - _ROUNDING_S
             self.trace.times_s.append(scenario_s)
+            self.trace.mean_v.append(self._tree.mean_v)
             for node, k in self._tree.index.items():
                 self.trace.nodes[node].append(self._tree.truth(k))
             for outlet in self._outlets.values():

@@ -32,9 +32,13 @@ class EvseTrace:
 
 @dataclass(slots=True)
 class Trace:
-    """Samples at `times_s`, in seconds of the scenario, and when each meter answered."""
+    """Samples at `times_s`, in seconds of the scenario, and when each meter answered.
+
+    `mean_v`: the site's voltage, line to neutral, over the three phases.
+    """
 
     times_s: list[float] = field(default_factory=list)
+    mean_v: list[float] = field(default_factory=list)
     nodes: dict[NodeId, list[NodeTruth]] = field(default_factory=dict)
     evses: dict[EvseId, EvseTrace] = field(default_factory=dict)
     meter_answers_s: dict[MeterId, list[float]] = field(default_factory=dict)

@@ -191,6 +191,35 @@ def test_a_checker_sees_what_is_wrong(
     assert check in {breach.check for breach in judge_trial(SEED, evidence).breaches}
 
 
+def stands_full_beside_room(evidence: Evidence, *, mean_v: float) -> None:
+    """A vehicle took 94 % of its energy by the nominal voltage, and then no more."""
+    evse = evidence.site.evses[0]
+    traced = evidence.trace.evses[evse.id]
+    traced.drawn_a[:] = [16.0] * AT + [0.0] * (len(traced.drawn_a) - AT)
+    traced.phases[:] = [3] * len(traced.phases)
+    vehicle = Vehicle(energy_wh=16.0 * 3 * 230.0 * 300.0 / 3600.0 / 0.94, max_a=16.0)
+    evidence.sessions = (Session(evse=evse.id, vehicle=vehicle, arrival_s=0.0, departure_s=9000.0),)
+    evidence.trace.mean_v[:] = [mean_v] * len(evidence.trace.mean_v)
+    evidence.sent = []
+    evidence.site = replace(
+        evidence.site,
+        caps=(),
+        nodes=tuple(
+            replace(node, limit_a=(900.0,) * 3, limit_va=None) for node in evidence.site.nodes
+        ),
+    )
+
+
+@pytest.mark.parametrize(("mean_v", "starved"), [(230.0, True), (243.0, False)])
+def test_a_vehicle_is_full_by_the_energy_that_it_took_at_the_sites_own_voltage(
+    whole: Evidence, *, mean_v: float, starved: bool
+) -> None:
+    evidence = deepcopy(whole)
+    stands_full_beside_room(evidence, mean_v=mean_v)
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("starved" in found) is starved
+
+
 def shown_while_it_paused(evidence: Evidence, *, lasts_n: int, fault: FaultKind) -> None:
     """What an EVSE draws again overloads its node; its readings said so all the time."""
     site, truths = evidence.site, evidence.trace.nodes[evidence.site.nodes[0].id]

@@ -26,8 +26,13 @@ def wants_all_the_time(evidence: Evidence, evse: Evse) -> bool:
         return False
     from_n = int(stays[0].arrival_s / _TRACE_S)
     energy_wh = sum(
-        amps * phases * evidence.site.voltage_v * _TRACE_S / 3600.0
-        for amps, phases in zip(traced.drawn_a[from_n:], traced.phases[from_n:], strict=True)
+        amps * phases * mean_v * _TRACE_S / 3600.0
+        for amps, phases, mean_v in zip(
+            traced.drawn_a[from_n:],
+            traced.phases[from_n:],
+            evidence.trace.mean_v[from_n:],
+            strict=True,
+        )
     )
     return energy_wh < 0.95 * stays[0].vehicle.energy_wh and n0 > 0
 
