@@ -5,9 +5,11 @@
    watchdog proves (S9).
 3. A vehicle that goes on drawing more than it is told, after the time in which it must have
    followed, will do so under the next setpoint too: that excess is a fixed load in both sums.
-4. A silent charger that somebody has locked off counts nothing until it answers (S11); then it
+4. So does a charger that was told less, and was seen to hold more than that afterwards: it answers,
+   and takes nothing.
+5. A silent charger that somebody has locked off counts nothing until it answers (S11); then it
    counts as it would have.
-5. Nothing here looks at ceilings; the account is the same whatever is allowed.
+6. Nothing here looks at ceilings; the account is the same whatever is allowed.
 """
 
 from dataclasses import dataclass
@@ -163,14 +165,20 @@ def _commit_one(
     sure_a = _sure_draw_a(view, last_a if before_a > OFFSET_A else measured_a)
     settled_a = sure_a if sure_a is not None and _is_settled(evse, view) else None
     held_a = _held_a(evse, view, held_a, settled_a, now_s) if rules.s8_committed else in_force_a
+    told_a = in_force_a if state is None else _told_a(view, state, in_force_a)
+    if told_a < in_force_a:
+        drawn_a = held_a if blind or not traits.metered else (sure_a or 0.0)
+        excess_a = max(0.0, drawn_a - told_a)
+    else:
+        excess_a = _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a)
     return _commitment(
         held_a,
         max(held_a, sure_a or 0.0) if measured_a is None else max(held_a, measured_a),
-        in_force_a,
+        told_a,
         measured_a,
         False,
         failsafe_a,
-        _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a),
+        excess_a,
         blind,
     )
 
@@ -179,6 +187,15 @@ def _in_force_a(view: EvseView, held_a: float) -> float:
     if view.sent:
         return view.sent[-1].value_a
     return held_a if view.confirmed is None else view.confirmed.value_a
+
+
+def _told_a(view: EvseView, state: EvseState, in_force_a: float) -> float:
+    """The value in force; what was decided where a charger was seen to hold more after it was told.
+
+    What it was told waits before what it was seen to hold among the values since the confirmed one.
+    """
+    seen_above = any(sent.value_a < in_force_a for sent in view.sent[:-1])
+    return min(in_force_a, state.setpoint_a) if seen_above else in_force_a
 
 
 def _is_silent(evse: Evse, view: EvseView, now_s: float) -> bool:

@@ -7,7 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from tests.control.world import TRAITS, World, evse, setpoints, site
+from edgectl.model.ceiling import Holder, Rank, TimedCeiling
+from edgectl.model.site import Meter, Sees
+from edgectl.units import EvseId, LinkId
+from tests.control.world import GRID, M_GRID, TRAITS, World, evse, setpoints, site
 
 LIMIT_A = 100.0
 BASE_A = 20.0
@@ -95,3 +98,67 @@ def test_s21_whoever_exceeds_however_all_come_to_rest_within_the_ceiling(seed: i
     assert max(yard.flow_a[20:]) <= LIMIT_A
     assert len(yard.changes()) <= 12
     assert all(k < 120 for k in yard.changes())
+
+
+BASE_ONLY = Meter(
+    id=M_GRID,
+    node=GRID,
+    profile="test",
+    link=LinkId("lan"),
+    unit=99,
+    poll_s=1.0,
+    refresh_s=0.0,
+    sees=Sees.BASE_ONLY,
+)
+
+
+def takes_nothing(*, metered: bool) -> World:
+    """e1 was told 0 A and says ever since that it holds 8 A, which are drawn; e2 is at 13 A."""
+    traits = replace(TRAITS, metered=metered)
+    evses = [evse(1, traits=traits), evse(2)]
+    world = World(site(evses=evses, meters=[BASE_ONLY], limit_a=(35.0, None, None)))
+    world.settle(13.0, {"e1": 6.0, "e2": 13.0})
+    world.ceilings = (
+        TimedCeiling(
+            holder=Holder(Rank.TECHNICIAN, "pause", "test"),
+            reason="test",
+            from_utc_s=0.0,
+            until_utc_s=None,
+            evse=EvseId("e1"),
+            limit_a=(0.0, None, None),
+        ),
+    )
+    return world
+
+
+@pytest.mark.parametrize("metered", [True, False])
+def test_s12_who_answers_and_takes_no_setpoint_is_a_fixed_load_for_the_others(
+    *, metered: bool
+) -> None:
+    world = takes_nothing(metered=metered)
+    for _ in range(30):
+        for value_a in (0.0, 8.0):
+            world.wait(1.0)
+            world.sends("e1", value_a)
+            world.evses[EvseId("e1")] = replace(
+                world.evses[EvseId("e1")], sent=world.evses[EvseId("e1")].sent[-2:]
+            )
+            if metered:
+                world.reads("e1", 8.0)
+            else:
+                world.answers("e1")
+            world.reads("e2", setpoint_in_force(world, "e2"))
+            world.meter(13.0)
+            decision = world.step()
+            told_a = decision.evses[EvseId("e2")].setpoint_a
+            if told_a != setpoint_in_force(world, "e2"):
+                world.sends("e2", told_a)
+                world.confirms("e2")
+    assert decision.evses[EvseId("e1")].setpoint_a == 0.0
+    assert told_a == pytest.approx(35.0 - 2.0 - 13.0 - 8.0)
+
+
+def setpoint_in_force(world: World, name: str) -> float:
+    confirmed = world.evses[EvseId(name)].confirmed
+    assert confirmed is not None
+    return confirmed.value_a
