@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     WithJsonSchema,
@@ -122,7 +123,10 @@ class ValuesMap(_Wire):
     """Values with what they mean; also the typed targets of 3.0.1."""
 
     type: _Name
-    values: Annotated[list[bool | int | float | str | PointObject], Field(max_length=MAX_VALUES)]
+    values: Annotated[
+        list[bool | int | float | str | PointObject], Field(max_length=MAX_VALUES), FailFast()
+    ]
+    """One wrong value is enough to name: each costs a fault for every type that it could be."""
 
 
 class IntervalPeriodObject(_Wire):

@@ -1,19 +1,22 @@
 """JSON from strangers: bounded before it is parsed, unambiguous after.
 
-1. Size and nesting are bounded before the parser sees the bytes.
+1. Size and nesting are bounded before the parser sees the bytes, and no bytes take more than one
+   pass: a message is read between two ticks.
 2. No NaN, no infinity, no number beyond a float, no key twice, no text that cannot be encoded.
 """
 
 import json
 import math
 import re
+from collections import Counter
 from typing import Final, NoReturn
 
 from edgectl.contract.refusal import RefusalCode, refused
 
 MAX_DEPTH: Final = 16
 _INTEGER_CHARS: Final = 20
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what begins as one and never ends: the parser will stop there too."""
 
 
 def read_object(payload: bytes, *, max_bytes: int, what: str) -> dict[str, object]:
@@ -83,7 +86,6 @@ def _no_constant(text: str) -> NoReturn:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"key {twice[:80]!r} stands twice")
     return made
