@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgectl.contract.journal import (
@@ -27,7 +27,6 @@ from edgectl.units import EvseId
 from tests.journal.recorded import SITE, run
 
 ANY = st.floats(allow_nan=False)
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def read(lines: list[str]) -> list[JournalStep]:
@@ -91,7 +90,6 @@ def test_a_step_after_a_gap_waits_for_the_next_whole_one() -> None:
     assert missing == [4, 5]
 
 
-@UNHURRIED
 @given(ANY, st.floats(width=32, allow_nan=False))
 def test_numbers_keep_their_bits(value: float, of_a_device: float) -> None:
     assert float(json.loads(number(value))).hex() == value.hex()
@@ -102,7 +100,6 @@ def test_numbers_keep_their_bits(value: float, of_a_device: float) -> None:
         assert single(value) == value
 
 
-@UNHURRIED
 @given(ANY, ANY, st.integers(min_value=0, max_value=10**15))
 def test_times_keep_their_bits(time_s: float, since_s: float, micros: int) -> None:
     for one, base in ((time_s, since_s), (micros / 1e6, since_s), (micros / 1e6, 12.5)):
@@ -110,7 +107,6 @@ def test_times_keep_their_bits(time_s: float, since_s: float, micros: int) -> No
         assert float(back).hex() == one.hex()
 
 
-@UNHURRIED
 @given(st.lists(st.tuples(ANY, ANY, st.none() | ANY), min_size=1, max_size=4))
 def test_samples_of_any_values_come_back(values: list[tuple[float, float, float | None]]) -> None:
     _, records = run()

@@ -78,7 +78,7 @@ class Stage:
         """Have the same examples for every mutant, and nothing kept; before tests are imported."""
         from hypothesis import settings
 
-        settings.register_profile("mutation", derandomize=True, database=None, deadline=None)
+        settings.register_profile("mutation", settings(), derandomize=True, database=None)
         settings.load_profile("mutation")
 
     @pytest.hookimpl(tryfirst=True)
