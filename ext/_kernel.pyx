@@ -8,8 +8,8 @@ Rules
    status says what is wrong. Nothing from libm but sqrt.
 2. Every index is checked, once for each record: what is at hand then is a pointer to that record.
 3. The answer depends on the values alone: nodes are numbered by the EVSEs under them, ties are
-   broken by EVSE or queue order, sums are made in one fixed order, and nothing is carried from one
-   tick to the next.
+   broken by EVSE or queue order, and sums are made in one fixed order. From one tick to the next
+   nothing is carried but two sort orders, of which there can be only one each (`orders.pxi`).
 
 Theory of operation
 
@@ -153,12 +153,19 @@ cdef class Kernel:
     cdef int[::1] roster
     cdef int[::1] seen
 
-    # Events of the filling, and the heap with one entry per node.
+    # The orders of starts and upper bounds with their levels by EVSE, kept between ticks: those of
+    # charging, then from evse_count on those of discharge; `orders_first` is where the present
+    # direction's begin.
+    cdef Event[::1] starts_kept
+    cdef Event[::1] caps_kept
+    cdef double[::1] start_levels
+    cdef double[::1] cap_levels
+    cdef int orders_first
+
+    # Events of the filling by tier, and the heap with one entry per node.
     cdef Event[::1] starts
     cdef Event[::1] caps
     cdef Event[::1] heap
-    cdef int start_count
-    cdef int cap_count
     cdef int heap_count
     cdef double next_start
     cdef double key
@@ -202,6 +209,7 @@ cdef class Kernel:
     cdef bint discharging
 
     cdef int[::1] candidates
+    cdef Event[::1] remainders
     cdef Event[::1] spare
     cdef int[::1] histogram
 
@@ -381,6 +389,7 @@ include "topology.pxi"
 include "intake.pxi"
 include "rows.pxi"
 include "sorting.pxi"
+include "orders.pxi"
 include "admission.pxi"
 include "filling.pxi"
 include "phasors.pxi"

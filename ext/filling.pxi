@@ -33,11 +33,11 @@ cdef inline int _stop(Kernel site, Evse* evse, double value) except -1 nogil:
 
 cdef int _fill(Kernel site, int begin, int end) except -1 nogil:
     """Raise the level until everybody in roster[begin:end] stands; sets `filled` and stops."""
-    cdef int i, k, node, next_start = 0, next_cap = 0
+    cdef int i, k, node, next_start, next_cap = begin
     cdef double level, level_cap
     level = 0.0 if site.uneven else _free_level(site, begin, end)
-    _take_events(site, begin, end, level)
-    site.next_start = site.starts[0].level if site.start_count else INFINITY
+    _take_to(site, begin, end, level)
+    next_start = _next_start(site, begin, end)
     site.heavy_left = 0
     if not site.uneven:
         site.heavy_left = 1
@@ -49,19 +49,19 @@ cdef int _fill(Kernel site, int begin, int end) except -1 nogil:
         if not site.heap_count:
             break
         while (
-            next_cap < site.cap_count
+            next_cap < end
             and site.evses[site.caps[next_cap].index].doing == STANDING
         ):
             next_cap += 1
-        if next_cap == site.cap_count:
+        if next_cap == end:
             break
         level_cap = site.caps[next_cap].level
         if site.next_start <= level_cap and site.next_start <= site.heap[0].level:
             level = site.next_start
-            next_start = _start(site, next_start)
+            next_start = _start(site, next_start, end)
         elif level_cap <= site.heap[0].level:
             level = level_cap
-            next_cap = _cap(site, next_cap)
+            next_cap = _cap(site, next_cap, end)
         else:
             node = site.heap[0].index
             _compute_key(site, node)
@@ -151,35 +151,22 @@ cdef double _free_level(Kernel site, int begin, int end) except -1.0 nogil:
     return max(0.0, level)
 
 
-cdef int _take_events(Kernel site, int begin, int end, double level) except -1 nogil:
-    """Take everybody to `level` and sort the starts and caps that are above it."""
-    cdef int k, i
-    cdef double start, cap, per_weight
+cdef int _take_to(Kernel site, int begin, int end, double level) except -1 nogil:
+    """Take everybody who is admitted to `level`."""
+    cdef int k, i, first = site.orders_first
     cdef Evse* evse
-    site.start_count = site.cap_count = 0
     for k in range(begin, end):
         i = site.roster[k]
         evse = &site.evses[i]
         if not evse.admitted:
             continue
-        per_weight = 1.0 / evse.weight
-        cap = evse.upper * per_weight
-        if cap <= level:
+        if site.cap_levels[first + i] <= level:
             evse.doing = STANDING
             evse.filled = evse.value = evse.upper
-            continue
-        start = evse.lower * per_weight
-        evse.doing = MOVING
-        if start > level:
+        elif site.start_levels[first + i] <= level:
+            evse.doing = MOVING
+        else:
             evse.doing = RESTING
-            site.starts[site.start_count].level = start
-            site.starts[site.start_count].index = i
-            site.start_count += 1
-        site.caps[site.cap_count].level = cap
-        site.caps[site.cap_count].index = i
-        site.cap_count += 1
-    _sort(site, site.starts, site.start_count)
-    _sort(site, site.caps, site.cap_count)
     return 0
 
 
@@ -286,12 +273,20 @@ cdef inline int _consider(
     return 0
 
 
-cdef int _start(Kernel site, int k) except -1 nogil:
+cdef int _next_start(Kernel site, int k, int end) except -1 nogil:
+    """Pass over those who do not rest; sets the level at which the next one starts."""
+    while k < end and site.evses[site.starts[k].index].doing != RESTING:
+        k += 1
+    site.next_start = site.starts[k].level if k < end else INFINITY
+    return k
+
+
+cdef int _start(Kernel site, int k, int end) except -1 nogil:
     """Let those of one node that start at the same level start; returns whose turn is next."""
     cdef int at = site.evses[site.starts[k].index].node
     cdef double level = site.starts[k].level
     cdef Evse* evse
-    while k < site.start_count and site.starts[k].level == level:
+    while k < end and site.starts[k].level == level:
         evse = &site.evses[site.starts[k].index]
         if evse.doing == RESTING:
             if evse.node != at:
@@ -302,21 +297,15 @@ cdef int _start(Kernel site, int k) except -1 nogil:
                 _curved_change(site, evse, -evse.lower, evse.quanta, -evse.quanta)
         k += 1
     _apply_change(site, at)
-    while (
-        k < site.start_count
-        and site.evses[site.starts[k].index].doing != RESTING
-    ):
-        k += 1
-    site.next_start = site.starts[k].level if k < site.start_count else INFINITY
-    return k
+    return _next_start(site, k, end)
 
 
-cdef int _cap(Kernel site, int k) except -1 nogil:
+cdef int _cap(Kernel site, int k, int end) except -1 nogil:
     """Stop those of one node that are full at the same level; returns whose turn is next."""
     cdef int at = site.evses[site.caps[k].index].node
     cdef double level = site.caps[k].level
     cdef Evse* evse
-    while k < site.cap_count and site.caps[k].level == level:
+    while k < end and site.caps[k].level == level:
         evse = &site.evses[site.caps[k].index]
         if evse.doing != STANDING:
             if evse.node != at:

@@ -24,6 +24,7 @@ cdef int _solve(Kernel site, bint discharge) except -1 nogil:
     if status == S_DONE:
         status = _take_queue(site, site.order)
     if status == S_DONE:
+        _keep_orders(site, discharge)
         _allocate(site, site.allowed)
         _give(
             site,

@@ -66,12 +66,12 @@ cdef int _hand_out(Kernel site, int begin, int end, const double[::1] allowed) e
         # the difference of two phases does.
         if site.unbalance_count or not _is_refused_at_stop(site, evse, own):
             # In whole nA, so that noise does not part what is equal.
-            site.caps[count].level = <double><long long>(own.lost * 1e9 + 0.5)
-            site.caps[count].index = i
+            site.remainders[count].level = <double><long long>(own.lost * 1e9 + 0.5)
+            site.remainders[count].index = i
             count += 1
-    _sort(site, site.caps, count)
+    _sort(site, site.remainders, count)
     for k in range(count):
-        site.candidates[k] = site.caps[count - 1 - k].index
+        site.candidates[k] = site.remainders[count - 1 - k].index
     while count:
         left = handed = 0
         for k in range(count):

@@ -31,8 +31,25 @@ cdef int _reserve(Kernel site) except -1:
     cdef array.array starts = _bytes(n * sizeof(Event))
     cdef array.array caps = _bytes(n * sizeof(Event))
     cdef array.array spare = _bytes(n * sizeof(Event))
+    cdef array.array remainders = _bytes(n * sizeof(Event))
+    cdef array.array starts_kept = _bytes(2 * n * sizeof(Event))
+    cdef array.array caps_kept = _bytes(2 * n * sizeof(Event))
+    cdef int i
     cdef array.array places = _bytes(m * sizeof(Place))
-    site.memory = (nodes, places, fills, heap, evses, increments, starts, caps, spare)
+    site.memory = (
+        nodes,
+        places,
+        fills,
+        heap,
+        evses,
+        increments,
+        starts,
+        caps,
+        spare,
+        remainders,
+        starts_kept,
+        caps_kept,
+    )
     site.nodes = <Node[:m]><Node*>nodes.data.as_chars
     site.places = <Place[:m]><Place*>places.data.as_chars
     site.fills = <Fill[:m]><Fill*>fills.data.as_chars
@@ -42,6 +59,14 @@ cdef int _reserve(Kernel site) except -1:
     site.starts = <Event[:n]><Event*>starts.data.as_chars
     site.caps = <Event[:n]><Event*>caps.data.as_chars
     site.spare = <Event[:n]><Event*>spare.data.as_chars
+    site.remainders = <Event[:n]><Event*>remainders.data.as_chars
+    site.starts_kept = <Event[:2 * n]><Event*>starts_kept.data.as_chars
+    site.caps_kept = <Event[:2 * n]><Event*>caps_kept.data.as_chars
+    # Levels of 0 in the order of the EVSEs are in order.
+    for i in range(2 * n):
+        site.starts_kept[i].index = site.caps_kept[i].index = i % n
+    site.start_levels = _doubles(2 * n)
+    site.cap_levels = _doubles(2 * n)
     site.evse_inner = _ints(n)
     site.tier_start = _ints(n + 1)
     site.tier_fill = _ints(n)
