@@ -44,8 +44,22 @@ CONTENT_TYPE: Final = "application/json"
 _HEADER_BYTES: Final = 64
 _TOO_LARGE: Final = 0x95
 _TAKEN_OVER: Final = 0x8E
+_NOT_ABOUT_US: Final = frozenset({0x00, 0x04, 0x89, 0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D, 0x9F, 0xA0})
+"""Reasons of a DISCONNECT that no message can be the cause of: MQTT 5, 3.14.2.1."""
 
 _REFUSED_FROM: Final = 0x80
+
+# paho ends the connection on a PUBACK with a reason that the standard has for other packets only.
+# mosquitto with `message_size_limit` gives such a one, and its word is as good as any refusal's.
+ReasonCode.names = {
+    code: {
+        name: [*packets, PacketTypes.PUBACK]
+        if code >= _REFUSED_FROM and PacketTypes.PUBACK not in packets
+        else packets
+        for name, packets in names.items()
+    }
+    for code, names in ReasonCode.names.items()
+}
 _PROTOCOLS: Final = {
     MqttProtocol.V5: aiomqtt.ProtocolVersion.V5,
     MqttProtocol.V311: aiomqtt.ProtocolVersion.V311,
@@ -185,10 +199,16 @@ class MqttSession:
         self._timeout_s = timeout_s
         self._receipts: dict[int, asyncio.Future[ReasonCode | None]] = {}
         self._why_lost = ""
+        self._ended_by: ReasonCode | None = None
         self._told_of_loss = self._paho.on_disconnect
         self._paho.on_publish = self._acknowledged
         self._paho.on_disconnect = self._lost
         self._paho.on_socket_register_write = self._register_write
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the broker ended it: by a DISCONNECT about what it got, or by its socket."""
+        return self._ended_by is not None and self._ended_by.value not in _NOT_ABOUT_US
 
     async def publish(self, message: OutMessage) -> Denial | None:
         """Send, and wait for the acknowledgement; None when the broker took it."""
@@ -293,6 +313,7 @@ class MqttSession:
 
     def _lost(self, *arguments: Any) -> None:  # noqa: ANN401 - handed on as paho gives them
         reason = arguments[3]
+        self._ended_by = self._ended_by or reason
         # paho tells it twice, and only the first time with the broker's word for it.
         self._why_lost = self._why_lost or _said_of_loss(reason)
         if self._told_of_loss is not None:

@@ -97,6 +97,25 @@ class SqliteOutbox:
         """Forget the rows that were acknowledged long enough ago."""
         await self._commit(lambda store: store.let_go(served_s))
 
+    async def set_aside(self, seqs: Sequence[int]) -> None:
+        """Take waiting rows out of the lanes."""
+        await self._commit(lambda store: store.set_aside(seqs))
+
+    async def give_up(self, seqs: Sequence[int]) -> None:
+        """Drop waiting rows, and count them."""
+        await self._commit(lambda store: store.give_up(seqs))
+
+    async def offer_again(self, topic: str, *, limit: int) -> tuple[tuple[int, int], ...]:
+        """Give rows that were set aside new numbers."""
+        moved: tuple[tuple[int, int], ...] = ()
+
+        def offer(store: OutboxFile) -> None:
+            nonlocal moved
+            moved = store.offer_again(topic, limit)
+
+        await self._commit(offer)
+        return moved
+
     async def wait_beyond(self, seq: int) -> None:
         """Return when there is a row with a greater number."""
         while self.last_seq <= seq:

@@ -34,7 +34,20 @@ _LOW_WATER: Final = 0.98
 _CHUNK: Final = 200
 # Queries are put together from this module's own words only; values go in as arguments.
 
-_SCHEMA: Final = """
+_COUNTED: Final = (
+    "waiting",
+    "kept",
+    "bytes",
+    "thinned_values",
+    "dropped_rows",
+    "dropped_values",
+    "aside",
+    "set_aside_rows",
+    "refused_rows",
+    "refused_values",
+)
+"""The totals, named like the fields of `OutboxCounts`."""
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL, schema TEXT NOT NULL, made_utc_s REAL NOT NULL,
@@ -42,10 +55,11 @@ CREATE TABLE IF NOT EXISTS rows (
     size INTEGER NOT NULL, lane TEXT, acked_s REAL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS acknowledged ON rows (lane, seq) WHERE lane IS NOT NULL;
 CREATE TABLE IF NOT EXISTS totals (
-    stream TEXT NOT NULL, waiting INTEGER NOT NULL, kept INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    thinned_to INTEGER NOT NULL, thinned_values INTEGER NOT NULL,
-    dropped_rows INTEGER NOT NULL, dropped_values INTEGER NOT NULL);
+    stream TEXT NOT NULL, thinned_to INTEGER NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in _COUNTED)});
 """
+_KEPT: Final = "topic, schema, made_utc_s, vals, detail, response_topic, correlation, size, body"
+"""Everything of a row but its number and where it stands."""
 _COLUMNS: Final = "seq, topic, schema, made_utc_s, body, vals, detail, response_topic, correlation"
 
 Thin: TypeAlias = Callable[[OutRow], OutRow]
@@ -60,6 +74,16 @@ class Totals:
     last_seq: int
     thinned_to: int
     counts: OutboxCounts
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What must be known of a row to remove it. `lane` None: it waits."""
+
+    seq: int
+    size: int
+    values: int
+    lane: str | None
 
 
 class OutboxFile:
@@ -116,8 +140,7 @@ class OutboxFile:
             body = _packed(row.body)
             size += _room(body)
             self._db.execute(
-                "INSERT INTO rows (topic, schema, made_utc_s, vals, detail, response_topic,"
-                " correlation, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO rows ({_KEPT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 (
                     row.topic,
                     row.schema,
@@ -141,6 +164,34 @@ class OutboxFile:
             [(lane.value, self._served_before_s + served_s, seq) for seq in seqs],
         )
         self._count(waiting=-moved.rowcount)
+
+    def set_aside(self, seqs: Sequence[int]) -> None:
+        """Take waiting rows out of the lanes."""
+        moved = self._db.executemany(
+            "UPDATE rows SET lane = 'aside' WHERE seq = ? AND lane IS NULL",
+            [(seq,) for seq in seqs],
+        ).rowcount
+        self._count(waiting=-moved, aside=moved, set_aside_rows=moved)
+
+    def give_up(self, seqs: Sequence[int]) -> None:
+        """Drop waiting rows that no broker takes."""
+        for seq in seqs:
+            for row in self.found("lane IS NULL AND seq = ?", seq, 1):
+                self._remove([row])
+                self._count(refused_rows=1, refused_values=row.values)
+
+    def offer_again(self, topic: str, limit: int) -> tuple[tuple[int, int], ...]:
+        """Put rows that were set aside behind all others; their numbers before and now."""
+        found = self._db.execute(
+            "SELECT seq FROM rows WHERE lane = 'aside' AND topic = ? ORDER BY seq LIMIT ?",
+            (topic, limit),
+        ).fetchall()
+        again = f"INSERT INTO rows ({_KEPT}) SELECT {_KEPT} FROM rows WHERE seq = ?"  # noqa: S608
+        moved = [(seq, self._db.execute(again, (seq,)).lastrowid or 0) for (seq,) in found]
+        self._db.executemany("DELETE FROM rows WHERE seq = ?", found)
+        self._next = replace(self._next, last_seq=self._next.last_seq + len(found))
+        self._count(waiting=len(found), aside=-len(found))
+        return tuple(moved)
 
     def let_go(self, served_s: float) -> None:
         """Delete what was acknowledged long enough ago."""
@@ -300,20 +351,23 @@ class OutboxFile:
         self.drop(oldest)
         return bool(oldest)
 
-    def found(self, where: str, argument: int, limit: int) -> list[tuple[int, int, int, int]]:
-        """Number, room, values and whether it waits, of the oldest rows."""
-        query = f"SELECT seq, size, vals, lane IS NULL FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
-        return self._db.execute(query, (argument, limit)).fetchall()
+    def found(self, where: str, argument: int, limit: int) -> list["_Found"]:
+        """The oldest rows."""
+        query = f"SELECT seq, size, vals, lane FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
+        return [_Found(*row) for row in self._db.execute(query, (argument, limit))]
 
-    def drop(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
-        """Drop rows as `found` gives them, and count what is lost."""
-        self._db.executemany("DELETE FROM rows WHERE seq = ?", [(row[0],) for row in rows])
+    def drop(self, rows: Sequence["_Found"]) -> None:
+        """Drop rows, and count what is lost."""
+        self._remove(rows)
+        self._count(dropped_rows=len(rows), dropped_values=sum(row.values for row in rows))
+
+    def _remove(self, rows: Sequence["_Found"]) -> None:
+        self._db.executemany("DELETE FROM rows WHERE seq = ?", [(row.seq,) for row in rows])
         self._count(
-            waiting=-sum(waits for *_, waits in rows),
+            waiting=-sum(row.lane is None for row in rows),
+            aside=-sum(row.lane == "aside" for row in rows),
             kept=-len(rows),
-            bytes=-sum(size for _, size, _, _ in rows),
-            dropped_rows=len(rows),
-            dropped_values=sum(values for _, _, values, _ in rows),
+            bytes=-sum(row.size for row in rows),
         )
 
     def _delete_window(self, where: str, argument: float) -> bool:
@@ -359,42 +413,32 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Totals, float]:
 
 
 def _read_totals(db: sqlite3.Connection) -> Totals:
-    found = db.execute("SELECT * FROM totals").fetchone()
+    # A file of an older version lacks what it did not count.
+    known = {column[1] for column in db.execute("PRAGMA table_info(totals)")}
+    for name in _COUNTED:
+        if name not in known:
+            db.execute(f"ALTER TABLE totals ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+    columns = ", ".join(_COUNTED)
+    found = db.execute(f"SELECT stream, thinned_to, {columns} FROM totals").fetchone()  # noqa: S608
     if found is None:
         stream = secrets.token_hex(8)
-        db.execute("INSERT INTO totals VALUES (?, 0, 0, 0, 0, 0, 0, 0)", (stream,))
+        db.execute("INSERT INTO totals (stream, thinned_to) VALUES (?, 0)", (stream,))
         return Totals(stream=stream, last_seq=0, thinned_to=0, counts=OutboxCounts())
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'rows'").fetchone()
-    stream, waiting, kept, size, thinned_to, thinned_values, dropped_rows, dropped_values = found
+    stream, thinned_to, *counted = found
     return Totals(
         stream=stream,
         last_seq=0 if last is None else last[0],
         thinned_to=thinned_to,
-        counts=OutboxCounts(
-            waiting=waiting,
-            kept=kept,
-            bytes=size,
-            thinned_values=thinned_values,
-            dropped_rows=dropped_rows,
-            dropped_values=dropped_values,
-        ),
+        counts=OutboxCounts(**dict(zip(_COUNTED, counted, strict=True))),
     )
 
 
 def _write_totals(db: sqlite3.Connection, totals: Totals) -> None:
-    counts = totals.counts
+    columns = ", ".join(f"{name} = ?" for name in _COUNTED)
     db.execute(
-        "UPDATE totals SET waiting = ?, kept = ?, bytes = ?, thinned_to = ?,"
-        " thinned_values = ?, dropped_rows = ?, dropped_values = ?",
-        (
-            counts.waiting,
-            counts.kept,
-            counts.bytes,
-            totals.thinned_to,
-            counts.thinned_values,
-            counts.dropped_rows,
-            counts.dropped_values,
-        ),
+        f"UPDATE totals SET thinned_to = ?, {columns}",  # noqa: S608
+        (totals.thinned_to, *(getattr(totals.counts, name) for name in _COUNTED)),
     )
 
 

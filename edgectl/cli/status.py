@@ -81,6 +81,8 @@ def head_lines(answer: dict[str, Any]) -> list[str]:
     if mqtt:
         broker = "connected" if mqtt["connected"] else "NOT CONNECTED"
         broker += f", {mqtt['backlog']} waiting"
+        if mqtt.get("aside"):
+            broker += f", {mqtt['aside']} set aside"
     clock = "" if answer["clock_trusted"] else "   CLOCK NOT SET"
     lines = [
         f"{answer['site']}   {answer['mode']}   up since {time_text(answer['since'])}",

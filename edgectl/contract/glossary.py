@@ -27,6 +27,8 @@ EVENTS: Final[Mapping[EventCode, str]] = MappingProxyType(
         EventCode.SITE_FILE_TAKEN: "a changed site file is in force; `data` has its hash",
         EventCode.OUTBOX_THINNED: "the outbox is full; the oldest telemetry lost detail",
         EventCode.OUTBOX_DROPPED: "the outbox is full; the oldest rows were dropped",
+        EventCode.OUTBOX_SET_ASIDE: "rows that the broker refuses wait, and get new numbers",
+        EventCode.OUTBOX_REFUSED: "rows that the broker refuses for good were given up",
         EventCode.OUTBOX_REPLACED: "the outbox file was unreadable; a new stream began",
         EventCode.OUTBOX_FAILED: "the disk refused rows for a while; `data` counts what was lost",
     }
@@ -59,6 +61,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.STATE_NOT_KEPT: "the disk takes nothing; what was kept holds, nothing new does",
         AlarmCode.TELEMETRY_NOT_KEPT: "the disk takes no rows; they wait in memory, within bounds",
         AlarmCode.FIGURES_NOT_KEPT: "the disk takes no figures; they wait in memory, within bounds",
+        AlarmCode.BROKER_REFUSES: "the broker refuses a topic; its rows are set aside",
         AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
         AlarmCode.JOURNAL_FAILED: "the flight recorder cannot write; control goes on",
         AlarmCode.UTILITY_LOST: "a program's utility is not heard; its own limit holds",

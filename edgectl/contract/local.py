@@ -144,11 +144,13 @@ class AlarmStatus(Message):
 class MqttStatus(Message):
     """The way to the regional broker; `backlog` counts messages that it has not acknowledged.
 
-    `refused`: topics that it refuses; what goes there waits until its rights are mended.
+    `refused`: topics that it refuses; what goes there waits until its rights are mended. `aside`:
+    messages that are set aside on the disk meanwhile.
     """
 
     connected: bool
     backlog: int
+    aside: int | None = None
     refused: list[str] | None = None
     broker: str | None = None
     last_error: str | None = None

@@ -102,5 +102,7 @@ class EventCode(StrEnum):
     SITE_FILE_TAKEN = "site_file_taken"
     OUTBOX_THINNED = "outbox_thinned"
     OUTBOX_DROPPED = "outbox_dropped"
+    OUTBOX_SET_ASIDE = "outbox_set_aside"
+    OUTBOX_REFUSED = "outbox_refused"
     OUTBOX_REPLACED = "outbox_replaced"
     OUTBOX_FAILED = "outbox_failed"

@@ -39,8 +39,9 @@ from edgectl.daemon.ledger import Ledger
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.daemon.links import LinkOwner
 from edgectl.daemon.mains import Mains
+from edgectl.daemon.pace import Pace
 from edgectl.daemon.promises import Promises
-from edgectl.daemon.publisher import Pace, Publisher
+from edgectl.daemon.publisher import Publisher
 from edgectl.daemon.recorder import Recorder
 from edgectl.daemon.reload import Reloader
 from edgectl.daemon.seals import Seals
@@ -207,7 +208,7 @@ def assemble(
             *(alarm for owner in owners for alarm in owner.alarms()),
             *(
                 alarm
-                for part in (recorder, telemetry, books)
+                for part in (recorder, telemetry, books, publisher)
                 if part is not None
                 for alarm in part.alarms()
             ),
@@ -367,6 +368,7 @@ def _mqtt_status(publisher: Publisher | None) -> MqttStatus | None:
     return MqttStatus(
         connected=status.connected,
         backlog=status.backlog,
+        aside=status.aside or None,
         refused=list(status.denied) or None,
         broker=status.broker,
         last_error=status.last_error,

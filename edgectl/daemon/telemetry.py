@@ -166,6 +166,22 @@ class Telemetry:
                 "values_total": counts.dropped_values,
             }
             events.append(self._event(EventCode.OUTBOX_DROPPED, Severity.ALARM, now, text, data))
+        if counts.set_aside_rows > told.set_aside_rows:
+            text = (
+                "the broker refuses these rows; they come back under new numbers when it does not"
+            )
+            data = {"rows": counts.set_aside_rows - told.set_aside_rows, "aside": counts.aside}
+            data["rows_total"] = counts.set_aside_rows
+            events.append(self._event(EventCode.OUTBOX_SET_ASIDE, Severity.ALARM, now, text, data))
+        if counts.refused_rows > told.refused_rows:
+            text = "the broker refused rows while it took others of their topic; they were given up"
+            data = {
+                "rows": counts.refused_rows - told.refused_rows,
+                "values": counts.refused_values - told.refused_values,
+                "rows_total": counts.refused_rows,
+                "values_total": counts.refused_values,
+            }
+            events.append(self._event(EventCode.OUTBOX_REFUSED, Severity.ALARM, now, text, data))
         if events:
             self._bounds_told = counts
             self._bounds_told_s = now.mono_s

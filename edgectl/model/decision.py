@@ -60,6 +60,7 @@ class AlarmCode(StrEnum):
     STATE_NOT_KEPT = "state_not_kept"
     TELEMETRY_NOT_KEPT = "telemetry_not_kept"
     FIGURES_NOT_KEPT = "figures_not_kept"
+    BROKER_REFUSES = "broker_refuses"
     SITE_FILE_REFUSED = "site_file_refused"
     JOURNAL_FAILED = "journal_failed"
     UTILITY_LOST = "utility_lost"

@@ -2,7 +2,8 @@
 
 1. A row is durable before `Outbox.append` returns; only then may it be sent.
 2. `seq` counts up by one per stream over all rows and is never given twice.
-3. Only a positive acknowledgement of the broker ends a row's wait; it stays `resend_s` longer.
+3. Only a positive acknowledgement of the broker ends a row's wait; it stays `resend_s` longer. A
+   row that is refused again and again is set aside or given up, which is counted.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -66,7 +67,8 @@ class OutboxCounts:
 
     `waiting`: rows without a PUBACK. `kept`: all rows. `thinned_values`, `dropped_rows`,
     `dropped_values`: what the bounds and damage took (S23). `replaced`: an unreadable file was put
-    aside by this process and a new stream begun.
+    aside by this process and a new stream begun. `aside`: rows that are set aside now;
+    `set_aside_rows`: that ever were; `refused_rows`, `refused_values`: what was given up.
     """
 
     waiting: int = 0
@@ -75,6 +77,10 @@ class OutboxCounts:
     thinned_values: int = 0
     dropped_rows: int = 0
     dropped_values: int = 0
+    aside: int = 0
+    set_aside_rows: int = 0
+    refused_rows: int = 0
+    refused_values: int = 0
     replaced: bool = False
 
 
@@ -110,6 +116,15 @@ class Outbox(Protocol):
 
     async def let_go(self, *, served_s: float) -> None:
         """Forget the rows that were acknowledged `RESEND_S` of connected time ago."""
+
+    async def set_aside(self, seqs: Sequence[int]) -> None:
+        """Take waiting rows out of the lanes; they stay on the disk."""
+
+    async def give_up(self, seqs: Sequence[int]) -> None:
+        """Drop waiting rows that no broker takes, and count them."""
+
+    async def offer_again(self, topic: str, *, limit: int) -> tuple[tuple[int, int], ...]:
+        """Give rows of a topic that were set aside new numbers, oldest first; old and new ones."""
 
     async def wait_beyond(self, seq: int) -> None:
         """Return when there is a row with a greater number."""
@@ -164,6 +179,13 @@ class Denial:
 
 class BrokerSession(Protocol):
     """One connection. Every method raises `Unreachable` once it is lost."""
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether it is lost and the other side ended it, as far as can be seen from here.
+
+        A line that broke may look like it; silence, a stop and a session taken over never do.
+        """
 
     async def publish(self, message: OutMessage) -> Denial | None:
         """Send, and wait for the acknowledgement (QoS 1); None when the broker took it.

@@ -14,8 +14,9 @@ NOT_AUTHORIZED: Final = 0x87
 class MemoryBroker:
     """`edgectl.model.telemetry.Broker`, and the rest of the world behind it.
 
-    `published`: everything that it took, in order. `denied`: topics that it refuses. While not
-    `reachable` nobody connects; while `silent` nothing is acknowledged nor handed out.
+    `published`: everything that it took, in order. `denied`: topics that it refuses. `hangs_up`:
+    whether it ends the connection on a message. While not `reachable` nobody connects; while
+    `silent` nothing is acknowledged nor handed out.
     """
 
     name = "memory"
@@ -24,6 +25,7 @@ class MemoryBroker:
         self.reachable = True
         self.silent = False
         self.denied: set[str] = set()
+        self.hangs_up: Callable[[OutMessage], bool] = lambda _message: False
         self.published: list[OutMessage] = []
         self.retained: dict[str, OutMessage] = {}
         self.connections = 0
@@ -138,11 +140,18 @@ class MemorySession:
         self._arrived: asyncio.Queue[Incoming | None] = asyncio.Queue()
         self._gone = asyncio.Event()
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the broker ended it."""
+        return self._gone.is_set()
+
     async def publish(self, message: OutMessage) -> Denial | None:
         """Hand over, and wait one turn for the acknowledgement."""
         if self._gone.is_set():
             raise _unreachable("connection lost")
-        if not self._broker.silent and message.topic not in self._broker.denied:
+        if self._broker.hangs_up(message):
+            self._broker.cut()
+        elif not self._broker.silent and message.topic not in self._broker.denied:
             self._broker.take(message)
         await asyncio.sleep(0)
         await self._hold_while_silent()

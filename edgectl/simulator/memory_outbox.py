@@ -15,6 +15,7 @@ class _Entry:
     row: OutRow
     lane: Lane | None = None
     acked_s: float = 0.0
+    aside: bool = False
 
     @property
     def size(self) -> int:
@@ -79,7 +80,7 @@ class MemoryOutbox:
         found = (
             StoredRow(seq, entry.row)
             for seq, entry in self._entries.items()
-            if entry.lane is None and after_seq < seq <= upto_seq
+            if entry.lane is None and not entry.aside and after_seq < seq <= upto_seq
         )
         return tuple(row for row, _ in zip(found, range(limit), strict=False))
 
@@ -109,6 +110,35 @@ class MemoryOutbox:
             if entry.lane is not None and entry.acked_s <= served_s - RESEND_S:
                 self._delete(seq)
 
+    async def set_aside(self, seqs: Sequence[int]) -> None:
+        """Take waiting rows out of the lanes."""
+        self._fail_if_full()
+        for seq in self._waiting_among(seqs):
+            self._entries[seq] = replace(self._entries[seq], aside=True)
+            self._count(waiting=-1, aside=1, set_aside_rows=1)
+
+    async def give_up(self, seqs: Sequence[int]) -> None:
+        """Drop waiting rows, and count them."""
+        self._fail_if_full()
+        for seq in self._waiting_among(seqs):
+            values = self._entries[seq].row.values
+            self._delete(seq)
+            self._count(waiting=-1, refused_rows=1, refused_values=values)
+
+    async def offer_again(self, topic: str, *, limit: int) -> tuple[tuple[int, int], ...]:
+        """Give rows that were set aside new numbers."""
+        self._fail_if_full()
+        found = [seq for seq, one in self._entries.items() if one.aside and one.row.topic == topic]
+        moved = []
+        for seq in found[:limit]:
+            self._last_seq += 1
+            self._entries[self._last_seq] = _Entry(self._entries.pop(seq).row)
+            self._count(waiting=1, aside=-1)
+            moved.append((seq, self._last_seq))
+        if moved:
+            self._grown.set()
+        return tuple(moved)
+
     async def wait_beyond(self, seq: int) -> None:
         """Return when there is a row with a greater number."""
         while self._last_seq <= seq:
@@ -117,6 +147,14 @@ class MemoryOutbox:
 
     async def close(self) -> None:
         """Nothing to let go of: memory ends with its owner."""
+
+    def _waiting_among(self, seqs: Sequence[int]) -> list[int]:
+        entries = self._entries
+        return [
+            seq
+            for seq in seqs
+            if seq in entries and entries[seq].lane is None and not entries[seq].aside
+        ]
 
     def _keep_bounds(self) -> None:
         if not self._over():
@@ -131,7 +169,8 @@ class MemoryOutbox:
                     return
                 if (entry.row.detail is not Detail.NONE) is telemetry:
                     self._delete(seq)
-                    self._count(waiting=-1, dropped_rows=1, dropped_values=entry.row.values)
+                    self._count(dropped_rows=1, dropped_values=entry.row.values)
+                    self._count(aside=-1) if entry.aside else self._count(waiting=-1)
 
     def _thin_oldest(self) -> None:
         for seq, entry in list(self._entries.items()):

@@ -6,7 +6,8 @@ from typing import Any
 
 from edgectl.contract.birth import BirthFacts
 from edgectl.contract.messages import thin
-from edgectl.daemon.publisher import Pace, Publisher
+from edgectl.daemon.pace import Pace
+from edgectl.daemon.publisher import Publisher
 from edgectl.model.ports import Clock
 from edgectl.model.site import (
     ChargerTraits,

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.contract.messages import thin
 from edgectl.daemon.publisher import Publisher
+from edgectl.model.decision import AlarmCode
 from edgectl.model.telemetry import Incoming
 from tests.mqtt.mosquitto import Line, Mosquitto, Seen, consumer, foreign_client, until
 from tests.mqtt.site import PREFIX, a_publisher, row
@@ -48,9 +49,9 @@ class Depot:
 
 @asynccontextmanager
 async def a_depot(
-    folder: Path, *, acl: str | None = None, protocol: str = "5", **pace: Any
+    folder: Path, *, acl: str | None = None, extra: str = "", protocol: str = "5", **pace: Any
 ) -> AsyncIterator[Depot]:
-    mosquitto = Mosquitto(folder, acl=acl)
+    mosquitto = Mosquitto(folder, acl=acl, extra=extra)
     mosquitto.start()
     line = Line(mosquitto.port)
     await line.start()
@@ -146,6 +147,95 @@ def test_a_topic_that_the_acl_denies_is_kept_until_it_is_allowed(tmp_path: Path)
 
     acl = f"topic deny {PREFIX}event\ntopic readwrite #\n"
     in_depot(tmp_path, use, acl=acl, denied_retry_s=0.3)
+
+
+def test_a_topic_that_is_refused_for_long_stops_no_lane_and_comes_back_whole(
+    tmp_path: Path,
+) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        # Left behind: events among telemetry, then the connection comes back.
+        depot.line.open = False
+        depot.line.cut()
+        await until(lambda: not depot.publisher.status.connected)
+        for _ in range(4):
+            await depot.append(3)
+            await depot.append(1, "event")
+        depot.line.open = True
+        await until(lambda: len(depot.seen.bodies("/telemetry")) == 12)
+        await until(lambda: depot.outbox.counts.aside == 4)
+        (alarm,) = depot.publisher.alarms()
+        assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, "event")
+        assert "Not authorized" in alarm.text
+        await depot.append(3)
+        await until(lambda: len(depot.seen.bodies("/telemetry")) == 15)
+
+        depot.mosquitto.acl_file.write_text("topic readwrite #\n")
+        depot.mosquitto.send(signal.SIGHUP)
+        await depot.append(1, "event")
+        await until(lambda: len({body["n"] for body in depot.seen.bodies("/event")}) == 5)
+        await until(lambda: depot.outbox.counts.waiting == 0)
+        assert depot.publisher.alarms() == ()
+        counts = depot.outbox.counts
+        assert (counts.aside, counts.set_aside_rows, counts.refused_rows) == (0, 4, 0)
+        fresh = depot.seen.fresh_rows()
+        assert len(fresh) == 20
+        assert len({body["n"] for body in fresh}) == 20, "none came twice under two numbers"
+        lanes_never_go_back(depot.seen)
+
+    acl = f"topic deny {PREFIX}event\ntopic readwrite #\n"
+    in_depot(
+        tmp_path,
+        use,
+        acl=acl,
+        denied_retry_s=0.05,
+        denied_tries=3,
+        let_go_every_s=0.1,
+        backfill_rows_per_s=200.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "limit"),
+    [("5", "max_packet_size"), ("5", "message_size_limit"), ("3.1.1", "max_packet_size")],
+)
+def test_a_row_that_no_broker_takes_is_given_up_and_counted(
+    tmp_path: Path, protocol: str, limit: str
+) -> None:
+    """mosquitto says what it takes at the connect, or in a PUBACK, or it just hangs up."""
+
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        long = b'{"n":-1,"x":"%s"}' % (b"x" * 12_000)
+        await depot.outbox.append([replace(row(-1), body=long, values=7)])
+        depot.appended += 1
+        for _ in range(1000):
+            await depot.append(1)
+            await asyncio.sleep(0.02)
+            if depot.outbox.counts.refused_rows:
+                break
+        assert depot.outbox.counts.refused_rows == 1
+        assert depot.outbox.counts.refused_values == 7
+        await until(lambda: depot.outbox.counts.waiting == 0)
+        await until(lambda: len(depot.seen.fresh_rows()) == depot.appended - 1)
+        numbers = {body["n"] for body in depot.seen.rows}
+        assert numbers == set(range(1, depot.appended)), "the others, and only they"
+        lanes_never_go_back(depot.seen)
+
+    in_depot(
+        tmp_path,
+        use,
+        protocol=protocol,
+        extra=f"{limit} 8000\n",
+        backoff_first_s=0.1,
+        backoff_cap_s=0.1,
+        stable_s=0.3,
+        denied_retry_s=0.05,
+        denied_tries=3,
+        hang_ups_doubted=2,
+        hang_ups_proven=4,
+        let_go_every_s=0.1,
+    )
 
 
 def test_f18_killing_the_broker_loses_nothing_that_the_outbox_accepted(tmp_path: Path) -> None:

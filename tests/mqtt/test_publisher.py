@@ -7,8 +7,11 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+import pytest
+
 from edgectl.daemon.publisher import Publisher
-from edgectl.model.telemetry import Incoming, OutRow
+from edgectl.model.decision import AlarmCode
+from edgectl.model.telemetry import Incoming, OutMessage, OutRow
 from edgectl.simulator.memory_broker import MemoryBroker
 from edgectl.simulator.memory_outbox import MemoryOutbox
 from edgectl.simulator.virtual_time import VirtualClock, run
@@ -437,3 +440,112 @@ def test_a_stop_while_the_broker_is_away_returns_at_once() -> None:
         return asyncio.get_running_loop().time() - before_s
 
     assert run(main()) < 1.0
+
+
+def test_a_topic_on_which_the_broker_hangs_up_is_set_aside_whole_and_comes_back() -> None:
+    async def script(scene: Scene) -> None:
+        scene.broker.hangs_up = lambda message: message.topic == PREFIX + "event"
+        for number in range(40):
+            await scene.outbox.append([row(2 * number, "event"), row(2 * number + 1)])
+            await asyncio.sleep(30)
+        assert scene.outbox.counts.aside > 20
+        (alarm,) = scene.publisher.alarms()
+        assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, "event")
+        before = scene.broker.connections
+        for number in range(40, 80):
+            await scene.outbox.append([row(2 * number, "event"), row(2 * number + 1)])
+            await asyncio.sleep(30)
+        assert scene.broker.connections - before <= 2, "no row of it ends a connection, but a probe"
+        assert scene.outbox.counts.refused_rows == 0
+
+        scene.broker.hangs_up = lambda _message: False
+        for number in range(80, 160):
+            await scene.outbox.append([row(2 * number, "event"), row(2 * number + 1)])
+            await asyncio.sleep(60)
+        assert scene.publisher.alarms() == ()
+        counts = scene.outbox.counts
+        assert (counts.aside, counts.refused_rows, counts.waiting) == (0, 0, 0)
+
+    scene = play(script)
+    bodies = [json.loads(one.payload) for one in scene.broker.published]
+    assert {body["n"] for body in bodies if "n" in body} == set(range(320)), "nothing is lost"
+    lane_never_goes_back(scene.fresh())
+
+
+def test_one_row_on_which_the_broker_hangs_up_is_given_up_and_no_other() -> None:
+    async def script(scene: Scene) -> None:
+        scene.broker.hangs_up = lambda message: json.loads(message.payload).get("n") == 7
+        for number in range(60):
+            await scene.outbox.append([row(number)])
+            await asyncio.sleep(15)
+        counts = scene.outbox.counts
+        assert (counts.refused_rows, counts.aside, counts.waiting) == (1, 0, 0)
+        assert scene.publisher.alarms() == ()
+
+    scene = play(script)
+    bodies = [json.loads(one.payload) for one in scene.broker.published]
+    assert {body["n"] for body in bodies if "n" in body} == set(range(60)) - {7}
+    lane_never_goes_back(scene.fresh())
+
+
+def test_a_row_of_the_window_on_which_the_broker_hangs_up_now_ends_connections_no_longer() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.connected()
+        for number in range(10):
+            await scene.outbox.append([row(number)])
+            await asyncio.sleep(1)
+        scene.broker.hangs_up = lambda message: json.loads(message.payload).get("n") == 7
+        scene.broker.cut()
+        await asyncio.sleep(600)
+        assert scene.publisher.status.connected
+        before = scene.broker.connections
+        await scene.outbox.append([row(10)])
+        await asyncio.sleep(600)
+        assert scene.broker.connections == before
+        assert scene.outbox.counts.waiting == scene.outbox.counts.refused_rows == 0
+
+    lane_never_goes_back(play(script).fresh())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_line_that_breaks_again_and_again_under_rows_costs_none_of_them(seed: int) -> None:
+    chance = Random(seed)
+
+    async def script(scene: Scene) -> None:
+        lost = 0
+
+        def breaks(message: OutMessage) -> bool:
+            nonlocal lost
+            breaking = b'"seq"' in message.payload and chance.random() < 0.3
+            lost += breaking
+            return breaking
+
+        scene.broker.hangs_up = breaks
+        for number in range(300):
+            await scene.outbox.append([row(number), row(number, "event")])
+            await asyncio.sleep(chance.choice([1, 10, 60]))
+        assert lost > 100
+        scene.broker.hangs_up = lambda _message: False
+        await asyncio.sleep(600)
+        counts = scene.outbox.counts
+        assert (counts.set_aside_rows, counts.refused_rows, counts.waiting) == (0, 0, 0)
+
+    scene = play(script)
+    assert sorted(seq for _, seq in scene.fresh()) == list(range(1, 601))
+    lane_never_goes_back(scene.fresh())
+
+
+def test_silence_never_tells_against_a_row() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.connected()
+        for number in range(60):
+            scene.broker.silent = True
+            await scene.outbox.append([row(number)])
+            await asyncio.sleep(40)
+            scene.broker.silent = False
+            await asyncio.sleep(1 if number % 2 else 40)
+        await asyncio.sleep(300)
+        counts = scene.outbox.counts
+        assert (counts.set_aside_rows, counts.refused_rows, counts.waiting) == (0, 0, 0)
+
+    assert sorted(seq for _, seq in play(script).fresh()) == list(range(1, 61))

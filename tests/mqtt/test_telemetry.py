@@ -434,6 +434,22 @@ def test_what_a_full_disk_costs_beyond_the_bound_is_counted_and_published() -> N
     play(script, settings=ALWAYS)
 
 
+def test_what_the_broker_refuses_is_counted_and_published() -> None:
+    async def script(depot: Depot) -> None:
+        await depot.ticks(70)
+        waiting = await depot.outbox.waiting(after_seq=0, upto_seq=1 << 60, limit=3)
+        await depot.outbox.set_aside([waiting[0].seq, waiting[1].seq])
+        await depot.outbox.give_up([waiting[2].seq])
+        await depot.ticks(70)
+        (aside,) = await depot.events("outbox_set_aside")
+        assert aside["data"] == {"rows": 2, "aside": 2, "rows_total": 2}
+        (refused,) = await depot.events("outbox_refused")
+        assert refused["data"]["rows"] == refused["data"]["rows_total"] == 1
+        assert refused["severity"] == "alarm"
+
+    play(script, settings=ALWAYS)
+
+
 def test_s23_what_the_bounds_of_the_outbox_take_is_counted_and_published() -> None:
     async def script(depot: Depot) -> None:
         await depot.ticks(7300)

@@ -156,3 +156,60 @@ def test_events_alone_are_bounded_too(kind: str, tmp_path: Path) -> None:
         assert outbox.counts.dropped_rows == 50 - len(found)
 
     with_outbox(kind, tmp_path, use, max_rows=20)
+
+
+@both
+def test_rows_that_are_set_aside_wait_for_nobody_and_come_back_under_new_numbers(
+    kind: str, tmp_path: Path
+) -> None:
+    async def use(outbox: Outbox) -> None:
+        await outbox.append([event(1), telemetry(2), event(3), event(4)])
+        await outbox.set_aside([1, 3, 4])
+        await outbox.set_aside([3])
+        counts = outbox.counts
+        assert (counts.waiting, counts.kept, counts.aside, counts.set_aside_rows) == (1, 4, 3, 3)
+        found = await outbox.waiting(after_seq=0, upto_seq=EVER, limit=9)
+        assert [one.seq for one in found] == [2]
+        assert await outbox.offer_again("telemetry", limit=9) == ()
+        assert await outbox.offer_again("event", limit=2) == ((1, 5), (3, 6))
+        await outbox.append([telemetry(5)])
+        assert await outbox.offer_again("event", limit=9) == ((4, 8),)
+        assert await outbox.offer_again("event", limit=9) == ()
+        found = await outbox.waiting(after_seq=2, upto_seq=EVER, limit=9)
+        assert [(one.seq, one.row) for one in found] == [
+            (5, event(1)),
+            (6, event(3)),
+            (7, telemetry(5)),
+            (8, event(4)),
+        ]
+        counts = outbox.counts
+        assert (counts.waiting, counts.kept, counts.aside, outbox.last_seq) == (5, 5, 0, 8)
+
+    with_outbox(kind, tmp_path, use)
+
+
+@both
+def test_rows_that_are_given_up_are_gone_and_counted(kind: str, tmp_path: Path) -> None:
+    async def use(outbox: Outbox) -> None:
+        await outbox.append([event(1), telemetry(2), event(3)])
+        await outbox.acknowledge(Lane.LIVE, [3], served_s=0.0)
+        await outbox.give_up([2, 3, 9])
+        counts = outbox.counts
+        assert (counts.waiting, counts.kept) == (1, 2)
+        assert (counts.refused_rows, counts.refused_values, counts.dropped_rows) == (1, 10, 0)
+
+    with_outbox(kind, tmp_path, use)
+
+
+@both
+def test_what_is_set_aside_is_within_the_bounds_too(kind: str, tmp_path: Path) -> None:
+    async def use(outbox: Outbox) -> None:
+        await outbox.append([telemetry(number) for number in range(20)])
+        await outbox.set_aside(list(range(1, 21)))
+        await outbox.append([telemetry(number) for number in range(20, 30)])
+        counts = outbox.counts
+        assert counts.kept == counts.aside + counts.waiting <= 20
+        assert counts.waiting == 10
+        assert counts.dropped_rows == 30 - counts.kept
+
+    with_outbox(kind, tmp_path, use, max_rows=20)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -210,5 +211,26 @@ def test_a_window_does_not_grow_from_one_short_life_to_the_next(tmp_path: Path) 
         kept = [await life(number) for number in range(40)]
         assert kept[:5] == [1, 2, 3, 4, 5]
         assert max(kept) == kept[-1] == 12, "120 s of connected time, whatever it was made of"
+
+    asyncio.run(main())
+
+
+def test_a_file_of_a_version_that_counted_less_is_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+
+    async def main() -> None:
+        async with an_outbox("file", tmp_path) as outbox:
+            await outbox.append([event(1), telemetry(2)])
+            stream = outbox.stream
+        db = sqlite3.connect(path)
+        for name in ("aside", "set_aside_rows", "refused_rows", "refused_values"):
+            db.execute(f"ALTER TABLE totals DROP COLUMN {name}")
+        db.commit()
+        db.close()
+        async with an_outbox("file", tmp_path) as outbox:
+            assert (outbox.stream, outbox.counts.waiting) == (stream, 2)
+            await outbox.set_aside([1])
+        async with an_outbox("file", tmp_path) as outbox:
+            assert (outbox.counts.waiting, outbox.counts.aside) == (1, 1)
 
     asyncio.run(main())

@@ -332,6 +332,22 @@ class _Outbox:
     async def let_go(self, *, served_s: float) -> None:
         await self._process.write(lambda: self._outbox.let_go(served_s=served_s))
 
+    async def set_aside(self, seqs: Sequence[int]) -> None:
+        await self._process.write(lambda: self._outbox.set_aside(seqs))
+
+    async def give_up(self, seqs: Sequence[int]) -> None:
+        await self._process.write(lambda: self._outbox.give_up(seqs))
+
+    async def offer_again(self, topic: str, *, limit: int) -> tuple[tuple[int, int], ...]:
+        moved: tuple[tuple[int, int], ...] = ()
+
+        async def offer() -> None:
+            nonlocal moved
+            moved = await self._outbox.offer_again(topic, limit=limit)
+
+        await self._process.write(offer)
+        return moved
+
     async def wait_beyond(self, seq: int) -> None:
         self._process.alive()
         await self._outbox.wait_beyond(seq)
@@ -363,6 +379,10 @@ class _Session:
     def __init__(self, process: Process, session: BrokerSession) -> None:
         self._process = process
         self._session = session
+
+    @property
+    def hung_up(self) -> bool:
+        return self._session.hung_up
 
     async def publish(self, message: OutMessage) -> Denial | None:
         self._process.alive()
