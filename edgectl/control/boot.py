@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from edgectl.control.account import trusted_meters
 from edgectl.control.alarms import row_id, unseen_boot_alarm
-from edgectl.control.curved import sum_groups
+from edgectl.control.curved import loads_of, sum_groups
 from edgectl.control.layout import VA_ROW, round_down
 from edgectl.control.rows import Row, loads_row, sum_evses, va_of, volts_of, with_base
 from edgectl.control.shape import TOLERANCE_A, Shaped
@@ -30,7 +30,7 @@ HALVINGS = 60
 class BootRow:
     """A row on which some EVSEs are seen by no meter, with what a current on each of them adds.
 
-    `left`: limit less margin, base and fixed loads. `boot_a`: per EVSE of the row what counts at
+    `left`: as in `BootRoom`. `boot_a`: per EVSE of the row what counts at
     least; 0 for those that a meter shows. `over`: by how much loads are too much, where they do not
     add up as amounts.
     """
@@ -77,7 +77,9 @@ class BootRoom:
 
     `sees[n]`: whether a meter at node n shows what flows there, and so to every node above.
     `left[n]`: of the rows, limit less margin, base and fixed loads; None where there is no limit.
-    `boots[n]`: what the boot currents of all that no meter shows there add, as `sum_evses` has it.
+    Of rows of phasors base and fixed loads are not taken off: they only count with the others.
+    `boots[n]`: what the boot currents of all that no meter shows there add, as `sum_evses` has it;
+    `beside[n]`: rows of phasors with these.
     """
 
     situation: Situation
@@ -85,7 +87,8 @@ class BootRoom:
     sees: tuple[bool, ...]
     boot_a: tuple[float, ...]
     left: tuple[tuple[float | None, ...], ...]
-    boots: tuple[Row, ...]
+    boots: tuple[Row, ...] = ()
+    beside: tuple[Row, ...] = ()
 
     def fits(self, n: int, row: int) -> bool:
         """Whether all those boot currents fit beside the base load."""
@@ -96,25 +99,19 @@ class BootRoom:
         """By how much they do not fit."""
         if self.situation.layout.curves is None:
             return self.boots[n][row] - left
-        return self._over(n, row, self.boots[n])
+        return self.beside[n][row] - left
 
-    def _over(self, n: int, row: int, load: Sequence[float]) -> float:
-        """By how much a row of phasors is above its limit less margin with a load beside others."""
+    def rows(self, n: int, load: Sequence[float]) -> Row:
+        """The rows of phasors of a node with a load beside the base and what is fixed."""
         situation, shared = self.situation, self.shared
-        limit = situation.layout.node_limits[n]
-        ceiling, margin = limit.ceiling[row] or 0.0, limit.margin[row]
         groups = [a + b for a, b in zip(shared.fixed[n], load, strict=True)]
-        rows = with_base(situation.layout, situation.judged[n], n, shared.base[n], groups)
-        return rows[row] - (ceiling - margin)
+        return with_base(situation.layout, situation.judged[n], n, shared.base[n], groups)
 
     def concerns(self, n: int, row: int) -> bool:
         """Whether any EVSE that no meter shows there loads a row."""
         if self.situation.layout.curves is None:
             return bool(self.boots[n][row])
-        return any(
-            self.boot_a[i] and loads_row(self.situation.layout, n, row, i) and self._is_unseen(i, n)
-            for i in self.situation.layout.below[n]
-        )
+        return loads_of(self.situation.layout.curves, n, row, self.boots[n])
 
     def tight(self, told_a: Sequence[float]) -> Iterator[BootRow]:
         """The rows that could bear all boot currents, and not these setpoints beside them."""
@@ -122,14 +119,19 @@ class BootRoom:
         loads = sum_evses(layout, judged, told_a)
         more = self.unseen([max(0.0, b - a) for b, a in zip(self.boot_a, told_a, strict=True)])
         for n, rows in enumerate(self.left):
+            if self.sees[n]:
+                continue
+            all_rows = None
             for row, left in enumerate(rows):
                 if left is None or not self.concerns(n, row) or not self.fits(n, row):
                     continue
                 if layout.curves is None:
                     over = loads[n][row] + more[n][row] > left + SLACK
                 else:
-                    both = [a + b for a, b in zip(loads[n], more[n], strict=True)]
-                    over = self._over(n, row, both) > SLACK
+                    if all_rows is None:
+                        both = [a + b for a, b in zip(loads[n], more[n], strict=True)]
+                        all_rows = self.rows(n, both)
+                    over = all_rows[row] - left > SLACK
                 if over:
                     yield self._row(n, row, left)
 
@@ -167,7 +169,7 @@ class BootRoom:
             for i, a in zip(evses, counts_a, strict=True):
                 for g, share in enumerate(() if curves is None else curves.reach[i][n].groups):
                     load[g] += share * a
-            return self._over(n, row, load)
+            return self.rows(n, load)[row] - left
 
         return BootRow(
             node=n,
@@ -205,27 +207,32 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
             0.0 if commitment.silent else evse.traits.boot_a
             for evse, commitment in zip(layout.site.evses, situation.commitments, strict=True)
         ),
-        left=tuple(
-            tuple(
-                None if ceiling is None else ceiling - margin - base - fixed
-                for ceiling, margin, base, fixed in zip(
-                    limit.ceiling, limit.margin, *_taken(situation, shared, n), strict=True
-                )
-            )
-            for n, limit in enumerate(layout.node_limits)
-        ),
-        boots=(),
+        left=tuple(_left(situation, shared, n) for n in range(len(layout.parent))),
     )
-    return replace(made, boots=made.unseen(made.boot_a))
-
-
-def _taken(situation: Situation, shared: Shared, n: int) -> tuple[Sequence[float], Sequence[float]]:
-    """What base load and fixed loads take of every row; of phasors both in one."""
-    layout, base, fixed = situation.layout, shared.base[n], shared.fixed[n]
+    made = replace(made, boots=made.unseen(made.boot_a))
     if layout.curves is None:
-        return base, fixed
-    rows = with_base(layout, situation.judged[n], n, base, fixed)
-    return rows, [0.0] * len(rows)
+        return made
+    return replace(
+        made,
+        beside=tuple(
+            [] if made.sees[n] else made.rows(n, boots) for n, boots in enumerate(made.boots)
+        ),
+    )
+
+
+def _left(situation: Situation, shared: Shared, n: int) -> tuple[float | None, ...]:
+    limit = situation.layout.node_limits[n]
+    if situation.layout.curves is not None:
+        return tuple(
+            None if ceiling is None else ceiling - margin
+            for ceiling, margin in zip(limit.ceiling, limit.margin, strict=True)
+        )
+    return tuple(
+        None if ceiling is None else ceiling - margin - base - fixed
+        for ceiling, margin, base, fixed in zip(
+            limit.ceiling, limit.margin, shared.base[n], shared.fixed[n], strict=True
+        )
+    )
 
 
 def keep_boot_room(
@@ -262,9 +269,8 @@ def verify_boot_room(room: BootRoom | None, situation: Situation, told_a: Sequen
             )
 
 
-def boot_room_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
+def boot_room_alarms(room: BootRoom | None) -> Iterator[Alarm]:
     """Where the boot currents of chargers that no meter shows do not fit beside the base load."""
-    room = boot_room(situation, shared)
     if room is None:
         return
     for n, left in enumerate(room.left):
@@ -274,7 +280,7 @@ def boot_room_alarms(situation: Situation, shared: Shared) -> Iterator[Alarm]:
             if value is not None and room.concerns(n, row) and not room.fits(n, row)
         ]
         if short:
-            yield unseen_boot_alarm(situation.layout.site.nodes[n].id, *short[0])
+            yield unseen_boot_alarm(room.situation.layout.site.nodes[n].id, *short[0])
 
 
 def _take_back(situation: Situation, shared: Shared, one: BootRow, now: list[Shaped]) -> None:

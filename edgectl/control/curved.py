@@ -195,6 +195,16 @@ def line_of(groups: Sequence[float], p: int) -> Line:
     )
 
 
+def loads_of(curves: Curves, n: int, row: int, groups: Sequence[float]) -> bool:
+    """Whether any of what is drawn below node n loads one of its rows."""
+    turns = curves.turns[n]
+    if row < VA:
+        return any(line_of(groups, row))
+    if row == VA:
+        return any(groups)
+    return turns is not None and any(line_of(above_of(groups, turns), row - PRIMARY))
+
+
 def primary_base(base_a: Sequence[float], turns: float, p: int) -> tuple[float, float]:
     """The phasor of a base load on line p of the primary side of its transformer."""
     ahead, behind = base_a[p] / turns, base_a[(p + 2) % 3] / turns

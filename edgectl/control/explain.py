@@ -11,7 +11,7 @@ from edgectl.control.alarms import (
     part_alarms,
     unbalance_alarms,
 )
-from edgectl.control.boot import boot_room_alarms
+from edgectl.control.boot import BootRoom, boot_room_alarms
 from edgectl.control.curved import PRIMARY
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.layout import VA_ROW
@@ -37,9 +37,13 @@ from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
 
 
 def explain(
-    situation: Situation, shared: Shared, shaped: tuple[Shaped, ...], promised: list[Row]
+    situation: Situation,
+    shared: Shared,
+    shaped: tuple[Shaped, ...],
+    promised: list[Row],
+    room: BootRoom | None,
 ) -> Decision:
-    """The whole decision, said."""
+    """The whole decision, said; `room` is what is left for reboots."""
     snapshot, layout, judged = situation.snapshot, situation.layout, situation.judged
     commitments = situation.commitments
     loads = sum_evses(layout, judged, [c.committed_a for c in commitments])
@@ -60,7 +64,7 @@ def explain(
             newest = view.samples[-1] if view is not None and view.samples else None
             alarms.extend(part_alarms(node.id, part, newest, decision, situation.now.mono_s))
     alarms.extend(_boot_alarms(situation, shared))
-    alarms.extend(boot_room_alarms(situation, shared))
+    alarms.extend(boot_room_alarms(room))
     reasons = _evse_reasons(situation, shared, shaped)
     place = _places(situation, shared, shaped, reasons)
     urgency = shared.ranks.urgency

@@ -59,7 +59,7 @@ def step(
         verify(situation, shared, shaped, promised)
         verify_boot_room(room, situation, [one.setpoint_a for one in shaped])
 
-    decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised))
+    decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised, room))
 
     return decision, State(
         started_s=now.mono_s if state.started_s is None else state.started_s,
