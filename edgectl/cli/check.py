@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgectl.cli.output import BAD_INPUT, DONE, NO, fail_with_findings, show_json, table
-from edgectl.control.static import LinkProof, NodeProof
+from edgectl.control.static import LinkProof, NodeProof, PrimaryProof
 from edgectl.errors import BadInput, Finding
 from edgectl.sitefile.load import LoadedSite, load_site
 from edgectl.units import PHASES
@@ -29,7 +29,7 @@ _FIGURES: Final = (">limit", ">base", ">failsafe", ">return", ">short", ">reacts
 _LEGEND: Final = (
     "A per phase, kVA for the sum. base: worst base load of everything below. failsafe: EVSEs when "
     "all gateways are dead. return: EVSEs when site power returns. short: what does not fit. "
-    "reacts: longest overload after an unforeseen step, in s."
+    "reacts: longest overload after an unforeseen step, in s. pri: lines that feed a transformer."
 )
 _WIDTH: Final = 80
 _ID_WIDTH: Final = 18
@@ -187,21 +187,8 @@ def _verdict(loaded: LoadedSite) -> list[str]:
 
 
 def _rows(proof: NodeProof) -> list[tuple[str, ...]]:
-    """One row where all phases are alike, else one each; one more for a limited sum."""
-    cells = [
-        (
-            _figure(proof.limit_a[k]),
-            _figure(proof.base_max_a[k]),
-            _figure(proof.failsafe_a[k]),
-            _figure(proof.return_a[k]),
-            _figure(proof.short_a[k]),
-        )
-        for k in range(3)
-    ]
-    if len(set(cells)) == 1:
-        rows: list[tuple[str, ...]] = [("L1-3", *cells[0])]
-    else:
-        rows = [(f"L{phase}", *cells[phase - 1]) for phase in PHASES]
+    """The lines, the sum where it is limited, and the lines that feed a transformer."""
+    rows = _line_rows("L", proof)
     if proof.limit_va is not None:
         kilo = (
             proof.limit_va,
@@ -211,11 +198,30 @@ def _rows(proof: NodeProof) -> list[tuple[str, ...]]:
             proof.short_va,
         )
         rows.append(("kVA", *(_figure(value / 1000) for value in kilo)))
+    if proof.primary is not None:
+        rows += _line_rows("pri L", proof.primary)
     times = (_figure(proof.physics_s), _figure(proof.trip_s))
     return [
         (_short_id(proof.node), *row, *times) if position == 0 else ("", *row, "", "")
         for position, row in enumerate(rows)
     ]
+
+
+def _line_rows(name: str, lines: NodeProof | PrimaryProof) -> list[tuple[str, ...]]:
+    """One row where all lines are alike, else one each."""
+    cells = [
+        (
+            _figure(lines.limit_a[k]),
+            _figure(lines.base_max_a[k]),
+            _figure(lines.failsafe_a[k]),
+            _figure(lines.return_a[k]),
+            _figure(lines.short_a[k]),
+        )
+        for k in range(3)
+    ]
+    if len(set(cells)) == 1:
+        return [(f"{name}1-3", *cells[0])]
+    return [(f"{name}{phase}", *cells[phase - 1]) for phase in PHASES]
 
 
 def _figure(value: float | None) -> str:
@@ -258,14 +264,7 @@ def _answer(
 
 def _node_json(proof: NodeProof) -> dict[str, Any]:
     """Figures of one node; what does not apply is left out."""
-    answer: dict[str, Any] = {
-        "base_max_a": _rounded(proof.base_max_a),
-        "failsafe_a": _rounded(proof.failsafe_a),
-        "return_a": _rounded(proof.return_a),
-        "short_a": _rounded(proof.short_a),
-    }
-    if any(limit is not None for limit in proof.limit_a):
-        answer = {"limit_a": list(proof.limit_a), **answer}
+    answer = _lines_json(proof)
     if proof.limit_va is not None:
         answer |= {
             "limit_va": proof.limit_va,
@@ -274,6 +273,8 @@ def _node_json(proof: NodeProof) -> dict[str, Any]:
             "return_va": round(proof.return_va, 3),
             "short_va": round(proof.short_va, 3),
         }
+    if proof.primary is not None:
+        answer["primary"] = _lines_json(proof.primary)
     if proof.reaction is not None:
         answer["physics_s"] = round(proof.reaction.total_s, 3)
         answer["reaction"] = {
@@ -285,6 +286,18 @@ def _node_json(proof: NodeProof) -> dict[str, Any]:
     if proof.unwatched:
         answer["no_watchdog"] = list(proof.unwatched)
     return answer
+
+
+def _lines_json(lines: NodeProof | PrimaryProof) -> dict[str, Any]:
+    figures = {
+        "base_max_a": _rounded(lines.base_max_a),
+        "failsafe_a": _rounded(lines.failsafe_a),
+        "return_a": _rounded(lines.return_a),
+        "short_a": _rounded(lines.short_a),
+    }
+    if any(limit is not None for limit in lines.limit_a):
+        return {"limit_a": list(lines.limit_a), **figures}
+    return figures
 
 
 def _link_json(proof: LinkProof) -> dict[str, Any]:

@@ -23,12 +23,13 @@ from edgectl.contract.local import (
     reason_of,
 )
 from edgectl.contract.reasons import VA_ROW, holder_text
+from edgectl.control.curved import has_phasors
 from edgectl.errors import Refused
 from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.decision import EvseDecision, NodeDecision, Reason, ReasonCode
 from edgectl.model.reading import Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Evse, Node, Site
+from edgectl.model.site import Evse, Node, Site, nominal_v
 from edgectl.units import EvseId, NodeId
 
 _BOUND_BY_A_CEILING: Final = frozenset(
@@ -172,7 +173,7 @@ def _rows(record: TickRecord, node: Node, evse: Evse, decision: EvseDecision) ->
     rows = [_phase_row(record, node, account, phase, own_a) for phase in evse.phases]
     yield min(rows, key=lambda row: float("inf") if row.left_a is None else row.left_a)
     if account.ceiling_va is not None:
-        volts = len(evse.phases) * _voltage_v(account, record.snapshot.site.voltage_v)
+        volts = evse.voltages * _voltage_v(record.snapshot.site, evse, account)
         yield _va_row(record, node, account, own_a * volts)
 
 
@@ -227,11 +228,17 @@ def _left(ceiling: float | None, margin: float | None, base: float, others: floa
     return max(0.0, ceiling - (margin or 0.0) - base - others)
 
 
-def _voltage_v(account: NodeDecision, nominal_v: float) -> float:
-    """Return the voltage with which the account itself turned the EVSEs' amperes into VA."""
+def _voltage_v(site: Site, evse: Evse, account: NodeDecision) -> float:
+    """Return the voltage with which the account itself turned the EVSEs' amperes into VA.
+
+    Currents of phasors do not show it: there it is the nominal one.
+    """
+    nominal = nominal_v(site, node=evse.node)
+    if has_phasors(site):
+        return nominal
     load_a = sum(account.account_a) - sum(account.base_a)
     load_va = account.account_va - account.base_va
-    return load_va / load_a if load_a > 0 and load_va > 0 else nominal_v
+    return load_va / load_a if load_a > 0 and load_va > 0 else nominal
 
 
 def _timed(

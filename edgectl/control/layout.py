@@ -155,7 +155,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
             for p in range(3):
                 worst[parent[n]][p] += given[p]
     curves = curves_of(site, parent, path, phases) if has_phasors(site) else None
-    volts = nominal_voltages(site)
+    volts = nominal_voltages(site.nodes, site.voltage_v)
     nominal_v = tuple(volts[node.id] for node in site.nodes)
     return Layout(
         site=site,

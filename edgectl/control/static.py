@@ -1,22 +1,25 @@
 """The static proof: what flows when nobody controls, and how fast we are when we do (S20, S22).
 
-1. S22: every row (the phases and the VA sum of a node) must bear its worst base load plus the
-   EVSEs' failsafe currents (all gateways dead), and plus their boot currents (site power returns).
-   An EVSE without watchdog counts with its charger's hardware maximum in both.
+1. S22: every row (the phases and the VA sum of a node, and the lines that feed its transformer)
+   must bear its worst base load plus the EVSEs' failsafe currents (all gateways dead), and plus
+   their boot currents (site power returns). An EVSE without watchdog counts with its charger's
+   hardware maximum in both. Where currents are phasors so are both sums, for every draw up to them.
 2. S20: `physics_s` bounds how long an unforeseen step may overload a node; its breaker must bear
    that long.
 3. What does not fit is a risk with a stable name. The owner accepts it by that name or the daemon
    does not start.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.control.curved import PRIMARY, row_values, sum_groups
+from edgectl.control.layout import VA_ROW, Layout, layout_of
 from edgectl.control.reaction import LinkTiming, Reaction, reaction, write_all_s
 from edgectl.control.sums import total
 from edgectl.control.tree import base_worst_a, evses_below
-from edgectl.model.site import Evse, KeepAlive, Node, Site
+from edgectl.model.site import Evse, KeepAlive, Site
 from edgectl.units import PHASES, EvseId, LinkId, NodeId, OptionalTriple, Triple
 
 VA_VOLTAGE_SHARE: Final = 1.10
@@ -27,12 +30,34 @@ _NO_TIMING: Final = LinkTiming(write_s=0.0, timeout_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What loads the rows of a node: three phases, the sum in VA, primary lines behind these.
+
+    `alone`: by the EVSEs; `together`: with the worst base load.
+    """
+
+    alone: tuple[float, ...]
+    together: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryProof:
+    """The figures of the lines that feed a node's transformer, in primary amperes."""
+
+    limit_a: OptionalTriple
+    base_max_a: Triple
+    failsafe_a: Triple
+    return_a: Triple
+    short_a: Triple
+
+
+@dataclass(frozen=True, slots=True)
 class NodeProof:
-    """The figures of one node, summed over its subtree; `failsafe_*`, `return_*` without base load.
+    """The figures of one node, for its whole subtree; `failsafe_*`, `return_*` without base load.
 
     `short_*`: by how much the worse of both sums, base load included, exceeds the limit; 0 where it
     fits. `reaction` None: no EVSE below, nothing here reacts. `unwatched`: EVSEs below without
-    watchdog.
+    watchdog. `primary` None: no transformer feeds it.
     """
 
     node: NodeId
@@ -49,6 +74,7 @@ class NodeProof:
     reaction: Reaction | None
     trip_s: float | None
     unwatched: tuple[EvseId, ...]
+    primary: PrimaryProof | None = None
 
     @property
     def physics_s(self) -> float | None:
@@ -96,10 +122,14 @@ class StaticProof:
 
 def prove(site: Site, *, link_timing: Mapping[LinkId, LinkTiming]) -> StaticProof:
     """Work out S20 and S22 for every node."""
-    proofs = {
-        node.id: _prove_node(site, node, reaction(site, node.id, link_timing=link_timing))
-        for node in site.nodes
-    }
+    layout = layout_of(site)
+    proofs: dict[NodeId, NodeProof] = {}
+    risks: list[Risk] = []
+    for n, node in enumerate(site.nodes):
+        figures = _Figures(layout, n)
+        proof = _prove_node(figures, reaction(site, node.id, link_timing=link_timing))
+        proofs[node.id] = proof
+        risks += _risks(figures, proof)
     write_s = write_all_s(site, link_timing=link_timing)
     links = {
         link.id: LinkProof(
@@ -112,7 +142,6 @@ def prove(site: Site, *, link_timing: Mapping[LinkId, LinkTiming]) -> StaticProo
         )
         for link in site.links
     }
-    risks = [risk for proof in proofs.values() for risk in _risks(site, proof)]
     return StaticProof(nodes=proofs, links=links, risks=tuple(risks))
 
 
@@ -131,44 +160,82 @@ def return_count_a(evse: Evse) -> float:
     return evse.traits.boot_a if has_watchdog(evse) else evse.traits.hardware_max_a
 
 
-def _prove_node(site: Site, node: Node, found: Reaction | None) -> NodeProof:
-    evses = evses_below(site, node.id)
-    base_a = base_worst_a(site, node.id)
-    failsafe_a = _load(evses, {evse.id: failsafe_count_a(evse) for evse in evses})
-    return_a = _load(evses, {evse.id: return_count_a(evse) for evse in evses})
-    worse_a = _largest(failsafe_a, return_a)
-    base_va, failsafe_va, return_va = (_va(site, amps) for amps in (base_a, failsafe_a, return_a))
+class _Figures:
+    """What flows at one node; `limit` of its rows."""
+
+    def __init__(self, layout: Layout, n: int) -> None:
+        self.node: Final = layout.site.nodes[n]
+        self.evses: Final = evses_below(layout.site, self.node.id)
+        self.volts: Final = layout.nominal_v[n] * VA_VOLTAGE_SHARE
+        self.limit: Final = layout.node_limits[n].ceiling
+        base_a = base_worst_a(layout.site, self.node.id)
+        self._layout, self._n = layout, n
+        self._base = (*base_a, total(base_a) * self.volts)
+        self.base: Final = self._rows(self._base, (0.0,) * len(layout.site.evses))
+
+    def load(self, count_a: Callable[[Evse], float]) -> Load:
+        """What loads the rows when every EVSE draws what it counts."""
+        currents_a = [count_a(evse) for evse in self._layout.site.evses]
+        nothing = (0.0,) * (VA_ROW + 1)
+        return Load(self._rows(nothing, currents_a), self._rows(self._base, currents_a))
+
+    def _rows(self, base: Sequence[float], currents_a: Sequence[float]) -> tuple[float, ...]:
+        layout, n = self._layout, self._n
+        if layout.curves is not None:
+            groups = sum_groups(layout.curves, currents_a)[n]
+            volts = (self.volts,) * 3
+            turns = layout.curves.turns[n]
+            return tuple(row_values(base, base[VA_ROW], groups, volts, turns))
+        amps = [
+            total(currents_a[i] if p in layout.phases[i] else 0.0 for i in layout.below[n])
+            for p in range(3)
+        ]
+        va = total(amps) * self.volts
+        return (base[0] + amps[0], base[1] + amps[1], base[2] + amps[2], base[VA_ROW] + va)
+
+
+def _prove_node(figures: _Figures, found: Reaction | None) -> NodeProof:
+    node, base = figures.node, figures.base
+    failsafe, back = figures.load(failsafe_count_a), figures.load(return_count_a)
+    short = [
+        max(_over(one, limit), _over(other, limit))
+        for one, other, limit in zip(failsafe.together, back.together, figures.limit, strict=True)
+    ]
+    primary = None
+    if node.transformer is not None:
+        primary = PrimaryProof(
+            limit_a=node.primary_limit_a,
+            base_max_a=_triple(base[PRIMARY:]),
+            failsafe_a=_triple(failsafe.alone[PRIMARY:]),
+            return_a=_triple(back.alone[PRIMARY:]),
+            short_a=_triple(short[PRIMARY:]),
+        )
     return NodeProof(
         node=node.id,
         limit_a=node.limit_a,
         limit_va=node.limit_va,
-        base_max_a=base_a,
-        base_max_va=base_va,
-        failsafe_a=failsafe_a,
-        failsafe_va=failsafe_va,
-        return_a=return_a,
-        return_va=return_va,
-        short_a=_excess(base_a, worse_a, node.limit_a),
-        short_va=_over(base_va + max(failsafe_va, return_va), node.limit_va),
+        base_max_a=_triple(base),
+        base_max_va=base[VA_ROW],
+        failsafe_a=_triple(failsafe.alone),
+        failsafe_va=failsafe.alone[VA_ROW],
+        return_a=_triple(back.alone),
+        return_va=back.alone[VA_ROW],
+        short_a=_triple(short),
+        short_va=short[VA_ROW],
         reaction=found,
         trip_s=node.trip_s,
-        unwatched=tuple(evse.id for evse in evses if not has_watchdog(evse)),
+        unwatched=tuple(evse.id for evse in figures.evses if not has_watchdog(evse)),
+        primary=primary,
     )
 
 
-def _risks(site: Site, proof: NodeProof) -> list[Risk]:
+def _risks(figures: _Figures, proof: NodeProof) -> list[Risk]:
     risks = []
-    for word, said, load_a, load_va, count_a in (
-        (
-            "gateways-dead",
-            "all gateways dead",
-            proof.failsafe_a,
-            proof.failsafe_va,
-            failsafe_count_a,
-        ),
-        ("power-returns", "site power returns", proof.return_a, proof.return_va, return_count_a),
+    for word, said, count_a in (
+        ("gateways-dead", "all gateways dead", failsafe_count_a),
+        ("power-returns", "site power returns", return_count_a),
     ):
-        rows = _short_rows(site, proof, load_a, load_va) + _unbalance_rows(site, proof, count_a)
+        rows = _short_rows(figures, figures.load(count_a)) + _unbalance_rows(figures, count_a)
         if rows:
             text = f"{said}: {'; '.join(rows)}"
             if proof.unwatched:
@@ -188,35 +255,40 @@ def _risks(site: Site, proof: NodeProof) -> list[Risk]:
     return risks
 
 
-def _short_rows(site: Site, proof: NodeProof, load_a: Triple, load_va: float) -> list[str]:
+def _short_rows(figures: _Figures, load: Load) -> list[str]:
     """Say each row that does not fit, in A."""
     rows = []
-    excess = _excess(proof.base_max_a, load_a, proof.limit_a)
-    for phase in PHASES:
-        k = phase - 1
-        if excess[k] > 0:
+    for row, limit in enumerate(figures.limit):
+        short = _over(load.together[row], limit)
+        if limit is None or short <= 0:
+            continue
+        if row == VA_ROW:
             rows.append(
-                f"L{phase} is short of {excess[k]:.1f} A (base {proof.base_max_a[k]:g} A + EVSEs "
-                f"{load_a[k]:g} A, limit {proof.limit_a[k]:g} A)"
+                f"the sum is short of {short / 1000:.1f} kVA = {short / (3 * figures.volts):.1f} A "
+                f"on each phase (limit {limit / 1000:g} kVA)"
             )
-    short_va = _over(proof.base_max_va + load_va, proof.limit_va)
-    if short_va > 0:
-        three_phases_v = 3 * site.voltage_v * VA_VOLTAGE_SHARE
-        rows.append(
-            f"the sum is short of {short_va / 1000:.1f} kVA = {short_va / three_phases_v:.1f} A on "
-            f"each phase (limit {(proof.limit_va or 0.0) / 1000:g} kVA)"
-        )
+            continue
+        where = f"L{row + 1}" if row < VA_ROW else f"primary L{row - PRIMARY + 1}"
+        base_a, evses_a = figures.base[row], load.alone[row]
+        parts = f"base {_amps(base_a)} A + EVSEs {_amps(evses_a)} A"
+        if abs(load.together[row] - base_a - evses_a) > _SLACK_A:
+            parts += f", as phasors {_amps(load.together[row])} A"
+        rows.append(f"{where} is short of {short:.1f} A ({parts}, limit {limit:g} A)")
     return rows
 
 
-def _unbalance_rows(site: Site, proof: NodeProof, count_a: Callable[[Evse], float]) -> list[str]:
+def _amps(value: float) -> str:
+    return f"{round(value, 3):g}"
+
+
+def _unbalance_rows(figures: _Figures, count_a: Callable[[Evse], float]) -> list[str]:
     """How far a phase may be above another that bears nothing but what is wired to both."""
-    bound_a = next(node.unbalance_a for node in site.nodes if node.id == proof.node)
+    bound_a, evses = figures.node.unbalance_a, figures.evses
+    rows: list[str] = []
     if bound_a is None:
-        return []
-    evses, rows = evses_below(site, proof.node), []
+        return rows
     for more in PHASES:
-        apart_a = proof.base_max_a[more - 1] + max(
+        apart_a = figures.base[more - 1] + max(
             total(count_a(e) for e in evses if more in e.phases and less not in e.phases)
             for less in PHASES
             if less != more
@@ -228,48 +300,14 @@ def _unbalance_rows(site: Site, proof: NodeProof, count_a: Callable[[Evse], floa
     return rows
 
 
-def _load(evses: tuple[Evse, ...], count_a: Mapping[EvseId, float]) -> Triple:
-    """Each EVSE loads every phase that it is wired to."""
-    return _sum_triples(
-        [
-            (
-                count_a[evse.id] if 1 in evse.phases else 0.0,
-                count_a[evse.id] if 2 in evse.phases else 0.0,
-                count_a[evse.id] if 3 in evse.phases else 0.0,
-            )
-            for evse in evses
-        ]
-    )
-
-
-def _va(site: Site, amps: Triple) -> float:
-    return total(amps) * site.voltage_v * VA_VOLTAGE_SHARE
-
-
-def _excess(base: Triple, load: Triple, limit: OptionalTriple) -> Triple:
-    return (
-        _over(base[0] + load[0], limit[0]),
-        _over(base[1] + load[1], limit[1]),
-        _over(base[2] + load[2], limit[2]),
-    )
-
-
 def _over(value: float, limit: float | None) -> float:
     if limit is None or value <= limit + _SLACK_A:
         return 0.0
     return value - limit
 
 
-def _largest(left: Triple, right: Triple) -> Triple:
-    return (max(left[0], right[0]), max(left[1], right[1]), max(left[2], right[2]))
-
-
-def _sum_triples(triples: list[Triple]) -> Triple:
-    return (
-        total(triple[0] for triple in triples),
-        total(triple[1] for triple in triples),
-        total(triple[2] for triple in triples),
-    )
+def _triple(row: Sequence[float]) -> Triple:
+    return (row[0], row[1], row[2])
 
 
 def _names(evses: tuple[EvseId, ...]) -> str:

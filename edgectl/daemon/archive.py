@@ -25,7 +25,7 @@ from edgectl.indicators.sessions import Session
 from edgectl.model.facts import Fact, FactStore
 from edgectl.model.ports import Clock
 from edgectl.model.settings import IndicatorSettings
-from edgectl.model.site import Evse, Site
+from edgectl.model.site import Evse, Site, nominal_v
 
 BLOCK: Final = Recorded(Block)
 SESSION: Final = Recorded(Session)
@@ -238,4 +238,4 @@ def _place(site: Site) -> Place:
 def rated_w(evse: Evse, site: Site) -> float:
     """What an EVSE can draw at the nominal voltage."""
     most_a = min(evse.max_a, evse.traits.hardware_max_a)
-    return most_a * len(evse.phases) * site.voltage_v
+    return most_a * evse.voltages * nominal_v(site, node=evse.node)

@@ -40,7 +40,7 @@ from edgectl.model.facts import Fact, FactStore
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord
 from edgectl.model.settings import IndicatorSettings
-from edgectl.model.site import Node, Site
+from edgectl.model.site import Node, Site, nominal_v
 from edgectl.model.store import Document
 from edgectl.model.telemetry import Detail, Outbox, OutRow
 
@@ -402,5 +402,5 @@ def _most_w(node: Node, site: Site) -> float:
     known = [limit for limit in node.limit_a if limit is not None]
     limits = [] if node.limit_va is None else [node.limit_va]
     if len(known) == len(node.limit_a):
-        limits.append(sum(known) * site.voltage_v)
+        limits.append(sum(known) * nominal_v(site, node=node.id))
     return min(limits) * NODE_MARGIN if limits else _NO_LIMIT_W

@@ -40,7 +40,7 @@ from edgectl.grid.plan import EventPlan, plan
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName, Evidence
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Site
+from edgectl.model.site import Site, nominal_v
 from edgectl.model.store import Document, Store
 from edgectl.units import EvseId, NodeId
 
@@ -273,7 +273,7 @@ class Ledger:
         if found is None:
             return
         power_w = max(0.0, -found.power_w) if one.exports else found.power_w
-        promised_w = self._promised_w(book, one)
+        promised_w = self._promised_w(book, one, element)
         lifted = book.held.lift is not None
         over = None
         if promised_w is not None and not lifted and power_w > promised_w * (1 + TOLERANCE):
@@ -289,15 +289,18 @@ class Ledger:
             one,
             tally,
             at=element,
-            promised_w=self._promised_w(book, one),
-            limit_w=one.limit.whole_w(self._site.voltage_v),
+            promised_w=self._promised_w(book, one, element),
+            limit_w=one.limit.whole_w(self._volts(element)),
             baseline=Baseline(None, Method.NONE)
             if one.exports
             else self._baselines.baseline(element, one.from_utc_s, event_from_utc_s=started_s),
         )
 
-    def _promised_w(self, book: _Book, one: Slice) -> float | None:
-        limit_w = one.limit.whole_w(self._site.voltage_v)
+    def _volts(self, element: Element) -> float:
+        return nominal_v(self._site, node=element.node, evse=element.evse)
+
+    def _promised_w(self, book: _Book, one: Slice, element: Element) -> float | None:
+        limit_w = one.limit.whole_w(self._volts(element))
         promise, program = book.held.promise, book.plan.program
         if limit_w is None or one.exports:
             return limit_w

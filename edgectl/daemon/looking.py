@@ -5,6 +5,7 @@ from typing import Final
 
 from edgectl.clock import Instant
 from edgectl.contract.evse_state import evse_status
+from edgectl.daemon.power import drawn_w
 from edgectl.indicators.books import MeterSeen, SiteSeen
 from edgectl.indicators.energy import Reading
 from edgectl.indicators.sessions import Cause, PortSeen, PortState
@@ -12,7 +13,7 @@ from edgectl.model.ceiling import Rank
 from edgectl.model.decision import Alarm, EvseDecision, ReasonCode, Severity
 from edgectl.model.reading import EvseSample
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Evse, Meter, Site
+from edgectl.model.site import Evse, Meter, Site, nominal_voltages
 from edgectl.model.snapshot import EvseView, MeterView
 from edgectl.units import MeterId
 
@@ -43,6 +44,7 @@ class Looking:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._volts = nominal_voltages(site.nodes, site.voltage_v)
         self._began_s: float | None = None
         self._seen_s: dict[str, float] = {}
         self._meters: dict[MeterId, Meter] = {}
@@ -101,15 +103,14 @@ class Looking:
         new = [sample for sample in view.samples if sample.taken_s > seen_s]
         if new:
             self._seen_s[evse.id] = new[-1].taken_s
-        powers = [self._power_of(sample) for sample in new or view.samples[-1:]]
+        powers = [self._power_of(evse, sample) for sample in new or view.samples[-1:]]
         known = [power for power in powers if power is not None]
         return max(known, default=None)
 
-    def _power_of(self, sample: EvseSample) -> float | None:
+    def _power_of(self, evse: Evse, sample: EvseSample) -> float | None:
         if sample.power_w is not None:
             return sample.power_w
-        known = [current for current in sample.current_a if current is not None]
-        return sum(known) * self._site.voltage_v if known else None
+        return drawn_w(evse, sample, self._volts[evse.node])
 
     def _meter(self, meter: Meter, view: MeterView | None, now: Instant) -> MeterSeen:
         samples = () if view is None else view.samples

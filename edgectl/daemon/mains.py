@@ -6,7 +6,7 @@ from typing import TypeAlias
 from edgectl.daemon.image import Image
 from edgectl.devices.mains import mains_level_v, voltage_meter
 from edgectl.devices.profile import Profile
-from edgectl.model.site import Evse, Site
+from edgectl.model.site import Evse, Site, nominal_voltages
 from edgectl.units import EvseId
 
 MainsOf: TypeAlias = Callable[[Evse, float], float]
@@ -17,7 +17,7 @@ class Mains:
     """Holds the level of each EVSE from one moment to the next."""
 
     def __init__(self, site: Site, profiles: Mapping[str, Profile], image: Image) -> None:
-        self._nominal_v = site.voltage_v
+        self._nominal_v = nominal_voltages(site.nodes, site.voltage_v)
         self._image = image
         self._levels_v: dict[EvseId, float] = {}
         self._meters = {evse.id: voltage_meter(site, profiles, evse) for evse in site.evses}
@@ -32,6 +32,6 @@ class Mains:
             if len(wired_v) == len(evse.phases):
                 measured_v = sum(wired_v) / len(wired_v)
         held_v = self._levels_v.get(evse.id)
-        level_v = mains_level_v(measured_v, held_v=held_v, nominal_v=self._nominal_v)
+        level_v = mains_level_v(measured_v, held_v=held_v, nominal_v=self._nominal_v[evse.node])
         self._levels_v[evse.id] = level_v
         return level_v

@@ -6,7 +6,7 @@ from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.errors import Refused
 from edgectl.grid.targets import Element
 from edgectl.model.issuer import Issuer
-from edgectl.model.site import Site
+from edgectl.model.site import Site, nominal_v
 from edgectl.units import PHASES, NodeId
 
 
@@ -36,10 +36,10 @@ def check_strength(
     """
     if issuer.min_limit_a is None:
         return
-    phases = next((len(e.phases) for e in site.evses if e.id == element.evse), len(PHASES))
+    voltages = next((e.voltages for e in site.evses if e.id == element.evse), len(PHASES))
     found = [] if limit_a is None else [limit_a]
     if limit_w is not None:
-        found.append(limit_w / (site.voltage_v * phases))
+        found.append(limit_w / (nominal_v(site, node=element.node, evse=element.evse) * voltages))
     if found and min(found) < issuer.min_limit_a:
         raise _not_permitted(
             issuer, f"leave less than {issuer.min_limit_a:g} A at {element}", "min_limit_a"

@@ -7,7 +7,7 @@ from edgectl.grid.targets import Element
 from edgectl.model.decision import AlarmCode
 from edgectl.model.reading import EvseSample, MeterSample, Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Site
+from edgectl.model.site import Connection, Evse, nominal_voltages
 from edgectl.units import EvseId, NodeId
 
 _FRESH_S = 15.0
@@ -24,23 +24,25 @@ class Power:
 def power_at(record: TickRecord, element: Element, below: frozenset[EvseId]) -> Power | None:
     """What is drawn there; None where nothing is known. Fed back is negative."""
     site = record.snapshot.site
+    volts = nominal_voltages(site.nodes, site.voltage_v)
+    by_id = {evse.id: evse for evse in site.evses}
     if element.evse is not None:
-        return _evse_power(record, element.evse, site)
+        one = by_id[element.evse]
+        return _evse_power(record, one, volts[one.node])
     meter = next((m for m in site.meters if m.node == element.node), None)
     if meter is not None and element.node is not None:
         view = record.snapshot.meters.get(meter.id)
         sample = view.samples[-1] if view is not None and view.samples else None
         if sample is not None and record.now.mono_s - sample.taken_s <= _FRESH_S:
-            power_w = _meter_w(sample, site.voltage_v)
+            power_w = _meter_w(sample, volts[element.node])
             if power_w is not None:
                 good = record.decision.nodes[element.node].quality is Quality.GOOD
                 return Power(power_w, good)
     node = None if element.node is None else record.decision.nodes.get(element.node)
     if node is None:
         return None
-    drawn_w = sum(
-        one.power_w for evse in below if (one := _evse_power(record, evse, site)) is not None
-    )
+    drawn = [_evse_power(record, by_id[evse], volts[by_id[evse].node]) for evse in below]
+    drawn_w = sum(power.power_w for power in drawn if power is not None)
     return Power(node.base_va + drawn_w, good=False)
 
 
@@ -71,13 +73,23 @@ def _meter_w(sample: MeterSample, nominal_v: float) -> float | None:
     return total_w if known else None
 
 
-def _evse_power(record: TickRecord, evse: EvseId, site: Site) -> Power | None:
-    view = record.snapshot.evses.get(evse)
+def _evse_power(record: TickRecord, evse: Evse, volts: float) -> Power | None:
+    view = record.snapshot.evses.get(evse.id)
     sample: EvseSample | None = view.samples[-1] if view is not None and view.samples else None
     if sample is None:
         return None
     fresh = record.now.mono_s - sample.taken_s <= _FRESH_S
     if sample.power_w is not None:
         return Power(sample.power_w, good=fresh)
+    power_w = drawn_w(evse, sample, volts)
+    return None if power_w is None else Power(power_w, good=fresh)
+
+
+def drawn_w(evse: Evse, sample: EvseSample, volts: float) -> float | None:
+    """The power of measured currents, at `volts` line to neutral; None where there are none."""
     known = [current_a for current_a in sample.current_a if current_a is not None]
-    return Power(sum(known) * site.voltage_v, good=fresh) if known else None
+    if not known:
+        return None
+    if evse.connection is Connection.LINE_TO_LINE:
+        return max(known) * evse.voltages * volts
+    return sum(known) * volts

@@ -17,7 +17,7 @@ from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.ports import Clock
 from edgectl.model.reading import VehicleState
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Site, WhenMissed
+from edgectl.model.site import Site, WhenMissed, nominal_v, nominal_voltages
 from edgectl.model.target import ChargeTarget
 from edgectl.planning.impact import Missed, Need, Roof, least_floor_w, missed
 from edgectl.units import PHASES, EvseId, NodeId
@@ -56,7 +56,7 @@ class Promises:
 
     async def __call__(self, plan: EventPlan, now: Instant) -> Promise:
         """What the event costs and what is promised for it."""
-        asked_w = plan.least_w(self._site.voltage_v)
+        asked_w = plan.least_w(nominal_v(self._site))
         needs = self._needs()
         if not any(need.departure_utc_s is not None for need in needs) or plan.cancels:
             return Promise(ceiling_w=asked_w)
@@ -93,7 +93,7 @@ class Promises:
         return Promise(
             ceiling_w=max(floor_w, asked_w or 0.0),
             floor_w=floor_w,
-            floor_a=floor_w / (len(PHASES) * self._site.voltage_v),
+            floor_a=floor_w / (len(PHASES) * nominal_v(self._site)),
         )
 
     async def _in_turns(self, steps: Generator[None, None, T]) -> T:
@@ -113,13 +113,13 @@ class Promises:
         if record is None:
             return []
         targets = {target.evse: target for target in self._targets()}
-        needs = []
+        needs, volts = [], nominal_voltages(self._site.nodes, self._site.voltage_v)
         for evse in self._site.evses:
             view = record.snapshot.evses.get(evse.id)
             if view is None or view.vehicle in _AWAY:
                 continue
-            max_w = min(evse.max_a, evse.traits.hardware_max_a) * len(evse.phases)
-            max_w *= self._site.voltage_v
+            max_w = min(evse.max_a, evse.traits.hardware_max_a) * evse.voltages
+            max_w *= volts[evse.node]
             target = targets.get(evse.id)
             if target is None:
                 needs.append(Need(evse=evse.id, max_w=max_w, weight=evse.weight))
@@ -162,9 +162,9 @@ def _cost(under: Sequence[Missed], without: Sequence[Missed]) -> tuple[tuple[str
 
 def _standing(site: Site) -> list[Roof]:
     """The configured limits less the default margin, as power."""
-    roofs = []
+    roofs, volts = [], nominal_voltages(site.nodes, site.voltage_v)
     for node in site.nodes:
-        limits = [a * site.voltage_v for a in node.limit_a if a is not None]
+        limits = [a * volts[node.id] for a in node.limit_a if a is not None]
         if len(limits) == len(PHASES):
             roofs.append(Roof(node=node.id, limit_w=sum(limits) * (1 - _MARGIN)))
         if node.limit_va is not None:
@@ -180,7 +180,7 @@ def _roofs(site: Site, timed: Sequence[TimedCeiling]) -> list[Roof]:
         amps = [a for p in wired if (a := one.limit_a[p - 1]) is not None]
         found = [] if one.limit_w is None else [one.limit_w]
         if len(amps) == len(wired):
-            found.append(sum(amps) * site.voltage_v)
+            found.append(sum(amps) * nominal_v(site, node=one.node, evse=one.evse))
         roofs.extend(
             Roof(
                 limit_w=limit_w * (1 - _MARGIN),

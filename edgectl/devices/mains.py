@@ -35,12 +35,12 @@ def mains_level_v(measured_v: float | None, *, held_v: float | None, nominal_v: 
 
 def watts_of(mains: Mains, evse: Evse, current_a: float, *, mains_v: float) -> float:
     """Give the power that draws this current on each of the EVSE's phases."""
-    return current_a * len(evse.phases) * mains_v * mains.power_factor
+    return current_a * evse.voltages * mains_v * mains.power_factor
 
 
 def amperes_of(mains: Mains, evse: Evse, power_w: float, *, mains_v: float) -> float:
     """Give the current on each of the EVSE's phases at this power, taken from the mains."""
-    return power_w / (len(evse.phases) * mains_v * mains.power_factor)
+    return power_w / (evse.voltages * mains_v * mains.power_factor)
 
 
 def drawn_a(mains: Mains, evse: Evse, power_w: float, *, mains_v: float) -> float:
@@ -49,8 +49,11 @@ def drawn_a(mains: Mains, evse: Evse, power_w: float, *, mains_v: float) -> floa
 
 
 def voltage_meter(site: Site, profiles: Mapping[str, Profile], evse: Evse) -> Meter | None:
-    """The nearest meter at or above the EVSE's node that measures all of its phases' voltages."""
-    parents = {node.id: node.parent for node in site.nodes}
+    """The nearest meter at or above the EVSE's node that measures all of its phases' voltages.
+
+    Not beyond a transformer: the other side has another voltage.
+    """
+    parents = {node.id: None if node.transformer else node.parent for node in site.nodes}
     node: NodeId | None = evse.node
     while node is not None:
         for meter in site.meters:

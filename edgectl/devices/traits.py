@@ -85,12 +85,13 @@ def charger_traits(
     boot_a: float | None,
     watchdog_s: float | None,
     max_a: float,
-    phases: int = 3,
+    voltages: float = 3.0,
     voltage_v: float = 230.0,
 ) -> ChargerTraits:
     """Make an EVSE's traits. None: the profile's default; an unknown boot current is `max_a`.
 
-    A pause at a power counts with its current at the least voltage that is reckoned with.
+    A pause at a power counts with its current at the least voltage that is reckoned with;
+    `voltages`: the power of one ampere in phase voltages.
     """
     faults = trait_faults(
         profile, failsafe_a=failsafe_a, boot_a=boot_a, watchdog_s=watchdog_s, max_a=max_a
@@ -104,7 +105,7 @@ def charger_traits(
         hardware_max_a=max_a,
         min_a=setpoint.min_a,
         step_a=setpoint.step_a,
-        pause_a=_pause_a(charger, phases=phases, voltage_v=voltage_v),
+        pause_a=_pause_a(charger, voltages=voltages, voltage_v=voltage_v),
         settle_s=charger.settle_s,
         pause_settle_s=charger.pause_settle_s,
         refresh_s=profile.refresh_s,
@@ -140,11 +141,11 @@ def _failsafe(
     )
 
 
-def _pause_a(charger: ChargerPart, *, phases: int, voltage_v: float) -> float:
+def _pause_a(charger: ChargerPart, *, voltages: float, voltage_v: float) -> float:
     setpoint, mains = charger.setpoint, charger.mains
     if setpoint.pause_w is None or mains is None:
         return setpoint.pause_a
-    return setpoint.pause_w / (phases * SAG_SHARE * voltage_v * mains.power_factor)
+    return setpoint.pause_w / (voltages * SAG_SHARE * voltage_v * mains.power_factor)
 
 
 def _outside_faults(

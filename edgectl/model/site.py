@@ -1,5 +1,6 @@
 """The site: its electrical tree, its meters, EVSEs and links, as frozen facts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import sqrt
@@ -175,8 +176,8 @@ class Evse:
 
     @property
     def voltages(self) -> float:
-        """The power of one ampere in phase voltages: its phases, or root 3 between two lines."""
-        return _ROOT_3 if self.connection is Connection.LINE_TO_LINE else len(self.phases)
+        """See `voltages_of`."""
+        return voltages_of(self.connection, len(self.phases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,13 +276,27 @@ class Site:
     sharing: Sharing = field(default_factory=Sharing)
 
 
-def nominal_voltages(site: Site) -> dict[NodeId, float]:
+def voltages_of(connection: Connection, phases: int) -> float:
+    """The power of one ampere in phase voltages: the phases, or root 3 between two lines."""
+    return _ROOT_3 if connection is Connection.LINE_TO_LINE else phases
+
+
+def nominal_v(site: Site, *, node: NodeId | None = None, evse: EvseId | None = None) -> float:
+    """Nominal voltage, line to neutral, at a node or where an EVSE is; else at the grid node."""
+    if evse is not None:
+        node = next((one.node for one in site.evses if one.id == evse), None)
+    volts = nominal_voltages(site.nodes, site.voltage_v)
+    return volts[site.nodes[0].id if node is None else node]
+
+
+def nominal_voltages(nodes: Sequence[Node], voltage_v: float) -> dict[NodeId, float]:
     """Nominal voltage of every node, line to neutral, on the secondary side of a transformer.
 
-    Counted from the ends of the tree, which have the site's voltage, up.
+    Counted from the ends of the tree, which have the site's `voltage_v`, up; parents stand before
+    their children.
     """
-    volts = {node.id: site.voltage_v for node in site.nodes}
-    for node in reversed(site.nodes):
+    volts = {node.id: voltage_v for node in nodes}
+    for node in reversed(nodes):
         if node.parent is not None:
             turns = None if node.transformer is None else node.transformer.turns_ratio
             own_v = volts[node.id]

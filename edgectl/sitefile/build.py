@@ -39,6 +39,7 @@ from edgectl.model.site import (
     Site,
     Transformer,
     WhenMissed,
+    nominal_voltages,
 )
 from edgectl.sitefile.cross import MODBUS_PORT
 from edgectl.sitefile.entries import (
@@ -69,16 +70,18 @@ BYTES_PER_MB: Final = 1_000_000.0
 def build_site(file: SiteFile, profiles: Mapping[str, Profile]) -> Site:
     """Build the site; the file is checked and every profile that it names is in `profiles`."""
     head = file.site
+    nodes = tuple(_parents_first([_node(entry) for entry in file.nodes]))
+    volts = nominal_voltages(nodes, float(head.voltage_v))
     return Site(
         id=head.id,
         region=head.region,
         timezone=head.timezone,
         voltage_v=float(head.voltage_v),
         mode=Mode(head.mode),
-        nodes=tuple(_parents_first([_node(entry) for entry in file.nodes])),
+        nodes=nodes,
         meters=tuple(_meter(entry, profiles[entry.profile]) for entry in file.meters),
         evses=tuple(
-            _evse(entry, profiles[entry.profile], voltage_v=float(head.voltage_v))
+            _evse(entry, profiles[entry.profile], voltage_v=volts[NodeId(entry.node)])
             for entry in file.evses
         ),
         links=tuple(_link(entry) for entry in file.links),

@@ -1,7 +1,8 @@
 """Checks that need the whole site file: names, the tree, references, addresses, phases.
 
 Every function yields all it finds; none stops at the first. What concerns programs, caps and the
-broker is in `outside`, what needs the device profiles in `fitting`.
+broker is in `outside`, which line carries whose current in `wiring`, what needs the device profiles
+in `fitting`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from edgectl.errors import Finding
 from edgectl.model.reading import FRESH_POLLS, STALE_S
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import EvseEntry, LinkEntry, MeterEntry, NodeEntry
+from edgectl.sitefile.entries import EvseEntry, LinkEntry, MeterEntry
 from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
 
@@ -43,7 +44,6 @@ def check_whole(draft: Draft) -> Iterator[Finding]:
     yield from _check_units(draft)
     yield from _check_addresses(draft)
     yield from _check_limits(draft)
-    yield from _check_protection(draft)
     yield from _check_meters(draft)
     yield from _check_timezone(draft)
 
@@ -273,34 +273,8 @@ def _check_limits(draft: Draft) -> Iterator[Finding]:
             )
 
 
-def _check_protection(draft: Draft) -> Iterator[Finding]:
-    """Every phase that an EVSE loads is limited somewhere between it and the grid connection."""
-    nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
-    for placed in draft.evses:
-        limited: set[int] = set()
-        passed: set[str] = set()
-        name: str | None = placed.entry.node
-        while name in nodes and name not in passed:
-            passed.add(name)
-            node = nodes[name]
-            if node.limit_va is not None:
-                limited = {1, 2, 3}
-            limited |= {k + 1 for k, limit in enumerate(node.limit_a or []) if limit is not None}
-            name = node.parent
-        bare = sorted(set(placed.entry.phases) - limited)
-        if name is None and bare:
-            yield draft.source.finding(
-                (*placed.where, "phases"),
-                code="unlimited_phase",
-                message=f"no node above {placed.entry.id} limits "
-                + ", ".join(f"L{phase}" for phase in bare),
-                remedy="add the limit of that phase to a node, or correct the phases",
-            )
-
-
 def _check_meters(draft: Draft) -> Iterator[Finding]:
     at_node: dict[str, str] = {}
-    nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
     for placed in draft.meters:
         meter = placed.entry
         if meter.sees != "part" and meter.node in at_node:
@@ -320,14 +294,18 @@ def _check_meters(draft: Draft) -> Iterator[Finding]:
                 f"{STALE_S / 2:g} s",
                 remedy=f"write {STALE_S / 2 / FRESH_POLLS:g} s or less; 1 s is usual",
             )
-        if meter.sees != "part":
-            yield from _check_meter_phases(draft, placed, nodes.get(meter.node))
     yield from _check_shared_meters(draft)
 
 
 def _check_shared_meters(draft: Draft) -> Iterator[Finding]:
-    """Entries at one link and unit are one device: it is of one kind, at nodes in one row."""
-    parents = {placed.entry.id: placed.entry.parent for placed in draft.nodes}
+    """Entries at one link and unit are one device: it is of one kind, at nodes in one row.
+
+    No transformer may be between them: on its other side other currents flow.
+    """
+    parents = {
+        placed.entry.id: None if placed.entry.transformer else placed.entry.parent
+        for placed in draft.nodes
+    }
     first_at: dict[tuple[str, int], MeterEntry] = {}
     for placed in draft.meters:
         meter = placed.entry
@@ -362,36 +340,6 @@ def _in_a_row(one: str, other: str, parents: Mapping[str, str | None]) -> bool:
         if name == upper:
             return True
     return False
-
-
-def _check_meter_phases(
-    draft: Draft, placed: Placed[MeterEntry], node: NodeEntry | None
-) -> Iterator[Finding]:
-    """A meter must see every phase that its node limits or that an EVSE below it loads."""
-    seen = set(placed.entry.phases)
-    if node is None or seen == {1, 2, 3}:
-        return
-    needed = {k + 1 for k, limit in enumerate(node.limit_a or []) if limit is not None}
-    for evse in _evses_below(draft, node.id):
-        needed.update(evse.phases)
-    if needed - seen:
-        missed = ", ".join(f"L{phase}" for phase in sorted(needed - seen))
-        yield draft.source.finding(
-            (*placed.where, "phases"),
-            code="meter_phases",
-            message=f"it does not see {missed}, which {node.id} limits or an EVSE below it loads",
-            remedy="use a three-phase meter, or leave the node without one",
-        )
-
-
-def _evses_below(draft: Draft, node: str) -> list[EvseEntry]:
-    below = {node}
-    for _ in draft.nodes:
-        grown = below | {p.entry.id for p in draft.nodes if p.entry.parent in below}
-        if grown == below:
-            break
-        below = grown
-    return [placed.entry for placed in draft.evses if placed.entry.node in below]
 
 
 def _check_timezone(draft: Draft) -> Iterator[Finding]:

@@ -153,7 +153,10 @@ class SiteHead(_Entry):
         min_length=1, max_length=64, description="IANA time zone of `caps`, such as Europe/Berlin."
     )
     voltage_v: float = Field(
-        ge=50, le=1000, description="Nominal voltage between a phase and neutral, in V."
+        ge=50,
+        le=1000,
+        description="Nominal voltage between a phase and neutral where no transformer is below, in "
+        "V: 120 at 208 V between phases.",
     )
     mode: Literal["control", "observe"] = Field(
         default="control",
@@ -162,11 +165,14 @@ class SiteHead(_Entry):
 
 
 class Transformer(_Entry):
-    """A transformer between this node and its parent. Not in this version."""
+    """A transformer that feeds this node: everything else of the node is on its secondary side."""
 
     winding: Literal["delta-wye"] = Field(description="How it is wound.")
     turns_ratio: float = Field(
-        gt=0, le=1000, description="Phase voltage on the primary side by that on the secondary."
+        ge=0.001,
+        le=1000,
+        description="Voltage between two primary lines by that between a secondary line and "
+        "neutral: 4 for 480 V to 208/120 V.",
     )
 
 
@@ -207,8 +213,16 @@ class NodeEntry(_Entry):
         default=None,
         description="The most that may be fed back over all phases, in VA; it is watched and said.",
     )
-    transformer: Transformer | None = Field(default=None, description="Not in this version.")
-    primary_limit_a: OptionalTriple | None = Field(default=None, description="Not in this version.")
+    transformer: Transformer | None = Field(
+        default=None,
+        description="The transformer between this node and its parent; nodes above it count "
+        "amperes of its primary side.",
+    )
+    primary_limit_a: OptionalTriple | None = Field(
+        default=None,
+        description="Limit of each line that feeds the transformer, in A of its primary side; "
+        "null: no limit there.",
+    )
 
 
 class LinkEntry(_Entry):
@@ -301,7 +315,9 @@ class EvseEntry(_Entry):
         "rotation, [1] a single-phase EVSE on L1."
     )
     connection: Literal["line_to_neutral", "line_to_line"] = Field(
-        default="line_to_neutral", description="This version needs line_to_neutral."
+        default="line_to_neutral",
+        description="line_to_line: between two phases, as at 208 or 240 V in North America; "
+        "`phases` then has those two.",
     )
     max_a: float = Field(
         gt=0,

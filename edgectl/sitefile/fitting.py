@@ -10,7 +10,7 @@ from edgectl.devices.bus_time import polling_share, unanswered_s, write_s
 from edgectl.devices.profile import Profile, ProfileKind
 from edgectl.devices.traits import charger_traits, trait_faults
 from edgectl.errors import Finding
-from edgectl.model.site import ChargerTraits, Evse, Meter, Site
+from edgectl.model.site import ChargerTraits, Connection, Evse, Meter, Site, voltages_of
 from edgectl.sitefile.draft import Draft, Placed
 from edgectl.sitefile.entries import EvseEntry, MeterEntry
 from edgectl.units import LinkId
@@ -57,7 +57,7 @@ def traits_of(entry: EvseEntry, profile: Profile, *, voltage_v: float) -> Charge
         boot_a=entry.boot_a,
         watchdog_s=entry.watchdog_s,
         max_a=entry.max_a,
-        phases=len(entry.phases),
+        voltages=voltages_of(Connection(entry.connection), len(entry.phases)),
         voltage_v=voltage_v,
     )
     if entry.poll_s is not None:

@@ -21,6 +21,7 @@ from edgectl.sitefile.profiles import profile_folders, read_profile
 from edgectl.sitefile.source import Source, did_you_mean, read_source
 from edgectl.sitefile.unsupported import check_supported
 from edgectl.sitefile.warn import warnings_of
+from edgectl.sitefile.wiring import check_wiring
 from edgectl.sitefile.yaml_text import Where
 
 
@@ -66,6 +67,7 @@ def load_source(source: Source, *, profile_dirs: Sequence[Path] | None = None) -
         *issuer_findings,
         *profile_findings,
         *check_whole(draft),
+        *check_wiring(draft),
         *check_outside(draft),
         *check_exclusions(draft),
         *check_supported(draft),

@@ -10,11 +10,6 @@ from edgectl.errors import Finding
 from edgectl.sitefile.draft import Draft
 from edgectl.sitefile.yaml_text import Where
 
-_NODE_KEYS = {
-    "transformer": "transformers with a winding",
-    "primary_limit_a": "limits of a transformer's primary side",
-}
-
 
 def check_supported(draft: Draft) -> Iterator[Finding]:
     """Name every feature that the file asks for and this version does not have."""
@@ -31,20 +26,20 @@ def check_supported(draft: Draft) -> Iterator[Finding]:
 
 
 def _nodes(draft: Draft) -> Iterator[tuple[Where, str, str]]:
+    phasors = any(placed.entry.transformer is not None for placed in draft.nodes) or any(
+        placed.entry.connection == "line_to_line" for placed in draft.evses
+    )
     for placed in draft.nodes:
-        for key, feature in _NODE_KEYS.items():
-            if getattr(placed.entry, key) is not None:
-                yield (*placed.where, key), feature, f"remove {key}, or wait for a version with it"
+        if phasors and placed.entry.unbalance_a is not None:
+            yield (
+                (*placed.where, "unbalance_a"),
+                "an unbalance ceiling on a site with line-to-line EVSEs or transformers",
+                "remove unbalance_a",
+            )
 
 
 def _devices(draft: Draft) -> Iterator[tuple[Where, str, str]]:
     for evse in draft.evses:
-        if evse.entry.connection != "line_to_neutral":
-            yield (
-                (*evse.where, "connection"),
-                f"EVSEs connected {evse.entry.connection}",
-                "only EVSEs between phase and neutral can be controlled",
-            )
         if evse.entry.overrides is not None and evse.entry.overrides.sign is not None:
             yield (
                 (*evse.where, "overrides", "sign"),

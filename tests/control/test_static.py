@@ -1,6 +1,7 @@
 """S20 and S22 by hand: small sites whose sums can be done in the head."""
 
 from dataclasses import replace
+from math import sqrt
 
 import pytest
 
@@ -9,6 +10,7 @@ from edgectl.control.static import StaticProof, prove
 from edgectl.control.tree import base_worst_a, evses_below
 from edgectl.model.site import (
     ChargerTraits,
+    Connection,
     Evse,
     KeepAlive,
     Link,
@@ -18,6 +20,7 @@ from edgectl.model.site import (
     Node,
     Sees,
     Site,
+    Transformer,
 )
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
 
@@ -334,3 +337,56 @@ def test_s20_is_held_against_the_breaker(trip_s: float | None, *, risky: bool) -
     proof = prove(one, link_timing=TIMING)
     assert proof.nodes[GRID].physics_s == pytest.approx(13.25)
     assert names(proof) == (["slower-than-trip/grid"] if risky else [])
+
+
+def pair(name: str, *phases: int) -> Evse:
+    return replace(evse(name, node=PANEL, phases=phases), connection=Connection.LINE_TO_LINE)
+
+
+def behind_a_transformer(limit_a: float, primary_a: float) -> Site:
+    """Three legs of 6 A (boot current 10 A) beside 5 A of base load on each line; ratio 4."""
+    panel = Node(
+        id=PANEL,
+        parent=GRID,
+        limit_a=(limit_a,) * 3,
+        base_max_a=(5.0,) * 3,
+        transformer=Transformer(4.0),
+        primary_limit_a=(primary_a,) * 3,
+    )
+    legs = (pair("ab", 1, 2), pair("bc", 2, 3), pair("ca", 3, 1))
+    return site(*legs, nodes=(grid(100.0), panel))
+
+
+def test_s22_sums_are_phasors_between_lines_and_behind_a_transformer() -> None:
+    proof = prove(behind_a_transformer(50.0, 50.0), link_timing=TIMING)
+    panel, root_3 = proof.nodes[PANEL], sqrt(3.0)
+    assert panel.failsafe_a == pytest.approx((6.0 * root_3,) * 3)
+    assert panel.return_a == pytest.approx((10.0 * root_3,) * 3)
+    assert panel.primary is not None
+    assert panel.primary.base_max_a == pytest.approx((5.0 * root_3 / 4.0,) * 3)
+    assert panel.primary.failsafe_a == pytest.approx((3 * 6.0 / 4.0,) * 3)
+    assert panel.primary.return_a == pytest.approx((3 * 10.0 / 4.0,) * 3)
+    # The grid node counts amperes of the primary side.
+    assert proof.nodes[GRID].return_a == pytest.approx(panel.primary.return_a)
+    assert proof.nodes[GRID].base_max_a == pytest.approx(panel.primary.base_max_a)
+    assert proof.risks == ()
+
+
+def test_s22_what_is_short_between_lines_and_behind_a_transformer_is_said() -> None:
+    proof = prove(behind_a_transformer(16.0, 9.5), link_timing=TIMING)
+    panel = proof.nodes[PANEL]
+    assert panel.primary is not None
+    assert panel.short_a == pytest.approx((5.0 + 10.0 * sqrt(3.0) - 16.0,) * 3)
+    assert panel.primary.short_a == pytest.approx((7.5 + 5.0 * sqrt(3.0) / 4.0 - 9.5,) * 3)
+    assert names(proof) == ["power-returns/panel"]
+    assert "L3 is short of 6.3 A (base 5 A + EVSEs 17.321 A, " in proof.risks[0].text
+    assert "primary L1 is short of 0.2 A (base 2.165 A + EVSEs 7.5 A" in proof.risks[0].text
+
+
+def test_s22_one_leg_alone_is_no_sum_of_amounts() -> None:
+    """10 A on AB beside 5 A in phase with line 1: 30 degrees are between them."""
+    panel = Node(id=PANEL, parent=GRID, limit_a=(14.0,) * 3, base_max_a=(5.0,) * 3)
+    proof = prove(site(pair("ab", 1, 2), nodes=(grid(100.0), panel)), link_timing=TIMING)
+    together_a = sqrt(5.0**2 + 10.0**2 + 2 * 5.0 * 10.0 * sqrt(0.75))
+    assert proof.nodes[PANEL].short_a == pytest.approx((together_a - 14.0, together_a - 14.0, 0.0))
+    assert "as phasors 14.547 A, limit 14 A" in proof.risks[0].text

@@ -308,23 +308,11 @@ WITH_CONSEQUENCES = {
 }
 
 NOT_SUPPORTED = {
-    "line to line": (
-        "phases: [2, 3, 1]",
-        "connection: line_to_line, phases: [2, 3]",
-        15,
-        "evses[1].connection",
-    ),
-    "transformer": (
+    "unbalance beside line to line": (
         "margin_a: 2",
-        "transformer: {winding: delta-wye, turns_ratio: 4.0}",
+        "margin_a: 2, unbalance_a: 20, transformer: {winding: delta-wye, turns_ratio: 4.0}",
         3,
-        "nodes[0].transformer",
-    ),
-    "primary limit": (
-        "margin_a: 2",
-        "primary_limit_a: [10, 10, 10]",
-        3,
-        "nodes[0].primary_limit_a",
+        "nodes[0].unbalance_a",
     ),
     "sign of an EVSE": (
         "max_a: 16",
