@@ -16,7 +16,7 @@ from edgectl.model.policy import Policy
 from edgectl.model.site import Site
 from edgectl.planning.caps import cap_ceilings
 from edgectl.simulator.sizing.report import NodeReport, Report
-from edgectl.simulator.sizing.run import Controller, Options, size, write
+from edgectl.simulator.sizing.run import Controller, Options, make_folder, size, write
 from edgectl.sitefile.load import load_site
 
 _TICK_S: Final = (1.0, 900.0)
@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         assign=args.assign,
         scale=scale,
     )
+    make_folder(args.out)
     controller = Controller(decide=step, ceilings=_caps)
     finished = size(site, options, controller, progress=_Progress(sys.stderr))
     report = write(finished, args.out)

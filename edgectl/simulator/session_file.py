@@ -22,6 +22,8 @@ COLUMNS: Final = (
     "phases",
 )
 
+STAY_MAX_S: Final = 366 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -51,6 +53,13 @@ def _parse(cells: Mapping[str, str]) -> Recorded:
             code="bad_order",
             message="the departure is not after the arrival",
             remedy="correct or remove the row",
+        )
+    if departure_s - arrival_s > STAY_MAX_S:
+        raise BadCell(
+            "departure_utc",
+            code="too_long",
+            message=f"the stay is longer than {STAY_MAX_S / 86_400.0:g} days",
+            remedy="correct the dates, or remove the row",
         )
     power_kw = None
     if cells["max_power_kw"]:

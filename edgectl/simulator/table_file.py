@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from edgectl.errors import BadInput, Finding
 
 _MAX_FINDINGS: Final = 20
+_YEARS: Final = (2000, 2099)
 _Row = TypeVar("_Row")
 
 
@@ -102,6 +103,13 @@ def instant_s(column: str, text: str) -> float:
             message=f"{text!r} is no time",
             remedy="write it in UTC as 2018-03-01T17:05:00Z",
         ) from None
+    if not _YEARS[0] <= instant.year <= _YEARS[1]:
+        raise BadCell(
+            column,
+            code="bad_time",
+            message=f"{text!r} is not within the years {_YEARS[0]} to {_YEARS[1]}",
+            remedy="correct the year, or remove the row",
+        )
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     return instant.timestamp()

@@ -65,12 +65,16 @@ def _check_names(draft: Draft) -> Iterator[Finding]:
                 yield draft.source.finding(
                     where,
                     code="duplicate_id",
-                    message=f"{name} is already the name of a {other_kind} in line "
+                    message=f"{name} is already the name of {_a(other_kind)} in line "
                     f"{draft.source.line(other_where)}",
                     remedy=f"give this {kind} another name",
                 )
             else:
                 first[name] = (where, kind)
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind == _KINDS["evses"] else f"a {kind}"
 
 
 def _check_tree(draft: Draft) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ def _margin_with(number: int) -> list[float]:
 
     path = Path(limits.__file__)
     assert plant(importlib.import_module(limits.__name__), path.read_text(encoding="utf-8"), number)
-    node = type("AnyNode", (), {"margin_a": None})()
+    node = type("AnyNode", (), {"margin_a": None, "transformer": None})()
     return list(margins(node, (100.0, None, 50.0, 1000.0), 230.0))
 
 

@@ -146,7 +146,9 @@ def test_a_folder_that_cannot_be_made_is_said(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert simulate(tmp_path, "--out", str(tmp_path / "file" / "out")) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert "%" not in said, "it is said before the run, not after"
 
 
 def test_a_bad_site_file_is_said_as_check_says_it(

@@ -100,8 +100,16 @@ def size(
     )
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder for the report, before hours of work depend on it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise _not_written(out, fault) from fault
+
+
 def write(run: Run, out: Path) -> Report:
-    """Write report, sessions and pictures into a folder, which is made if it is not there."""
+    """Write report, sessions and pictures into a folder that is there."""
     report = report_of(run)
     texts = {
         REPORT: json.dumps(report, indent=2) + "\n",
@@ -111,12 +119,15 @@ def write(run: Run, out: Path) -> Report:
         SESSIONS_PICTURE: sessions_picture(run),
     }
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8")
     except OSError as fault:
-        raise StorageFailed(f"{out} cannot be written: {fault.strerror}") from fault
+        raise _not_written(out, fault) from fault
     return report
+
+
+def _not_written(out: Path, fault: OSError) -> StorageFailed:
+    return StorageFailed(f"{out} cannot be written: {fault.strerror}")
 
 
 def scaled(site: Site, factors: Mapping[str, float]) -> Site:
