@@ -107,9 +107,25 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _evidence(state: Path) -> Path:
+    """The file of the chains; one that is gone from beside what was noted of it is the answer."""
+    path = state / "evidence.db"
+    if path.exists():
+        return path
+    noted = any(_known(state, chain) for chain in ChainName)
+    raise CliError(
+        exit_code=NO if noted else BAD_INPUT,
+        code="no_evidence",
+        message=f"{path} is not there" + (", and rows of it are noted beside it" if noted else ""),
+        remedy="ask who removed it; what was reported stands in the region's records"
+        if noted
+        else "name the daemon's own folder with --state",
+    )
+
+
 def _verify(args: argparse.Namespace) -> int:
-    path = args.state / "evidence.db"
     told = [_head(text) for text in args.head]
+    path = _evidence(args.state)
     answers = {}
     for chain in ChainName:
         known = _known(args.state, chain)
@@ -170,7 +186,7 @@ def _head(text: str) -> Head:
 
 def _export(args: argparse.Namespace) -> int:
     since, until = _moment(args.since), _moment(args.until)
-    rows = _chosen(read_evidence(args.state / "evidence.db", ChainName.LEDGER), since, until)
+    rows = _chosen(read_evidence(_evidence(args.state), ChainName.LEDGER), since, until)
     with ExitStack() as closing:
         out: TextIO = sys.stdout
         if args.out is not None:

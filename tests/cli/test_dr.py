@@ -247,11 +247,6 @@ def test_a_head_that_is_none_is_bad_input(head: str, tmp_path: Path) -> None:
     assert verify(tmp_path, "--head", head) == 2
 
 
-def test_no_file_is_said(tmp_path: Path, capsys: Captured) -> None:
-    assert verify(tmp_path) == 1
-    assert "evidence.db" in capsys.readouterr().err
-
-
 def test_export_is_csv_with_the_chain(tmp_path: Path, capsys: Captured) -> None:
     told = keep(tmp_path)
     capsys.readouterr()
@@ -270,3 +265,18 @@ def test_export_is_csv_with_the_chain(tmp_path: Path, capsys: Captured) -> None:
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[0])["event"] == "evt"
     assert main([*words, "--from", "yesterday"]) == 2
+
+
+def test_evidence_that_is_gone_is_not_whole_and_another_folder_is_no_answer(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "other").mkdir()
+    assert verify(tmp_path / "other") == 2
+    assert "--state" in capsys.readouterr().err
+    assert main(["dr", "export", "--state", str(tmp_path / "other")]) == 2
+    assert capsys.readouterr().out == ""
+    keep(tmp_path)
+    for path in tmp_path.glob("evidence.db*"):
+        path.unlink()
+    assert verify(tmp_path) == 1
+    assert "noted beside it" in capsys.readouterr().err
