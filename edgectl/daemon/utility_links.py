@@ -1,6 +1,7 @@
 """Whether each program's utility is heard, and the limit that holds while it is not.
 
-1. A restart does not forget that a utility was lost: its limit holds on from the first tick.
+1. A restart does not forget that a utility was lost: its limit holds on from the first tick. Since
+   when, counts only as a clock said that was trusted, then and now.
 2. Heartbeats need no signature: whoever can forge one can also cut the line, and one without the
    other ends no limit before its time. A retained one says nothing about now.
 """
@@ -34,6 +35,7 @@ class UtilityLinks:
         self._programs = {p.id: p for p in site.programs if p.link_loss is not None}
         self._watches: dict[ProgramId, LinkWatch] = {}
         self._since_utc_s: dict[ProgramId, float] = {}
+        self._since_trusted: set[ProgramId] = set()
         self._unsaved: set[ProgramId] = set()
 
     async def load(self, now: Instant) -> None:
@@ -43,7 +45,10 @@ class UtilityLinks:
             watch = LinkWatch(heard_s=now.mono_s)
             since = kept.get(name, {}).get("since")
             if isinstance(since, int | float):
-                lasted_s = max(0.0, now.utc_s - since) if now.utc_trusted else 0.0
+                lasted_s = 0.0
+                if kept[name].get("trusted") is True:
+                    self._since_trusted.add(name)
+                    lasted_s = max(0.0, now.utc_s - since) if now.utc_trusted else 0.0
                 watch = LinkWatch(heard_s=-math.inf, lost_s=now.mono_s - lasted_s)
                 self._since_utc_s[name] = float(since)
             self._watches[name] = watch
@@ -85,7 +90,8 @@ class UtilityLinks:
                 if since is None:
                     await self._store.delete(_KIND, name)
                 else:
-                    await self._store.put(_KIND, name, {"since": since})
+                    trusted = name in self._since_trusted
+                    await self._store.put(_KIND, name, {"since": since, "trusted": trusted})
             except StorageFailed:
                 return
             self._unsaved.discard(name)
@@ -148,8 +154,11 @@ class UtilityLinks:
             return
         if lost:
             self._since_utc_s[name] = now.utc_s
+            if now.utc_trusted:
+                self._since_trusted.add(name)
         else:
             self._since_utc_s.pop(name, None)
+            self._since_trusted.discard(name)
         self._unsaved.add(name)
         self._audit(
             {

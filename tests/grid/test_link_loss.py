@@ -64,24 +64,26 @@ def desk(store: MemoryStore, audited: list[Document] | None = None) -> UtilityLi
     return UtilityLinks(site=SITE, store=store, audit=found.append)
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-def test_a_restart_does_not_end_it(*, trusted: bool) -> None:
+@pytest.mark.parametrize(
+    ("then", "later"), [(True, True), (True, False), (False, True), (False, False)]
+)
+def test_a_restart_does_not_end_it(*, then: bool, later: bool) -> None:
     async def main() -> None:
         store = MemoryStore()
         audited: list[Document] = []
         before = desk(store, audited)
         await before.load(now(0.0))
         assert before.ceilings() == ()
-        await before.tick(now(130.0))
+        await before.tick(now(130.0, trusted=then))
         assert [c.limit_w for c in before.ceilings()] == [50_000.0]
         assert [record["result"] for record in audited] == ["lost"]
         after = desk(store)
-        await after.load(now(5.0, 1e9 + 400.0, trusted=trusted))
+        await after.load(now(5.0, 1e9 + 400.0, trusted=later))
         (ceiling,) = after.ceilings()
         assert (ceiling.limit_w, ceiling.holder.rank) == (50_000.0, Rank.UTILITY_MANDATORY)
         assert (ceiling.holder.kind, ceiling.until_utc_s) == ("failsafe", None)
-        # 270 s of the 600 s are over, where the clock can tell; else they begin anew.
-        rest_s = 330.0 if trusted else 600.0
+        # 270 s of the 600 s are over, where clocks can tell; else they begin anew.
+        rest_s = 330.0 if then and later else 600.0
         for second in range(10, 700, 10):
             after.hear(BEAT, retained=False, now=now(float(second)))
             await after.tick(now(float(second)))
