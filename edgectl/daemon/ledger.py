@@ -4,10 +4,11 @@
    no more than that, whatever has become of the event meanwhile, and what nobody watched is said
    to be missing.
 2. A row is in the chain of evidence before its report goes to the outbox; a row whose report was
-   not taken is reported with the next one of its event.
+   not taken is reported with the next one of its event, `ROWS_AT_ONCE` in one message.
 3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
    are one row.
-4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn. One
+4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn,
+   `UNREPORTED_MAX` rows of each wait for the outbox; older ones stand in the chain alone. One event
    more is taken up when there is room, and what was not watched of it is said to be missing.
 """
 
@@ -49,6 +50,9 @@ Send: TypeAlias = Callable[[DrReport], Awaitable[None]]
 CHECKPOINT_S: Final = 10.0
 EVENTS_MAX: Final = 128
 SLICES_AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 40
+"""A message stays below 32 kB."""
+UNREPORTED_MAX: Final = 4000
 LATE_S: Final = 2.0
 """A slice is settled so long after its end, for the last tick to be in it."""
 
@@ -261,7 +265,7 @@ class Ledger:
             for element in book.plan.elements:
                 book.tallies.pop(_key(one, element), None)
             book.settled_utc_s = max(book.settled_utc_s, row.until_utc_s)
-        book.unreported = [*book.unreported, *rows][-SLICES_AT_ONCE:]
+        book.unreported = [*book.unreported, *rows][-UNREPORTED_MAX:]
         await self._report(book)
         await self._checkpoint(book)
 
@@ -312,25 +316,23 @@ class Ledger:
 
     async def _report(self, book: _Book) -> None:
         """Tell what is settled; what the outbox does not take is told with the next."""
-        rows = book.unreported
-        if not rows:
-            return
         event = book.held.event
-        report = DrReport(
-            **{"from": rfc3339(min(row.from_utc_s for row in rows))},
-            until=rfc3339(max(row.until_utc_s for row in rows)),
-            event_id=event.id,
-            program_id=event.program,
-            modified=rfc3339(book.held.modified_utc_s),
-            rows=tuple(ledger_row(row) for row in rows),
-            report=openadr_report(event, rows, client=self._site.id),
-            chain=self._head,
-        )
-        try:
-            await self._send(report)
-        except StorageFailed:
-            return
-        book.unreported = []
+        while rows := book.unreported[:ROWS_AT_ONCE]:
+            report = DrReport(
+                **{"from": rfc3339(min(row.from_utc_s for row in rows))},
+                until=rfc3339(max(row.until_utc_s for row in rows)),
+                event_id=event.id,
+                program_id=event.program,
+                modified=rfc3339(book.held.modified_utc_s),
+                rows=tuple(ledger_row(row) for row in rows),
+                report=openadr_report(event, rows, client=self._site.id),
+                chain=self._head,
+            )
+            try:
+                await self._send(report)
+            except StorageFailed:
+                return
+            book.unreported = book.unreported[len(rows) :]
 
     def _doc(self, book: _Book, row: Settled) -> Document:
         event = book.held.event

@@ -1,6 +1,7 @@
 """The arithmetic of the delivery ledger: slices, baselines, shortfalls and their causes."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from edgectl.contract.dr_report import DrReport, openadr_report
 from edgectl.contract.openadr import parse_event
 from edgectl.daemon.baselines import Baselines
 from edgectl.daemon.ledger import Ledger
+from edgectl.errors import StorageFailed
 from edgectl.grid.ledger import (
     Baseline,
     Cause,
@@ -25,8 +27,8 @@ from edgectl.model.evidence import ChainName
 from edgectl.model.store import Document
 from edgectl.simulator.memory_evidence import MemoryEvidence
 from edgectl.simulator.memory_store import MemoryStore
-from edgectl.units import NodeId
-from tests.grid.samples import SITE, at, event, limit, planned, wire
+from edgectl.units import EvseId, NodeId
+from tests.grid.samples import EVSES, SITE, at, event, limit, planned, wire
 from tests.grid.test_event_desk import Desk
 from tests.grid.test_openadr_schema import published
 
@@ -194,3 +196,43 @@ def test_s23_an_event_beyond_the_bound_gets_its_rows_when_there_is_room() -> Non
     rows = asyncio.run(main())
     assert [row["event"] for row in rows] == ["a"] * 4 + ["b"] * 4
     assert {row["quality"] for row in rows} == {"MISSING"}
+
+
+def test_every_row_of_a_wide_event_is_reported_in_messages_that_brokers_take() -> None:
+    """Also those that a full outbox did not take at first."""
+    fleet = tuple(replace(EVSES[0], id=EvseId(f"bay-{number:03d}")) for number in range(250))
+    names = tuple(evse.id for evse in fleet)
+    site = replace(SITE, evses=(*EVSES, *fleet), groups={**SITE.groups, "fleet": names})
+    full = True
+    reports: list[DrReport] = []
+
+    async def send(report: DrReport) -> None:
+        if full:
+            raise StorageFailed("the outbox is full")
+        reports.append(report)
+
+    async def main() -> list[Document]:
+        nonlocal full
+        evidence, store, d = MemoryEvidence(), MemoryStore(), Desk(site=site)
+        await d.send(event(targets=["fleet"]))
+        ledger = Ledger(
+            site=site,
+            store=store,
+            evidence=evidence,
+            baselines=Baselines(site=site, store=store),
+            watched=d.desk.begun,
+            send=send,
+        )
+        await ledger.load(d.now())
+        for name in ("16:30:01", "16:46"):
+            d.clock = name
+            await d.desk.tick(d.now())
+            await ledger.tick(d.now())
+        full = False
+        await ledger.tick(d.now())
+        return [row.doc for row in evidence.rows[ChainName.LEDGER]]
+
+    kept = asyncio.run(main())
+    assert sorted(row.at for report in reports for row in report.rows) == sorted(names)
+    assert [row["at"] for row in kept] == [row.at for report in reports for row in report.rows]
+    assert max(len(report.model_dump_json(by_alias=True)) for report in reports) < 32_000
