@@ -220,6 +220,58 @@ def test_a_vehicle_is_full_by_the_energy_that_it_took_at_the_sites_own_voltage(
     assert ("starved" in found) is starved
 
 
+def is_kept_small_beside_a_lost_one(evidence: Evidence, *, lost: bool, reserves_a: float) -> None:
+    """An EVSE draws all of its 8 A; another allows 30 A, or has fallen to `reserves_a`."""
+    small, other = evidence.site.evses
+    node = replace(evidence.site.nodes[0], limit_a=(50.0,) * 3, limit_va=None)
+    evidence.site = replace(
+        evidence.site,
+        nodes=(node,),
+        meters=tuple(one for one in evidence.site.meters if one.node == node.id),
+        evses=(
+            replace(small, node=node.id, max_a=32.0),
+            replace(
+                other,
+                node=node.id,
+                traits=replace(other.traits, failsafe_a=reserves_a, boot_a=reserves_a),
+            ),
+        ),
+        caps=(),
+    )
+    evidence.sent = []
+    vehicle = Vehicle(energy_wh=100_000.0, max_a=32.0)
+    evidence.sessions = (
+        Session(evse=small.id, vehicle=vehicle, arrival_s=1.0, departure_s=9000.0),
+    )
+    for evse, drawn_a, asked_a in ((small, 8.0, 8.0), (other, 6.0, 30.0)):
+        traced = evidence.trace.evses[evse.id]
+        count = len(traced.drawn_a)
+        traced.drawn_a[:], traced.phases[:] = [drawn_a] * count, [3] * count
+        traced.limit_a[:], traced.asked_a[:] = [drawn_a] * count, [asked_a] * count
+    evidence.trace.nodes[node.id] = [
+        replace(truth, current_a=(24.0,) * 3, base_a=(10.0,) * 3)
+        for truth in evidence.trace.nodes[node.id]
+    ]
+    ends_s = evidence.duration_s
+    silent = Fault(
+        kind=FaultKind.CHARGER_SILENT, id=other.id, at_s=ends_s - 200.0, until_s=ends_s + 5.0
+    )
+    evidence.faults = (silent,) if lost else ()
+
+
+@pytest.mark.parametrize(
+    ("lost", "reserves_a", "breached"),
+    [(True, 6.0, True), (True, 32.0, False), (False, 6.0, False)],
+)
+def test_what_a_lost_charger_leaves_is_room_that_others_must_use(
+    whole: Evidence, *, lost: bool, reserves_a: float, breached: bool
+) -> None:
+    evidence = deepcopy(whole)
+    is_kept_small_beside_a_lost_one(evidence, lost=lost, reserves_a=reserves_a)
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("room" in found) is breached
+
+
 def shown_while_it_paused(evidence: Evidence, *, lasts_n: int, fault: FaultKind) -> None:
     """What an EVSE draws again overloads its node; its readings said so all the time."""
     site, truths = evidence.site, evidence.trace.nodes[evidence.site.nodes[0].id]

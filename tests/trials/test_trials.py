@@ -58,7 +58,8 @@ def test_what_a_trial_recorded_is_decided_again_bit_for_bit(seed: int, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("rule", "seed", "check"), [("s9", 1, "failsafe"), ("s18", 0, "safe_stop")]
+    ("rule", "seed", "check"),
+    [("s9", 1, "failsafe"), ("s10", 131, "room"), ("s18", 0, "safe_stop")],
 )
 def test_a_rule_that_is_off_is_missed(rule: str, seed: int, check: str) -> None:
     verdict = judge_trial(seed, run_trial(draw_trial(seed).without((rule,))))

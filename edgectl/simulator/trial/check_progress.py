@@ -3,7 +3,9 @@
 1. No step is ever broken and no task ends by a fault.
 2. Every task makes progress: ticks come each second, no link is left alone for longer than its
    longest wait, the connection to the region comes back, its backlog goes down.
-3. Once nothing fails any more, a vehicle that wants power and has room gets some.
+3. Once nothing but one charger fails any more, a vehicle that wants power and has room gets some,
+   and none that could take more is left beside room that nobody uses (DESIGN 5). Of a charger that
+   nobody can talk to only what its watchdog leaves it counts by then (S9, S10).
 4. What is kept stays bounded (S23).
 """
 
@@ -11,21 +13,21 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from edgectl.model.site import Evse, Mode, Node, Sees
+from edgectl.model.site import Evse, Mode
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Breach, Evidence, Look
 from edgectl.simulator.trial.promises import promises
-from edgectl.simulator.trial.wishes import END_S, is_held_down, wants_all_the_time
+from edgectl.simulator.trial.room import at_the_end, has_room, is_lost, path
+from edgectl.simulator.trial.wishes import is_held_down, most_drawn_a, wants_all_the_time
 
 TICK_S: Final = 1.0
 _LATE_S: Final = 0.6
 _LINK_WAIT_S: Final = 66.0
 _CONNECT_WAIT_S: Final = 75.0
 _TASKS_MAX: Final = 40
-_TRACE_S: Final = 0.25
-_SPARE_A: Final = 3.0
-_MARGIN_PART: Final = 0.02
+_MORE_A: Final = 6.0
+_FOLLOWS_A: Final = 0.5
 _BACKLOG_MAX: Final = 30
 _TOLD_PART: Final = 0.8
 
@@ -124,81 +126,42 @@ def _check_region(evidence: Evidence) -> Iterator[Breach]:
 
 
 def _check_charging(evidence: Evidence) -> Iterator[Breach]:
-    """At the end, who has wanted power for long and has room for it draws some."""
-    count = len(evidence.trace.times_s)
-    last = range(max(0, count - int(END_S / _TRACE_S)), count)
-    made = promises(evidence)
+    """At the end, who has wanted power for long and has room for it draws some, or more."""
+    last, made = at_the_end(evidence), promises(evidence)
     for evse in evidence.site.evses:
-        traced = evidence.trace.evses[evse.id]
-        if not wants_all_the_time(evidence, evse):
+        if (
+            not wants_all_the_time(evidence, evse)
+            or is_lost(evidence, evse)
+            or is_held_down(evidence, evse, made)
+        ):
             continue
-        if any(traced.drawn_a[n] > 0.0 for n in last):
-            continue
-        if is_held_down(evidence, evse, made):
-            continue
-        nodes = _path(evidence, evse)
-        if all(_has_room(evidence, node, evse, last) for node in nodes):
+        traced, nodes = evidence.trace.evses[evse.id], path(evidence, evse)
+        least_a = max([evse.traits.min_a, *evse.traits.allowed_a[:1]])
+        if all(traced.drawn_a[n] <= 0.0 for n in last):
+            if all(has_room(evidence, node, evse, least_a) for node in nodes):
+                yield Breach(
+                    check="starved",
+                    at_s=evidence.duration_s,
+                    text=f"{evse.id} wants power and gets none, though all of its nodes have room",
+                )
+        elif _is_kept_small(evidence, evse, last) and all(
+            has_room(evidence, node, evse, _MORE_A) for node in nodes
+        ):
             yield Breach(
-                check="starved",
+                check="room",
                 at_s=evidence.duration_s,
-                text=f"{evse.id} wants power and gets none, though all of its nodes have room",
+                text=f"{evse.id} draws all of the {traced.limit_a[last[-1]]:g} A that it is"
+                f" allowed, though all of its nodes bear {_MORE_A:g} A more",
             )
 
 
-def _has_room(evidence: Evidence, node: Node, evse: Evse, last: range) -> bool:
-    """Whether a node would bear the EVSE's minimum, by what flows and by the worst case."""
-    truths = evidence.trace.nodes[node.id]
-    hidden_a = _unseen_base_a(evidence, node)
-    inside = _nodes_below(evidence, node)
-    below = [other for other in evidence.site.evses if other.node in inside]
-    needs_a = max([evse.traits.min_a, *evse.traits.allowed_a[:1]]) + _SPARE_A
-    volts = evidence.site.voltage_v
-    for phase in evse.phases:
-        limit_a = node.limit_a[phase - 1]
-        if limit_a is None:
-            continue
-        margin_a = _MARGIN_PART * limit_a if node.margin_a is None else node.margin_a
-        flow_a = max(truths[n].current_a[phase - 1] for n in last)
-        flow_a += sum(
-            _reserved_a(evidence, other, last) for other in below if phase in other.phases
-        )
-        if flow_a + hidden_a + needs_a > limit_a - margin_a:
-            return False
-    if node.limit_va is None:
-        return True
-    margin_va = _MARGIN_PART * node.limit_va if node.margin_a is None else 3 * volts * node.margin_a
-    reserved_a = sum(_reserved_a(evidence, other, last) * len(other.phases) for other in below)
-    flow_w = 1.1 * (max(truths[n].power_w for n in last) + volts * reserved_a)
-    wanted_w = 1.1 * volts * (needs_a * len(evse.phases) + 3.0 * hidden_a)
-    return flow_w + wanted_w <= node.limit_va - margin_va
-
-
-def _reserved_a(evidence: Evidence, evse: Evse, last: range) -> float:
-    """What an EVSE is told it may draw, and does not."""
+def _is_kept_small(evidence: Evidence, evse: Evse, last: range) -> bool:
+    """Whether its vehicle has taken all that it was allowed, and can take far more."""
     traced = evidence.trace.evses[evse.id]
-    return max(max(0.0, traced.asked_a[n] - traced.drawn_a[n]) for n in last)
-
-
-def _nodes_below(evidence: Evidence, node: Node) -> set[str]:
-    below = {str(node.id)}
-    for other in evidence.site.nodes:
-        if other.parent in below:
-            below.add(other.id)
-    return below
-
-
-def _unseen_base_a(evidence: Evidence, node: Node) -> float:
-    """The worst base load that no meter measures, at the node and below; greatest phase."""
-    counted = [meter for meter in evidence.site.meters if meter.sees is not Sees.PART]
-    if any(meter.node == node.id for meter in counted):
-        return 0.0
-    below = [child for child in evidence.site.nodes if child.parent == node.id]
-    return max(node.base_max_a) + sum(_unseen_base_a(evidence, child) for child in below)
-
-
-def _path(evidence: Evidence, evse: Evse) -> list[Node]:
-    by_id = {node.id: node for node in evidence.site.nodes}
-    nodes = [by_id[evse.node]]
-    while (above := nodes[-1].parent) is not None:
-        nodes.append(by_id[above])
-    return nodes
+    most_a = min(evse.max_a, most_drawn_a(evidence, evse))
+    return all(
+        traced.drawn_a[n] > 0.0
+        and abs(traced.limit_a[n] - traced.drawn_a[n]) <= _FOLLOWS_A
+        and traced.limit_a[n] + _MORE_A < most_a
+        for n in last
+    )

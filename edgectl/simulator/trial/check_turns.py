@@ -13,6 +13,7 @@ from edgectl.model.policy import Policy
 from edgectl.model.site import Evse, Mode
 from edgectl.simulator.trial.evidence import Breach, Evidence
 from edgectl.simulator.trial.promises import promises
+from edgectl.simulator.trial.room import is_lost
 from edgectl.simulator.trial.wishes import is_held_down, wants_all_the_time
 
 _TRACE_S: Final = 0.25
@@ -36,7 +37,9 @@ def _waiting(evidence: Evidence) -> Iterator[Breach]:
     asking = [
         evse
         for evse in evidence.site.evses
-        if wants_all_the_time(evidence, evse) and not is_held_down(evidence, evse, made)
+        if wants_all_the_time(evidence, evse)
+        and not is_held_down(evidence, evse, made)
+        and not is_lost(evidence, evse)
     ]
     for waits in asking:
         if any(_drawn(evidence, waits)):
@@ -55,7 +58,8 @@ def _waiting(evidence: Evidence) -> Iterator[Breach]:
 def _has_its_place(evidence: Evidence, stays: Evse, waits: Evse) -> bool:
     used = stays.phases[: min(evidence.trace.evses[stays.id].phases[-1], len(stays.phases))]
     return (
-        stays.tier == waits.tier
+        not is_lost(evidence, stays)
+        and stays.tier == waits.tier
         and stays.node == waits.node
         and set(waits.phases) <= set(used)
         and waits.traits.min_a <= stays.traits.min_a

@@ -44,6 +44,7 @@ _WEIGHTS: Final = {
 }
 
 _LONG_LOST_S: Final = 40.0
+_LOST_PART: Final = 0.12
 
 _AROUND_ONE: Final = frozenset(
     {
@@ -101,6 +102,33 @@ def _draw_unseen_steps(rng: random.Random, site: Site, faults: Sequence[Fault]) 
         at_s = round(fault.at_s + rng.uniform(0.5, 5.0), 3)
         if any(worst_a[node]):
             yield replace(fault, kind=FaultKind.BASE_STEP, id=node, at_s=at_s, add_a=worst_a[node])
+
+
+def draw_loss(
+    rng: random.Random, site: Site, *, from_s: float, until_s: float
+) -> tuple[Fault, ...]:
+    """In one of ten trials a charger is lost when all else has come right, and never comes back."""
+    evse = rng.choice(site.evses)
+    if len(site.evses) == 1 or rng.random() >= _LOST_PART:
+        return ()
+    return (Fault(kind=FaultKind.CHARGER_SILENT, id=evse.id, at_s=from_s, until_s=until_s),)
+
+
+def draw_long_stays(site: Site, *, duration_s: float) -> tuple[Session, ...]:
+    """Give every EVSE one vehicle from the start to the end, which never has enough."""
+    return tuple(
+        Session(
+            evse=evse.id,
+            vehicle=Vehicle(
+                energy_wh=evse.max_a * 3.0 * site.voltage_v * duration_s / 1800.0,
+                max_a=evse.max_a,
+                taper_from=1.0,
+            ),
+            arrival_s=1.0,
+            departure_s=2.0 * duration_s,
+        )
+        for evse in site.evses
+    )
 
 
 def draw_sessions(rng: random.Random, site: Site, *, duration_s: float) -> tuple[Session, ...]:

@@ -26,7 +26,12 @@ from edgectl.simulator.memory_broker import MemoryBroker
 from edgectl.simulator.sessions import Session
 from edgectl.simulator.trial.evidence import Evidence, Heard, Life, Look, Sent
 from edgectl.simulator.trial.gateway import Disk, Process
-from edgectl.simulator.trial.mishaps import draw_faults, draw_sessions
+from edgectl.simulator.trial.mishaps import (
+    draw_faults,
+    draw_long_stays,
+    draw_loss,
+    draw_sessions,
+)
 from edgectl.simulator.trial.orders import Message, Order, draw_orders, message
 from edgectl.simulator.trial.site_plan import SitePlan, draw_site
 from edgectl.simulator.trial.unmetered import without_measurements
@@ -36,7 +41,7 @@ from edgectl.sitefile.source import parse_bytes
 from edgectl.units import LinkId
 
 QUIET_S: Final = 240.0
-"""Time at the end without faults, in which everything must come right again."""
+"""Time at the end without faults, but for one charger's, in which all must come right again."""
 
 FIRST_FAULT_S: Final = 25.0
 FAULTS_PER_MINUTE: Final = (0.5, 2.5)
@@ -124,7 +129,7 @@ def draw_trial(seed: int) -> Trial:
     duration_s = round(rng.choice([600.0, 900.0, 1200.0]) + QUIET_S, 1)
     quiet_s = duration_s - QUIET_S
     minutes = (quiet_s - FIRST_FAULT_S) / 60.0
-    return Trial(
+    trial = Trial(
         seed=seed,
         duration_s=duration_s,
         plan=plan,
@@ -145,6 +150,28 @@ def draw_trial(seed: int) -> Trial:
             count=rng.randint(0, 15),
         ),
         recorded=stream("record").random() < RECORDED_PART,
+    )
+    loss = draw_loss(
+        stream("loss"), loaded.site, from_s=quiet_s, until_s=duration_s + 2.0 * AFTERWARDS_S
+    )
+    return _about_a_loss(trial, loss) if loss else trial
+
+
+def _about_a_loss(trial: Trial, loss: tuple[Fault, ...]) -> Trial:
+    """Leave a charger lost at the end, beside others of which nothing but room holds any back.
+
+    Nobody asks for anything, no clock jumps, and all vehicles stay: what the lost one leaves to the
+    others (S9, S10) is what they must be seen to use.
+    """
+    plan = replace(trial.plan, caps=())
+    kept = tuple(fault for fault in trial.faults if fault.kind is not FaultKind.CLOCK_JUMP)
+    return replace(
+        trial,
+        plan=plan,
+        loaded=_load(plan),
+        sessions=draw_long_stays(trial.loaded.site, duration_s=trial.duration_s),
+        faults=(*kept, *loss),
+        orders=(),
     )
 
 

@@ -37,6 +37,19 @@ def wants_all_the_time(evidence: Evidence, evse: Evse) -> bool:
     return energy_wh < 0.95 * stays[0].vehicle.energy_wh and n0 > 0
 
 
+def most_drawn_a(evidence: Evidence, evse: Evse) -> float:
+    """Give the most that its vehicle of the end can draw."""
+    ends_s = evidence.duration_s
+    return max(
+        (
+            session.vehicle.max_a
+            for session in evidence.sessions
+            if session.evse == evse.id and session.arrival_s < ends_s < session.departure_s
+        ),
+        default=0.0,
+    )
+
+
 def is_held_down(evidence: Evidence, evse: Evse, made: list[Promise]) -> bool:
     """Tell whether somebody may have asked that it gets nothing; any word counts."""
     ends_s = evidence.duration_s
