@@ -190,7 +190,7 @@ def _export(args: argparse.Namespace) -> int:
     with ExitStack() as closing:
         out: TextIO = sys.stdout
         if args.out is not None:
-            out = closing.enter_context(args.out.open("w", newline="", encoding="utf-8"))
+            out = closing.enter_context(_opened(args.out))
         if args.json:
             for row in rows:
                 print(json.dumps(row), file=out)
@@ -199,6 +199,18 @@ def _export(args: argparse.Namespace) -> int:
         writer.writeheader()
         writer.writerows(rows)
     return DONE
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as fault:
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="not_written",
+            message=f"{path} cannot be written: {fault.strerror}",
+            remedy="name a file in a folder that exists, where there is room",
+        ) from fault
 
 
 def _chosen(

@@ -115,7 +115,7 @@ def _moment(text: str | None, option: str, begin_utc_s: float, *, default: float
     if text is None:
         return default
     try:
-        if len(text) <= len("hh:mm:ss"):
+        if text[2:3] == ":":
             first_day = datetime.fromtimestamp(begin_utc_s, UTC).date()
             return datetime.combine(first_day, time.fromisoformat(text), tzinfo=UTC).timestamp()
         found = datetime.fromisoformat(text)

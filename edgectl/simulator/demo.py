@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from edgectl.errors import Unreachable
+from edgectl.errors import StorageFailed, Unreachable
 from edgectl.model.serial_line import SerialLine
 from edgectl.simulator.broker import Broker, own_broker
 from edgectl.simulator.daemon_process import (
@@ -160,7 +160,10 @@ def _prepare(options: Options, *, show: Show, arguments: Arguments) -> _Setup:
     depot = build_depot(
         loaded.site, seed=options.seed, clock=time.monotonic, step_s=_STEP_S, record=True
     )
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise StorageFailed(f"{options.out} cannot be written: {fault.strerror}") from fault
     return _Setup(
         options=options, loaded=loaded, plan=plan, depot=depot, show=show, arguments=arguments
     )

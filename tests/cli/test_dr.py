@@ -280,3 +280,9 @@ def test_evidence_that_is_gone_is_not_whole_and_another_folder_is_no_answer(
         path.unlink()
     assert verify(tmp_path) == 1
     assert "noted beside it" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: Captured) -> None:
+    keep(tmp_path)
+    assert main(["dr", "export", "--state", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path} cannot be written: Is a directory" in capsys.readouterr().err

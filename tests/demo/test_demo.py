@@ -170,6 +170,14 @@ def test_wrong_options_are_told_in_two_lines(
         assert "Traceback" not in said
 
 
+def test_a_report_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--out", str(tmp_path / "file")]) == 1
+    assert "cannot be written: File exists" in capsys.readouterr().err
+
+
 def test_a_broker_that_is_not_there_is_told(tmp_path: Path) -> None:
     nobody = Broker(name="nobody", host="127.0.0.1", port=free_port(), protocol=5)
     with pytest.raises(Unreachable, match="is lost"):

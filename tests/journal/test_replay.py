@@ -264,6 +264,7 @@ def test_the_record_of_a_broken_step_is_stepped_again(tmp_path: Path, capsys: Ca
         (b'{"error": "x"}\nhalf', (), "not whole"),
         (b"\x1f\x8b\x08 not gzip after all", (), "there is no journal in it"),
         ("good", ("--from", "noon"), "this is no time"),
+        ("good", ("--from", "2027-01"), "this is no time"),
         ("good", ("--from", "2027-01-01"), "no step is recorded in that time"),
         ("good", ("--to", "00:00"), "no step is recorded in that time"),
         ("good", ("--site", "none.yaml"), "none.yaml"),
