@@ -103,7 +103,7 @@ def _chain(chain: list[dict[str, Any]], width: int | None) -> list[str]:
         rows.append(
             [
                 step["node"],
-                "kVA" if is_sum else f"L{step['phase']} A",
+                "kVA" if is_sum else f"{'pri ' if 'side' in step else ''}L{step['phase']} A",
                 show(step.get(f"ceiling_{unit}")),
                 show(step.get(f"margin_{unit}")),
                 show(step.get(f"base_{unit}")),

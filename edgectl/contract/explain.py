@@ -5,9 +5,10 @@
 3. `next_relaxation` names the first thing that changes by itself, or what it depends on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from math import isfinite
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -29,7 +30,7 @@ from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.decision import EvseDecision, NodeDecision, Reason, ReasonCode
 from edgectl.model.reading import Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Evse, Node, Site, nominal_v
+from edgectl.model.site import Evse, Node, Site, fed_by, nominal_v
 from edgectl.units import EvseId, NodeId
 
 _BOUND_BY_A_CEILING: Final = frozenset(
@@ -50,11 +51,14 @@ _BOUND_BY_A_CEILING: Final = frozenset(
 class ChainRow(Message):
     """One node on the way to the root: its tightest phase for this EVSE, and its sum if it has one.
 
-    `phase` is `va` for the sum; then the amounts stand in the `_va` fields.
+    `phase` is `va` for the sum; then the amounts stand in the `_va` fields. `side` is `primary` for
+    the tightest of the lines that feed its transformer. Where currents are phasors `others_a` is
+    what the promise has beside base load and this EVSE.
     """
 
     node: str
     phase: int | str
+    side: Literal["primary"] | None = None
     ceiling_a: float | None = None
     margin_a: float | None = None
     base_a: float | None = None
@@ -140,7 +144,9 @@ def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
         reason=reason_of(decision, now=now),
         also=_also(record, evse, decision.reason, now),
         chain=[
-            row for node in _to_root(site, evse.node) for row in _rows(record, node, evse, decision)
+            row
+            for node, lines in _lines_to_root(site, evse)
+            for row in _rows(record, node, lines, evse, decision)
         ],
         exports=_exports(record, evse.node) or None,
         next_relaxation=_next_relaxation(record, evse, decision.reason, now),
@@ -167,14 +173,53 @@ def _exports(record: TickRecord, node_id: NodeId) -> list[NodeExport]:
     ]
 
 
-def _rows(record: TickRecord, node: Node, evse: Evse, decision: EvseDecision) -> Iterator[ChainRow]:
+def _lines_to_root(site: Site, evse: Evse) -> Iterator[tuple[Node, frozenset[int]]]:
+    """Every node above an EVSE with its lines that the EVSE loads."""
+    lines = frozenset(evse.phases)
+    for node in _to_root(site, evse.node):
+        yield node, lines
+        if node.transformer is not None:
+            lines = fed_by(lines)
+
+
+def _rows(
+    record: TickRecord, node: Node, lines: frozenset[int], evse: Evse, decision: EvseDecision
+) -> Iterator[ChainRow]:
     account = record.decision.nodes[node.id]
     own_a = decision.committed_a if decision.silent else decision.setpoint_a
-    rows = [_phase_row(record, node, account, phase, own_a) for phase in evse.phases]
-    yield min(rows, key=lambda row: float("inf") if row.left_a is None else row.left_a)
+    yield _tightest(_phase_row(record, node, account, line, own_a) for line in sorted(lines))
+    if account.primary is not None and node.transformer is not None:
+        fed_a = own_a / node.transformer.turns_ratio
+        yield _tightest(
+            _primary_row(record, node, account, line, fed_a) for line in sorted(fed_by(lines))
+        )
     if account.ceiling_va is not None:
         volts = evse.voltages * _voltage_v(record.snapshot.site, evse, account)
         yield _va_row(record, node, account, own_a * volts)
+
+
+def _tightest(rows: Iterable[ChainRow]) -> ChainRow:
+    return min(rows, key=lambda row: float("inf") if row.left_a is None else row.left_a)
+
+
+def _primary_row(
+    record: TickRecord, node: Node, account: NodeDecision, line: int, own_a: float
+) -> ChainRow:
+    """The same of a line that feeds the node's transformer."""
+    fed = account.primary
+    if fed is None:
+        raise ValueError(f"{node.id} has no transformer")
+    lines = replace(
+        account,
+        ceiling_a=fed.ceiling_a,
+        margin_a=fed.margin_a,
+        base_a=fed.base_a,
+        promise_a=fed.promise_a,
+        deficit_a=fed.deficit_a,
+        holder_a=fed.holder_a,
+    )
+    row = _phase_row(record, node, lines, line, own_a)
+    return row.model_copy(update={"side": "primary"})
 
 
 def _phase_row(
@@ -310,12 +355,15 @@ def _binding(record: TickRecord, evse: Evse, reason: Reason) -> TimedCeiling | N
     account = record.decision.nodes[reason.node]
     holder = reason.holder
     if holder is None and reason.row is not None:
-        holder = account.holder_va if reason.row == VA_ROW else _row_holder(account, reason.row)
+        holder = account.holder_va if reason.row == VA_ROW else _row_holder(account, reason)
     return None if holder is None else _timed(record, holder, node=reason.node)
 
 
-def _row_holder(account: NodeDecision, row: str) -> Holder:
-    return account.holder_a[int(row) - 1]
+def _row_holder(account: NodeDecision, reason: Reason) -> Holder:
+    row = int(reason.row or 1) - 1
+    if reason.side == "primary" and account.primary is not None:
+        return account.primary.holder_a[row]
+    return account.holder_a[row]
 
 
 def _also(record: TickRecord, evse: Evse, reason: Reason, now: Instant) -> list[str]:

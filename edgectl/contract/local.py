@@ -5,7 +5,7 @@ A field that does not apply is left out; within a triple of phases it is null.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,7 @@ from edgectl.model.decision import (
     EvseDecision,
     ExportDecision,
     NodeDecision,
+    PrimaryDecision,
     Reason,
     ReasonCode,
     Severity,
@@ -67,12 +68,16 @@ class HolderText(Message):
 
 
 class ReasonText(Message):
-    """Why a setpoint is what it is; `row` is `1`, `2`, `3` or `va`, `limit` in A or VA."""
+    """Why a setpoint is what it is; `row` is `1`, `2`, `3` or `va`, `limit` in A or VA.
+
+    `side`: `primary` where the row is a line that feeds the node's transformer.
+    """
 
     code: ReasonCode
     text: str
     node: str | None = None
     row: str | None = None
+    side: Literal["primary"] | None = None
     holder: HolderText | None = None
     limit: float | None = None
     until: Timestamp | None = None
@@ -99,8 +104,18 @@ class ExportReport(Message):
     holder: HolderText
 
 
+class PrimaryReport(Message):
+    """The account of the lines that feed a node's transformer, in primary amperes."""
+
+    ceiling_a: list[float | None] | None = None
+    base_a: list[float]
+    committed_a: list[float]
+    headroom_a: list[float | None] | None = None
+    deficit_a: list[float] | None = None
+
+
 class NodeReport(Message):
-    """One node's account; triples are per phase."""
+    """One node's account; triples are per phase. `primary`: behind a transformer its other side."""
 
     ceiling_a: list[float | None] | None = None
     ceiling_va: float | None = None
@@ -115,6 +130,7 @@ class NodeReport(Message):
     quality: Quality
     holder: HolderText
     export: ExportReport | None = None
+    primary: PrimaryReport | None = None
 
 
 class EvseReport(Message):
@@ -277,6 +293,7 @@ def reason_of(decision: EvseDecision, *, now: Instant) -> ReasonText:
         text=reason_text(reason, now=now),
         node=reason.node,
         row=reason.row,
+        side="primary" if reason.side == "primary" else None,
         holder=None if reason.holder is None else holder_of(reason.holder),
         limit=reason.limit,
         until=None if until_s is None else rfc3339(now.utc_s + until_s - now.mono_s),
@@ -312,10 +329,6 @@ def export_report(export: ExportDecision | None) -> ExportReport | None:
 
 
 def _node_report(node: NodeDecision, export: ExportDecision | None) -> NodeReport:
-    headroom_a = [
-        None if ceiling is None else max(0.0, ceiling - (margin or 0.0) - base)
-        for ceiling, margin, base in zip(node.ceiling_a, node.margin_a, node.base_a, strict=True)
-    ]
     headroom_va = (
         None
         if node.ceiling_va is None
@@ -328,14 +341,35 @@ def _node_report(node: NodeDecision, export: ExportDecision | None) -> NodeRepor
         base_va=node.base_va,
         committed_a=_difference(node.account_a, node.base_a),
         committed_va=node.account_va - node.base_va,
-        headroom_a=None if node.ceiling_a == (None, None, None) else headroom_a,
+        headroom_a=_headroom(node),
         headroom_va=headroom_va,
         deficit_a=list(node.deficit_a) if any(node.deficit_a) else None,
         deficit_va=node.deficit_va or None,
         quality=node.quality,
         holder=holder_of(node.holder),
         export=export_report(export),
+        primary=None if node.primary is None else _primary_report(node.primary),
     )
+
+
+def _primary_report(lines: PrimaryDecision) -> PrimaryReport:
+    return PrimaryReport(
+        ceiling_a=_triple(lines.ceiling_a),
+        base_a=list(lines.base_a),
+        committed_a=_difference(lines.account_a, lines.base_a),
+        headroom_a=_headroom(lines),
+        deficit_a=list(lines.deficit_a) if any(lines.deficit_a) else None,
+    )
+
+
+def _headroom(lines: NodeDecision | PrimaryDecision) -> list[float | None] | None:
+    """What is left for EVSEs under each line's ceiling; None where no line has one."""
+    if lines.ceiling_a == (None, None, None):
+        return None
+    return [
+        None if ceiling is None else max(0.0, ceiling - (margin or 0.0) - base)
+        for ceiling, margin, base in zip(lines.ceiling_a, lines.margin_a, lines.base_a, strict=True)
+    ]
 
 
 def _evse_report(record: TickRecord, evse: Evse, now: Instant) -> EvseReport:

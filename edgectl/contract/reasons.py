@@ -4,6 +4,7 @@ Kilo-units appear here because people read these sentences; programs read the re
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -81,10 +82,8 @@ def _node_ceiling(reason: Reason, _now: Instant) -> str:
     return f"{_where(reason)} is at its ceiling{_of_a(reason)}{_held_by(reason)}"
 
 
-def _primary_ceiling(reason: Reason, _now: Instant) -> str:
-    return (
-        f"the primary side of {_where(reason)} is at its ceiling{_of_a(reason)}{_held_by(reason)}"
-    )
+def _primary_ceiling(reason: Reason, now: Instant) -> str:
+    return _node_ceiling(replace(reason, side="primary"), now)
 
 
 def _va_ceiling(reason: Reason, _now: Instant) -> str:
@@ -204,6 +203,8 @@ def _node(reason: Reason) -> str:
 def _where(reason: Reason) -> str:
     if reason.row is None:
         return _node(reason)
+    if reason.side == "primary":
+        return f"the primary side of {row_text(reason.row)} of {_node(reason)}"
     return f"{row_text(reason.row)} of {_node(reason)}"
 
 

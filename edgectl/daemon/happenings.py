@@ -203,6 +203,8 @@ def _decision_event(evse: str, decision: EvseDecision, now: Instant) -> Event:
         data["node"] = reason.node
     if reason.row is not None:
         data["row"] = reason.row
+    if reason.side is not None:
+        data["side"] = reason.side
     if reason.limit is not None:
         data["limit"] = round(reason.limit, 3)
     if reason.holder is not None:

@@ -276,6 +276,11 @@ class Site:
     sharing: Sharing = field(default_factory=Sharing)
 
 
+def fed_by(lines: frozenset[int]) -> frozenset[int]:
+    """The primary lines of a delta-wye transformer that carry what flows on secondary ones."""
+    return lines | frozenset(line % 3 + 1 for line in lines)
+
+
 def voltages_of(connection: Connection, phases: int) -> float:
     """The power of one ampere in phase voltages: the phases, or root 3 between two lines."""
     return _ROOT_3 if connection is Connection.LINE_TO_LINE else phases

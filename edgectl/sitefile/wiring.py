@@ -9,6 +9,7 @@ from math import sqrt
 from typing import Final
 
 from edgectl.errors import Finding
+from edgectl.model.site import fed_by
 from edgectl.sitefile.draft import Draft, Placed
 from edgectl.sitefile.entries import EvseEntry, MeterEntry, NodeEntry
 
@@ -23,11 +24,6 @@ def check_wiring(draft: Draft) -> Iterator[Finding]:
     yield from _check_meters(draft, nodes)
     yield from _check_pairs(draft)
     yield from _check_transformers(draft)
-
-
-def _above(lines: frozenset[int]) -> frozenset[int]:
-    """The primary lines that carry what flows on lines of the secondary side."""
-    return lines | frozenset(line % 3 + 1 for line in lines)
 
 
 def _path(nodes: Mapping[str, NodeEntry], name: str) -> list[NodeEntry]:
@@ -64,7 +60,7 @@ def _limits(path: list[NodeEntry], phase: int) -> bool:
         if node.limit_va is not None or lines & _limited(node.limit_a):
             return True
         if node.transformer is not None:
-            lines = _above(lines)
+            lines = fed_by(lines)
             if lines & _limited(node.primary_limit_a):
                 return True
     return False
@@ -97,7 +93,7 @@ def _loaded(nodes: Mapping[str, NodeEntry], evse: EvseEntry, at: NodeEntry) -> f
         if node is at:
             return lines
         if node.transformer is not None:
-            lines = _above(lines)
+            lines = fed_by(lines)
     return frozenset()
 
 

@@ -10,13 +10,14 @@ from edgectl.contract.explain import Why, why
 from edgectl.contract.local import MqttStatus, Status, status
 from edgectl.contract.schemas import schemas
 from edgectl.errors import Refused
-from edgectl.model.decision import Reason, ReasonCode, Urgency
+from edgectl.model.decision import PrimaryDecision, Reason, ReasonCode, Urgency
 from edgectl.model.reading import VehicleState
 from edgectl.model.record import TickRecord
+from edgectl.model.site import Connection, Transformer
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
 from edgectl.units import NodeId
-from tests.api.world import ALARM, BAYS, CRITICAL, NOW, evse_decision, record
+from tests.api.world import ALARM, BAYS, CAP, CRITICAL, NOW, evse_decision, record
 
 BAY = BAYS[0]
 
@@ -215,3 +216,72 @@ def test_an_unheard_evse_is_silent_and_one_without_vehicle_is_absent() -> None:
     answer = Status.model_validate(_status(of))
     assert answer.evses[BAYS[0]].state == "silent"
     assert answer.evses[BAYS[1]].state == "absent"
+
+
+def behind_a_transformer() -> TickRecord:
+    """BAY hangs between L2 and L3 of tx1, whose transformer is what stops it."""
+    of = record()
+    site, decision, tx1 = of.snapshot.site, of.decision, NodeId("tx1")
+    site = replace(
+        site,
+        nodes=tuple(
+            replace(node, transformer=Transformer(4.0)) if node.id == tx1 else node
+            for node in site.nodes
+        ),
+        evses=tuple(
+            replace(one, phases=(2, 3), connection=Connection.LINE_TO_LINE)
+            if one.id == BAY
+            else one
+            for one in site.evses
+        ),
+    )
+    fed = PrimaryDecision(
+        ceiling_a=(40.0, 40.0, None),
+        margin_a=(0.8, 0.8, None),
+        base_a=(5.0, 5.0, 5.0),
+        account_a=(30.0, 39.2, 20.0),
+        promise_a=(30.0, 39.2, 20.0),
+        deficit_a=(0.0, 0.0, 0.0),
+        holder_a=(CAP, CAP, CAP),
+    )
+    bay = replace(
+        decision.evses[BAY],
+        reason=Reason(
+            ReasonCode.PRIMARY_CEILING, node=tx1, row="2", holder=CAP, limit=40.0, side="primary"
+        ),
+    )
+    decision = replace(
+        decision,
+        nodes={**decision.nodes, tx1: replace(decision.nodes[tx1], primary=fed)},
+        evses={**decision.evses, BAY: bay},
+    )
+    return replace(of, snapshot=replace(of.snapshot, site=site), decision=decision)
+
+
+def test_why_shows_the_lines_that_feed_a_transformer() -> None:
+    said = _why(behind_a_transformer())
+    jsonschema.validate(said, schemas()["local/why"])
+    answer = Why.model_validate(said)
+    assert answer.reason.side == "primary"
+    assert answer.reason.text.startswith(
+        "the primary side of L2 of tx1 is at its ceiling of 40.0 A"
+    )
+    assert [(row.node, row.phase, row.side) for row in answer.chain] == [
+        ("tx1", 2, None),
+        ("tx1", 2, "primary"),
+        ("tx1", "va", None),
+        ("grid", 1, None),
+    ]
+    fed = answer.chain[1]
+    assert (fed.ceiling_a, fed.margin_a, fed.base_a) == (40.0, 0.8, 5.0)
+    assert fed.others_a == pytest.approx(39.2 - 5.0 - answer.setpoint_a / 4.0)
+
+
+def test_status_shows_the_lines_that_feed_a_transformer() -> None:
+    answer = Status.model_validate(_status(behind_a_transformer()))
+    fed = answer.nodes["tx1"].primary
+    assert fed is not None
+    assert fed.ceiling_a == [40.0, 40.0, None]
+    assert fed.committed_a == pytest.approx([25.0, 34.2, 15.0])
+    assert fed.headroom_a == [pytest.approx(34.2), pytest.approx(34.2), None]
+    assert answer.nodes["grid"].primary is None
