@@ -32,8 +32,12 @@ from edgectl.model.decision import (
     Reason,
     ReasonCode,
 )
+from edgectl.model.quick import maker
 from edgectl.model.site import Meter, Sees
 from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
+
+_evse_decision = maker(EvseDecision)
+_reason = maker(Reason)
 
 
 def explain(
@@ -72,7 +76,7 @@ def explain(
     for i, (evse_id, commitment, allocation_a, one, reason) in enumerate(
         zip(layout.evse_ids, commitments, shared.outcome.setpoint_a, shaped, reasons, strict=True)
     ):
-        evses[evse_id] = EvseDecision(
+        evses[evse_id] = _evse_decision(
             allocation_a,
             one.setpoint_a,
             commitment.committed_a,
@@ -106,8 +110,10 @@ def _evse_reasons(
             reason = made.of_part(part, ceiling)
         elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
             reason = made.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
+        elif stop.code is ReasonCode.OWN_MAXIMUM:
+            reason = made.of_maximum(ceiling, None if draw is None else draw.most_a)
         else:
-            reason = made.of_stop(stop, ceiling, None if draw is None else draw.most_a)
+            reason = made.of_stop(stop)
         reasons.append(reason)
     return tuple(reasons)
 
@@ -224,6 +230,8 @@ class _Reasons:
         self._situation = situation
         self._shared = shared
         self._rows: dict[tuple[ReasonCode, int, int], Reason] = {}
+        # By identity, which is quick: the outcome keeps them all, and has one value of a kind.
+        self._stops: dict[int, Reason] = {}
 
     def of_part(self, part: Part, ceiling: EvseCeiling) -> Reason:
         """Why an EVSE takes no part."""
@@ -239,15 +247,23 @@ class _Reasons:
             )
         return Reason(code=part.why or ReasonCode.NO_DEMAND, until_s=part.until_s)
 
-    def of_stop(self, stop: Stop, ceiling: EvseCeiling, most_a: float | None) -> Reason:
-        """What stopped an EVSE in the allocation; `most_a`: what its vehicle was seen to need."""
+    def of_maximum(self, ceiling: EvseCeiling, most_a: float | None) -> Reason:
+        """It has what it may have; `most_a`: what its vehicle was seen to need."""
+        if most_a is not None and most_a < ceiling.max_a:
+            return Reason(code=ReasonCode.DRAWS_LESS, limit=most_a)
+        own = ceiling.holder.rank is Rank.SAFETY
+        code = ReasonCode.OWN_MAXIMUM if own else ReasonCode.EVSE_CEILING
+        return _reason(code, None, None, ceiling.holder, ceiling.max_a)
+
+    def of_stop(self, stop: Stop) -> Reason:
+        """What stopped an EVSE in the allocation, short of its own maximum."""
+        known = self._stops.get(id(stop))
+        if known is None:
+            known = self._stops[id(stop)] = self._of_stop(stop)
+        return known
+
+    def _of_stop(self, stop: Stop) -> Reason:
         code = stop.code
-        if code is ReasonCode.OWN_MAXIMUM:
-            if most_a is not None and most_a < ceiling.max_a:
-                return Reason(code=ReasonCode.DRAWS_LESS, limit=most_a)
-            if ceiling.holder.rank is not Rank.SAFETY:
-                code = ReasonCode.EVSE_CEILING
-            return Reason(code=code, holder=ceiling.holder, limit=ceiling.max_a)
         if stop.node is None or stop.row is None:
             return Reason(code=code)
         row = ROWS.index(stop.row) + (PRIMARY if stop.primary else 0)

@@ -172,6 +172,12 @@ class FlatAllocator:
             self._stops[key] = stop
         return stop
 
+    def _every_stop(self) -> tuple[Stop, ...]:
+        """`stop` of all EVSEs, with one look into the dictionary for each."""
+        kinds = zip(self._code, self._stop_node, self._stop_row, strict=True)
+        found = [self._stops.get(kind) for kind in kinds]
+        return tuple([self.stop(i) if one is None else one for i, one in enumerate(found)])
+
     def outcome(self) -> Outcome:
         """The answer as values that stay."""
         deficit, export = self.deficit.tolist(), self.export_deficit.tolist()
@@ -179,7 +185,7 @@ class FlatAllocator:
         return Outcome(
             setpoint_a=tuple(self.setpoint_a),
             admitted=tuple(map(bool, self.admitted)),
-            stops=tuple(map(self.stop, range(len(self._code)))),
+            stops=self._every_stop(),
             deficit_a=tuple(zip(deficit[0::4], deficit[1::4], deficit[2::4], strict=True)),
             deficit_va=tuple(deficit[3::4]),
             primary_deficit_a=tuple(zip(primary[0::3], primary[1::3], primary[2::3], strict=True)),

@@ -82,12 +82,11 @@ def _queue(situation: Situation, band: tuple[int, ...] | None) -> tuple[int, ...
 
     With bands, those that wait and press harder than a turn lasts come first of all.
     """
-    states, now_s = situation.state.evses, situation.now.mono_s
+    ids, now_s = situation.layout.evse_ids, situation.now.mono_s
     turn_s = situation.snapshot.site.sharing.turn_s if situation.rules.turns else float("inf")
     presses = bisect_right(LAXITY_BANDS_S, turn_s)
     places: list[tuple[int, int, float, int]] = []
-    for i, evse_id in enumerate(situation.layout.evse_ids):
-        known = states.get(evse_id)
+    for i, known in enumerate(map(situation.state.evses.get, ids)):
         admitted_s = None if known is None else known.admitted_s
         if admitted_s is None:
             asked_s = None if known is None else known.asked_s

@@ -155,11 +155,18 @@ class _StraightRoom:
         self._layout = layout
         self._judged = judged
         self._left = left
+        self._known: dict[tuple[int, tuple[int, ...]], Tight | None] = {}
 
     def tightest(self, i: int) -> Tight | None:
+        # The many EVSEs of a node that load the same phases have one answer, until one takes more.
+        alike = self._layout.own_node[i], self._layout.phases[i]
+        if alike not in self._known:
+            self._known[alike] = self._tightest(self._layout.path[i], alike[1])
+        return self._known[alike]
+
+    def _tightest(self, path: tuple[int, ...], phases: tuple[int, ...]) -> Tight | None:
         best_a, best_node, best_row = inf, -1, 0
-        phases = self._layout.phases[i]
-        for n in self._layout.path[i]:
+        for n in path:
             rows = self._left[n]
             for p in phases:
                 left = rows[p]
@@ -173,6 +180,7 @@ class _StraightRoom:
         return None if best_node < 0 else Tight(best_node, best_row, best_a)
 
     def take(self, i: int, extra_a: float) -> None:
+        self._known.clear()
         phases = self._layout.phases[i]
         for n in self._layout.path[i]:
             rows = self._left[n]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgectl.control.account import OFFSET_A, Commitment
+from edgectl.control.account import OFFSET_A
 from edgectl.control.curved import PRIMARY, Curves
 from edgectl.control.judge import NodeJudgement
 from edgectl.control.kernel import MAGNITUDE_MAX
@@ -44,6 +44,8 @@ _SILENT = Part(takes_part=False, why=ReasonCode.SILENT)
 _NO_VEHICLE = Part(takes_part=False, why=ReasonCode.NO_VEHICLE)
 _FAULT = Part(takes_part=False, why=ReasonCode.FAULT)
 _PAUSED = Part(takes_part=False, why=ReasonCode.PAUSED)
+_ABSENT = VehicleState.ABSENT
+_FAULTY = VehicleState.FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,19 @@ def share(situation: Situation) -> Shared:
     snapshot, state, layout = situation.snapshot, situation.state, situation.layout
     commitments = situation.commitments
     node_ceilings, evse_ceilings = situation.node_ceilings, situation.evse_ceilings
+    min_off_s, now_s = snapshot.site.sharing.min_off_s, situation.now.mono_s
     parts = tuple(
-        _part(
-            snapshot.evses.get(evse_id),
-            state.evses.get(evse_id),
-            commitments[i],
-            allowed=evse_ceilings[i].max_a >= layout.min_a[i],
-            min_off_s=snapshot.site.sharing.min_off_s,
-            now_s=situation.now.mono_s,
-        )
-        for i, evse_id in enumerate(layout.evse_ids)
+        [
+            _part(view, known, commitment.silent, ceiling.max_a >= min_a, min_off_s, now_s)
+            for view, known, commitment, ceiling, min_a in zip(
+                map(snapshot.evses.get, layout.evse_ids),
+                map(state.evses.get, layout.evse_ids),
+                commitments,
+                evse_ceilings,
+                layout.min_a,
+                strict=True,
+            )
+        ]
     )
     ranks = rank(situation)
     base = tuple(proved_base(situation, n) for n in range(len(layout.parent)))
@@ -288,22 +293,21 @@ def _fits(layout: Layout, node: NodeJudgement, n: int, ceilings: NodeCeilings, l
     )
 
 
-def _part(
+def _part(  # noqa: PLR0917 - keywords cost time here
     view: EvseView | None,
     state: EvseState | None,
-    commitment: Commitment,
-    *,
-    allowed: bool,
+    silent: bool,  # noqa: FBT001
+    allowed: bool,  # noqa: FBT001
     min_off_s: float,
     now_s: float,
 ) -> Part:
-    if commitment.silent:
+    if silent:
         return _SILENT
-    vehicle = VehicleState.UNKNOWN if view is None else view.vehicle
-    if vehicle is VehicleState.ABSENT:
-        return _NO_VEHICLE
-    if vehicle is VehicleState.FAULT:
-        return _FAULT
+    if view is not None:
+        if view.vehicle is _ABSENT:
+            return _NO_VEHICLE
+        if view.vehicle is _FAULTY:
+            return _FAULT
     if not allowed:
         return _PAUSED
     if state is not None and state.stopped_s is not None and now_s < state.stopped_s + min_off_s:
