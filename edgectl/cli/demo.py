@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from edgectl.cli.output import BAD_INPUT, DONE, INTERRUPTED, NO, CliError
-from edgectl.simulator.broker import Broker
-from edgectl.simulator.demo import Options, run_demo, summary
+from edgectl.simulator.demo.broker import Broker
+from edgectl.simulator.demo.run import Options, run_demo, summary
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 _SHORTEST_S: Final = 60.0

@@ -12,7 +12,7 @@ from edgectl.contract.envelope import rfc3339
 from edgectl.contract.local_tool import EventsAnswer, NumberedEvent
 from edgectl.contract.messages import Event
 from edgectl.contract.refusal import RefusalCode, refused
-from edgectl.daemon.happenings import Happenings
+from edgectl.daemon.region.happenings import Happenings
 from edgectl.model.decision import Alarm
 from edgectl.model.ports import Clock
 from edgectl.model.record import TickRecord

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgectl.contract.refusal import RefusalCode, refused
-from edgectl.daemon.events import EventDesk
-from edgectl.daemon.ledger import Ledger
-from edgectl.daemon.utility_links import UtilityLinks
+from edgectl.daemon.books.ledger import Ledger
+from edgectl.daemon.desk.events import EventDesk
+from edgectl.daemon.desk.utility_links import UtilityLinks
 from edgectl.model.evidence import ChainName, Evidence
 from edgectl.model.store import Document
 

@@ -11,7 +11,7 @@
 from dataclasses import dataclass, replace
 
 from edgectl.daemon.chronicle import Chronicle
-from edgectl.daemon.happenings import Happenings
+from edgectl.daemon.region.happenings import Happenings
 from edgectl.model.site import Evse, Link, Meter, Mode, Site
 from edgectl.model.snapshot import EvseView, MeterView
 from edgectl.model.state import State

@@ -17,16 +17,16 @@ from structlog.typing import FilteringBoundLogger
 
 from edgectl.clock import Instant
 from edgectl.daemon.api import LocalApi
-from edgectl.daemon.bookkeeping import Bookkeeping
+from edgectl.daemon.books.bookkeeping import Bookkeeping
 from edgectl.daemon.chronicle import Chronicle
 from edgectl.daemon.handover import Handover, leaving
-from edgectl.daemon.links import LinkOwner
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.lines.links import LinkOwner
+from edgectl.daemon.lines.waiting import first_of
 from edgectl.daemon.recorder import Recorder
+from edgectl.daemon.region.publisher import Publisher
+from edgectl.daemon.region.telemetry import Telemetry
 from edgectl.daemon.reload import Reloader
-from edgectl.daemon.telemetry import Telemetry
 from edgectl.daemon.tick import Tick
-from edgectl.daemon.waiting import first_of
 from edgectl.model.local_api import LocalServer
 from edgectl.model.ports import Clock, Watchdog
 from edgectl.units import EvseId, LinkId

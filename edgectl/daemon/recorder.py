@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from edgectl.daemon.errand import Log, Troubles
+from edgectl.daemon.lines.errand import Log, Troubles
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm, AlarmCode, Severity
 from edgectl.model.ports import Clock, Journal

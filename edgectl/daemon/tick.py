@@ -18,9 +18,9 @@ from structlog.typing import FilteringBoundLogger
 from edgectl.clock import Instant
 from edgectl.control.step import step
 from edgectl.control.verify import safe_decision
-from edgectl.daemon.image import Image
-from edgectl.daemon.lease import Lease
-from edgectl.daemon.waiting import first_of
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.lease import Lease
+from edgectl.daemon.lines.waiting import first_of
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.ports import Clock, CrashRecord, Watchdog

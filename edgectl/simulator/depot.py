@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edgectl.model.site import Evse, Meter, Sees, Site
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.charx import CharxSec
-from edgectl.simulator.device_catalog import (
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.charx import CharxSec
+from edgectl.simulator.device.device_catalog import (
     ChargerOf,
     SimulatedMeter,
     is_dc,
@@ -24,11 +24,11 @@ from edgectl.simulator.device_catalog import (
     simulated_charger,
     simulated_meter,
 )
+from edgectl.simulator.device.simulated_device import Charger, Words
+from edgectl.simulator.device.simulated_meters import Measured
+from edgectl.simulator.device.station import DepotStation, Unit, silent
 from edgectl.simulator.faults import AROUND, Fault, FaultKind
 from edgectl.simulator.sessions import Session
-from edgectl.simulator.simulated_device import Charger, Words
-from edgectl.simulator.simulated_meters import Measured
-from edgectl.simulator.station import DepotStation, Unit, silent
 from edgectl.simulator.trace import EvseTrace, NodeTruth, Trace
 from edgectl.simulator.tree import Tree
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, Triple

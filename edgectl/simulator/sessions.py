@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.model.site import Evse
-from edgectl.simulator.charge_point import Vehicle
-from edgectl.simulator.device_catalog import is_dc
+from edgectl.simulator.device.charge_point import Vehicle
+from edgectl.simulator.device.device_catalog import is_dc
 from edgectl.units import EvseId
 
 FIRST_ARRIVAL_S: Final = 2.0

@@ -280,7 +280,7 @@ BANS = (
     Ban(
         ("os.environ", "os.getenv"),
         "settings come from the site file and from arguments, so that a run can be repeated",
-        but=("edgectl/cli/", "edgectl/simulator/broker.py"),
+        but=("edgectl/cli/", "edgectl/simulator/demo/broker.py"),
     ),
 )
 

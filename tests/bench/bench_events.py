@@ -15,12 +15,12 @@ import structlog
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrResponse
 from edgectl.contract.envelope import rfc3339
-from edgectl.daemon.events import EventDesk
+from edgectl.daemon.desk.events import EventDesk
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Program, Site
 from edgectl.model.store import Document
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
 from tests.bench.bench_step import BusyDepot
 from tests.bench.measure import Figure

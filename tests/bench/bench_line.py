@@ -16,13 +16,13 @@ import yaml
 
 from edgectl.model.modbus import Function, Request
 from edgectl.model.serial_line import SerialLine
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.heidelberg import HeidelbergControl
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.serial_meters import Sdm630
-from edgectl.simulator.serial_server import PtyServer
-from edgectl.simulator.simulated_device import Device
-from edgectl.simulator.simulated_meters import Measured
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.heidelberg import HeidelbergControl
+from edgectl.simulator.device.serial_meters import Sdm630
+from edgectl.simulator.device.serial_server import PtyServer
+from edgectl.simulator.device.simulated_device import Device
+from edgectl.simulator.device.simulated_meters import Measured
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.bench.gateway import daemon, holds
 from tests.bench.measure import Figure
 

@@ -17,7 +17,7 @@ from typing import cast
 
 from edgectl.clock import Instant
 from edgectl.control.step import step
-from edgectl.daemon.image import Image
+from edgectl.daemon.lines.image import Image
 from edgectl.devices.samples import EvseFacts
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision

@@ -9,7 +9,7 @@ import pytest
 
 from edgectl.cli.main import main
 from edgectl.simulator.depot import Depot, Scenario, build_depot
-from edgectl.simulator.modbus_server import StationServer, serve_stations, stop_servers
+from edgectl.simulator.device.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.units import LinkId
 from tests.simulator.world import CHARX, KEBA, METERS, NEXT, Clock, site
 

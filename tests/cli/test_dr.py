@@ -16,7 +16,7 @@ from edgectl.adapters.evidence import SqliteEvidence, read_evidence
 from edgectl.adapters.store import SqliteStore
 from edgectl.cli.dr_show import dr_lines
 from edgectl.cli.main import main
-from edgectl.daemon.audit import Audit
+from edgectl.daemon.desk.audit import Audit
 from edgectl.model.evidence import ChainName
 from tests.cli.depot import api, tool
 from tests.evidence.test_evidence import now

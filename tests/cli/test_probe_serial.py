@@ -10,12 +10,12 @@ import pytest
 from edgectl.cli.main import main
 from edgectl.model.modbus import Function, Request
 from edgectl.model.serial_line import Parity, SerialLine
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.heidelberg import HeidelbergControl
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.serial_meters import AbbB23, Sdm630
-from edgectl.simulator.serial_server import PtyServer, serve_converter
-from edgectl.simulator.simulated_device import Device
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.heidelberg import HeidelbergControl
+from edgectl.simulator.device.serial_meters import AbbB23, Sdm630
+from edgectl.simulator.device.serial_server import PtyServer, serve_converter
+from edgectl.simulator.device.simulated_device import Device
+from edgectl.simulator.memory.line import ExceptionCode
 
 Captured = pytest.CaptureFixture[str]
 WIRE = SerialLine(baud=115_200, parity=Parity.NONE)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edgectl.adapters.signatures import CryptographyCheck
-from edgectl.daemon.seals import Seals
+from edgectl.daemon.desk.seals import Seals
 from edgectl.model.ceiling import Rank
 from edgectl.model.issuer import Algorithm, Issuer, IssuerKey
 from edgectl.units import NodeId, ProgramId

@@ -14,12 +14,12 @@ from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode
-from edgectl.daemon.commands import COMMANDS_MAX, RESERVE, CommandDesk
+from edgectl.daemon.desk.commands import COMMANDS_MAX, RESERVE, CommandDesk
 from edgectl.errors import StorageFailed
 from edgectl.model.ceiling import Rank
 from edgectl.model.settings import Unsigned
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from tests.grid.samples import SITE, at
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgectl.contract.commands import CommandResponse
-from edgectl.daemon.commands import CommandDesk
+from edgectl.daemon.desk.commands import CommandDesk
 from edgectl.model.ceiling import Rank
 from edgectl.model.settings import Unsigned
 from edgectl.model.trust import Connection

@@ -17,7 +17,7 @@ from edgectl.cli.client import Client
 from edgectl.cli.output import CliError
 from edgectl.errors import Unreachable
 from edgectl.simulator.depot import Depot, Scenario, build_depot
-from edgectl.simulator.modbus_server import StationServer, serve_stations, stop_servers
+from edgectl.simulator.device.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.sitefile.load import LoadedSite, load_site
 from tests.field.yard import stay
 

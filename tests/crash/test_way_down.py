@@ -11,7 +11,7 @@ from edgectl.contract.segment import Damage, lines_of
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.memory_journal import MemoryJournal
+from edgectl.simulator.memory.journal import MemoryJournal
 from edgectl.simulator.virtual_time import VirtualClock
 from tests.field.yard import Bay, Place, Seen, fault, stay, yard
 from tests.whole.harness import Whole, build, restarted

@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from edgectl.clock import Instant
-from edgectl.daemon.image import Image
-from edgectl.daemon.lease import Lease
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.lease import Lease
 from edgectl.daemon.tick import PERIOD_S, Tick
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision, ReasonCode

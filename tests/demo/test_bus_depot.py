@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from edgectl.simulator.demo import Options, run_demo
-from edgectl.simulator.report import Report
+from edgectl.simulator.demo.report import Report
+from edgectl.simulator.demo.run import Options, run_demo
 
 SITE = Path(__file__).parents[2] / "config" / "bus-depot.yaml"
 

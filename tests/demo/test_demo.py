@@ -18,10 +18,10 @@ import pytest
 from edgectl.cli import demo as command
 from edgectl.cli.main import main
 from edgectl.errors import BadInput, Unreachable
-from edgectl.simulator.broker import Broker, embedded_broker, free_port, own_broker
-from edgectl.simulator.daemon_process import Arguments, daemon_process
-from edgectl.simulator.demo import Options, run_demo, summary
-from edgectl.simulator.report import Report
+from edgectl.simulator.demo.broker import Broker, embedded_broker, free_port, own_broker
+from edgectl.simulator.demo.daemon_process import Arguments, daemon_process
+from edgectl.simulator.demo.report import Report
+from edgectl.simulator.demo.run import Options, run_demo, summary
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("stand_in_daemon.py")

@@ -9,16 +9,16 @@ from edgectl.devices.samples import evse_facts, meter_sample
 from edgectl.devices.writes import arm_failsafe, keepalive, setpoint_write
 from edgectl.model.modbus import Function, Request
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
-from edgectl.simulator.charge_point import ChargePoint, Vehicle
-from edgectl.simulator.charx import RELEASE_MODBUS, CharxSec
-from edgectl.simulator.heidelberg import HeidelbergControl
-from edgectl.simulator.hypercharger import Hypercharger
-from edgectl.simulator.keba_p40 import KebaP40
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.serial_meters import AbbB23, Sdm630
-from edgectl.simulator.simulated_device import Charger, Device
-from edgectl.simulator.simulated_meters import Em24E1, Measured, Umg96rm
-from edgectl.simulator.webasto_next import WebastoNext
+from edgectl.simulator.device.charge_point import ChargePoint, Vehicle
+from edgectl.simulator.device.charx import RELEASE_MODBUS, CharxSec
+from edgectl.simulator.device.heidelberg import HeidelbergControl
+from edgectl.simulator.device.hypercharger import Hypercharger
+from edgectl.simulator.device.keba_p40 import KebaP40
+from edgectl.simulator.device.serial_meters import AbbB23, Sdm630
+from edgectl.simulator.device.simulated_device import Charger, Device
+from edgectl.simulator.device.simulated_meters import Em24E1, Measured, Umg96rm
+from edgectl.simulator.device.webasto_next import WebastoNext
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.devices.builders import (
     B23,
     CHARX,

@@ -4,9 +4,9 @@ import pytest
 
 from edgectl.devices.fits import MOST_READS, Found, probing
 from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.simulated_device import Device
-from edgectl.simulator.simulated_meters import Em24E1, Umg96rm
+from edgectl.simulator.device.simulated_device import Device
+from edgectl.simulator.device.simulated_meters import Em24E1, Umg96rm
+from edgectl.simulator.memory.line import ExceptionCode
 from edgectl.sitefile.profiles import load_profiles
 from tests.devices.test_against_simulated import MEASURED, charx, keba, webasto
 

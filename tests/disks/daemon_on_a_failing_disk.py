@@ -21,15 +21,15 @@ from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.adapters.store import SqliteStore
 from edgectl.contract.messages import thin
 from edgectl.daemon.assemble import Ports, assemble
-from edgectl.daemon.audit import Audit
+from edgectl.daemon.desk.audit import Audit
 from edgectl.daemon.lifecycle import Daemon
 from edgectl.errors import StorageFailed
 from edgectl.model.reading import VehicleState
 from edgectl.model.site import Link, Site
-from edgectl.simulator.charge_point import Vehicle
 from edgectl.simulator.depot import Scenario, build_depot
-from edgectl.simulator.memory_broker import MemoryBroker
-from edgectl.simulator.memory_line import MemoryLine
+from edgectl.simulator.device.charge_point import Vehicle
+from edgectl.simulator.memory.broker import MemoryBroker
+from edgectl.simulator.memory.line import MemoryLine
 from edgectl.simulator.sessions import Session
 from edgectl.sitefile.load import LoadedSite
 from edgectl.units import EvseId

@@ -12,7 +12,7 @@ import pytest
 
 from edgectl.adapters.evidence import SqliteEvidence, read_before_first, read_evidence
 from edgectl.clock import Instant
-from edgectl.daemon.audit import PER_MINUTE, WAITING_MAX, Audit
+from edgectl.daemon.desk.audit import PER_MINUTE, WAITING_MAX, Audit
 from edgectl.errors import StorageFailed
 from edgectl.model.evidence import (
     START,
@@ -24,8 +24,8 @@ from edgectl.model.evidence import (
     tampering,
     text_of,
 )
-from edgectl.simulator.memory_evidence import MemoryEvidence
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.evidence import MemoryEvidence
+from edgectl.simulator.memory.store import MemoryStore
 
 LEDGER, AUDIT = ChainName.LEDGER, ChainName.AUDIT
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from edgectl.contract.envelope import rfc3339
 from edgectl.simulator.allowance import allowance
-from edgectl.simulator.charge_point import Vehicle
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
 from edgectl.simulator.depot import EvseTruth, Scenario
-from edgectl.simulator.device_catalog import ChargerOf, simulated_charger
+from edgectl.simulator.device.charge_point import Vehicle
+from edgectl.simulator.device.device_catalog import ChargerOf, simulated_charger
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
 from edgectl.sitefile.load import LoadedSite

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edgectl.simulator.charge_point import Vehicle
 from edgectl.simulator.depot import Scenario
+from edgectl.simulator.device.charge_point import Vehicle
 from edgectl.simulator.sessions import Session
 from edgectl.simulator.virtual_time import run
 from edgectl.sitefile.load import LoadedSite

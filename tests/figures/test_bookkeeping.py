@@ -12,7 +12,7 @@ from edgectl.model.decision import AlarmCode
 from edgectl.model.facts import Fact
 from edgectl.model.settings import Exclusion, ExclusionCause, IndicatorSettings
 from edgectl.model.store import Document
-from edgectl.simulator.memory_facts import MemoryFacts
+from edgectl.simulator.memory.facts import MemoryFacts
 from edgectl.simulator.virtual_time import START_UTC_S
 from tests.cli.depot import api, tool
 from tests.contract.test_examples import outbox as enveloped

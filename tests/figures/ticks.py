@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgectl.contract.messages import Event, thin
-from edgectl.daemon.bookkeeping import Bookkeeping
+from edgectl.daemon.books.bookkeeping import Bookkeeping
 from edgectl.model.decision import Decision, EvseDecision, Reason, ReasonCode
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
 from edgectl.model.record import TickRecord
 from edgectl.model.settings import IndicatorSettings
 from edgectl.model.snapshot import EvseView, MeterView, Snapshot
 from edgectl.model.state import State
-from edgectl.simulator.memory_facts import MemoryFacts
-from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory.facts import MemoryFacts
+from edgectl.simulator.memory.outbox import MemoryOutbox
 from edgectl.simulator.virtual_time import START_UTC_S, VirtualClock, run
 from edgectl.units import EvseId, MeterId
 from tests.mqtt.site import SITE

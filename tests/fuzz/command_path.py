@@ -20,13 +20,13 @@ from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse
 from edgectl.contract.dr import DrResponse
 from edgectl.contract.envelope import rfc3339
-from edgectl.daemon.commands import CommandDesk
-from edgectl.daemon.events import EventDesk
+from edgectl.daemon.desk.commands import CommandDesk
+from edgectl.daemon.desk.events import EventDesk
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Program
 from edgectl.model.store import Document
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
 from tests.commands.signer import FIRST, OTHER, SECOND, Signer, Trusted, b64, seals
 from tests.grid.samples import at, with_program

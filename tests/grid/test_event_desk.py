@@ -10,13 +10,13 @@ import pytest
 
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrResponse
-from edgectl.daemon.event_shelf import ENDED_MAX, EVENTS_MAX
-from edgectl.daemon.events import EventDesk
+from edgectl.daemon.desk.event_shelf import ENDED_MAX, EVENTS_MAX
+from edgectl.daemon.desk.events import EventDesk
 from edgectl.errors import StorageFailed
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from tests.grid.samples import SITE, at, event, limit, wire
 
 TOPIC = "dr/event/evt-1"

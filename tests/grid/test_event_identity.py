@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from tests.commands.signer import Signer, Trusted
 from tests.grid.samples import event, limit, wire
 from tests.grid.test_event_desk import Desk, run

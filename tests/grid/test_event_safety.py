@@ -9,9 +9,9 @@ import pytest
 from edgectl.clock import Instant
 from edgectl.contract.commands import CommandResponse
 from edgectl.control.cap import is_active
-from edgectl.daemon.commands import CommandDesk
-from edgectl.daemon.events import EventDesk
-from edgectl.daemon.held_event import Promise
+from edgectl.daemon.desk.commands import CommandDesk
+from edgectl.daemon.desk.events import EventDesk
+from edgectl.daemon.desk.held_event import Promise
 from edgectl.errors import StorageFailed
 from edgectl.grid.plan import EventPlan
 from edgectl.model.ceiling import Rank
@@ -19,7 +19,7 @@ from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
 from edgectl.model.store import Entry
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
 from tests.commands.signer import FIRST, Signer, Trusted, claims, seals
 from tests.grid import test_link_loss

@@ -14,12 +14,12 @@ import pytest
 
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrResponse
-from edgectl.daemon.events import EventDesk
+from edgectl.daemon.desk.events import EventDesk
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import LinkLoss, Program, Site
 from edgectl.model.trust import Connection
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
 from tests.grid.samples import HOLDING, MANDATORY, SITE, VOLUNTARY, at, event, limit, wire
 

@@ -7,8 +7,8 @@ import pytest
 
 from edgectl.contract.dr_report import DrReport, openadr_report
 from edgectl.contract.openadr import parse_event
-from edgectl.daemon.baselines import Baselines
-from edgectl.daemon.ledger import Ledger
+from edgectl.daemon.books.baselines import Baselines
+from edgectl.daemon.books.ledger import Ledger
 from edgectl.errors import StorageFailed
 from edgectl.grid.ledger import (
     Baseline,
@@ -25,8 +25,8 @@ from edgectl.grid.limit import Limit
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName
 from edgectl.model.store import Document
-from edgectl.simulator.memory_evidence import MemoryEvidence
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.evidence import MemoryEvidence
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import EvseId, NodeId
 from tests.grid.samples import EVSES, SITE, at, event, limit, planned, wire
 from tests.grid.test_event_desk import Desk

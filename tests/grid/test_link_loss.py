@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from edgectl.clock import Instant
-from edgectl.daemon.utility_links import UtilityLinks
+from edgectl.daemon.desk.utility_links import UtilityLinks
 from edgectl.grid.link_loss import LinkWatch
 from edgectl.model.ceiling import Rank
 from edgectl.model.site import LinkLoss, Program
 from edgectl.model.store import Document
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
 from tests.grid.samples import with_program
 

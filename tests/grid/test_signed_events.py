@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgectl.daemon.event_shelf import EVENTS_MAX
-from edgectl.daemon.events import EventDesk
+from edgectl.daemon.desk.event_shelf import EVENTS_MAX
+from edgectl.daemon.desk.events import EventDesk
 from edgectl.errors import Refused
 from edgectl.model.ceiling import Rank
 from edgectl.model.decision import AlarmCode

@@ -6,7 +6,7 @@ from edgectl.model.record import TickRecord
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import FaultKind
-from edgectl.simulator.memory_journal import MemoryJournal
+from edgectl.simulator.memory.journal import MemoryJournal
 from tests.field.yard import Bay, Place, base_step, fault, limit_event, running, stay, yard
 from tests.whole.harness import Whole, build
 

@@ -9,7 +9,7 @@ from edgectl.daemon.recorder import AGAIN_S, WAITING_MAX, Recorder
 from edgectl.model.decision import AlarmCode
 from edgectl.model.record import TickRecord
 from edgectl.simulator import virtual_time
-from edgectl.simulator.memory_journal import MemoryJournal
+from edgectl.simulator.memory.journal import MemoryJournal
 from edgectl.simulator.virtual_time import VirtualClock
 from tests.api.world import Journal as Log
 from tests.field.yard import Bay, running, told, yard

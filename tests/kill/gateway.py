@@ -16,7 +16,7 @@ from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import Sample, telemetry_rows, thin
 from edgectl.contract.vocabulary import Quality, Quantity
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.region.publisher import Publisher
 from tests.mqtt.site import a_publisher
 from tests.mqtt.worlds import a_broker
 

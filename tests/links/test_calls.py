@@ -6,7 +6,7 @@ import pytest
 
 from edgectl.model.modbus import Function, Request
 from edgectl.model.site import KeepAlive, Mode
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.links.toys import (
     CURRENT,
     FAILSAFE,

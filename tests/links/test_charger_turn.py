@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgectl.daemon.charger_turn import SIBLING_TIMEOUT_S, Ask, Turn, call_turn
+from edgectl.daemon.lines.charger_turn import SIBLING_TIMEOUT_S, Ask, Turn, call_turn
 from edgectl.devices.codec import Value
 from edgectl.devices.reads import Check
 from edgectl.devices.writes import ArmStep, WriteStep

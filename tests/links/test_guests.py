@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from edgectl.daemon.guests import MOST
-from edgectl.daemon.workbench import Workbench
+from edgectl.daemon.lines.guests import MOST
+from edgectl.daemon.lines.workbench import Workbench
 from edgectl.errors import Refused
 from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
 from edgectl.model.site import KeepAlive, Mode
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.links.toys import (
     CURRENT,
     FAILSAFE,

@@ -1,6 +1,6 @@
 """The process image: times, bounds, what drops what."""
 
-from edgectl.daemon.image import MOST_SAMPLES, MOST_SENT, SAMPLES_S, Image
+from edgectl.daemon.lines.image import MOST_SAMPLES, MOST_SENT, SAMPLES_S, Image
 from edgectl.devices.samples import EvseFacts
 from edgectl.model.reading import EvseSample, MeterSample, Quality, VehicleState, quality_at
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Sent

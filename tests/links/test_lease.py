@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgectl.daemon.lease import Lease
+from edgectl.daemon.lines.lease import Lease
 from edgectl.model.modbus import Request
 from edgectl.model.site import KeepAlive, Mode
 from tests.links.toys import CURRENT, SETPOINT, TOKEN, Depot, charger_profile, play

@@ -16,7 +16,7 @@ from edgectl.adapters.modbus import TcpLine
 from edgectl.adapters.modbus_rtu import rtu_over_tcp_line, serial_line
 from edgectl.model.modbus import Answer, Function, Line, Miss, MissCause, Request
 from edgectl.model.serial_line import Parity, SerialLine
-from edgectl.simulator.memory_line import ExceptionCode, MemoryLine
+from edgectl.simulator.memory.line import ExceptionCode, MemoryLine
 from tests.links.serial_peer import cable
 
 FIRST, COUNT = 100, 130

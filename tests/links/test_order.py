@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from edgectl.model.modbus import Request
 from edgectl.model.site import KeepAlive
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.memory.line import ExceptionCode
 from edgectl.units import MeterId
 from tests.links.toys import (
     CURRENT,

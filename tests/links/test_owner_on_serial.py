@@ -9,15 +9,15 @@ from pathlib import Path
 
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.modbus_rtu import serial_line
-from edgectl.daemon.image import Image
-from edgectl.daemon.lease import Lease
-from edgectl.daemon.links import LinkOwner
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.lease import Lease
+from edgectl.daemon.lines.links import LinkOwner
 from edgectl.model.decision import AlarmCode
 from edgectl.model.modbus import Function, Request
 from edgectl.model.serial_line import Parity, SerialLine
 from edgectl.model.site import Link, LinkKind, Mode
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.serial_server import PtyServer
+from edgectl.simulator.device.serial_server import PtyServer
+from edgectl.simulator.memory.line import ExceptionCode
 from edgectl.units import LinkId, MeterId
 from tests.links.peer import until
 from tests.links.toys import (

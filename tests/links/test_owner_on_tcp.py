@@ -12,9 +12,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.modbus import TcpLine
-from edgectl.daemon.image import Image
-from edgectl.daemon.lease import Lease
-from edgectl.daemon.links import LinkOwner
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.lease import Lease
+from edgectl.daemon.lines.links import LinkOwner
 from edgectl.devices.profile import Profile
 from edgectl.model.site import Evse, Meter, Mode
 from edgectl.model.snapshot import EvseView

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from edgectl.model.site import KeepAlive
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.links.toys import (
     CURRENT,
     SETPOINT,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from edgectl.daemon.errand import Rank, Troubles
-from edgectl.daemon.image import Image
-from edgectl.daemon.mains import Mains
-from edgectl.daemon.setpoint import Setpoint
+from edgectl.daemon.lines.errand import Rank, Troubles
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.mains import Mains
+from edgectl.daemon.lines.setpoint import Setpoint
 from edgectl.devices.mains import voltage_meter
 from edgectl.devices.profile import Profile
 from edgectl.devices.samples import EvseFacts

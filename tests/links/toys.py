@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgectl.daemon.image import Image
-from edgectl.daemon.lease import Lease
-from edgectl.daemon.links import LinkOwner
+from edgectl.daemon.lines.image import Image
+from edgectl.daemon.lines.lease import Lease
+from edgectl.daemon.lines.links import LinkOwner
 from edgectl.devices.profile import (
     Access,
     ChargerPart,
@@ -47,7 +47,7 @@ from edgectl.model.site import (
     Site,
 )
 from edgectl.model.snapshot import EvseView, MeterView
-from edgectl.simulator.memory_line import ExceptionCode, MemoryLine
+from edgectl.simulator.memory.line import ExceptionCode, MemoryLine
 from edgectl.simulator.virtual_time import VirtualClock, run
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
 

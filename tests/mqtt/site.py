@@ -6,8 +6,8 @@ from typing import Any
 
 from edgectl.contract.birth import BirthFacts
 from edgectl.contract.messages import thin
-from edgectl.daemon.pace import Pace
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.region.pace import Pace
+from edgectl.daemon.region.publisher import Publisher
 from edgectl.model.ports import Clock
 from edgectl.model.site import (
     ChargerTraits,
@@ -21,7 +21,7 @@ from edgectl.model.site import (
     Site,
 )
 from edgectl.model.telemetry import Broker, Incoming, Outbox, OutRow
-from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory.outbox import MemoryOutbox
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, ProgramId
 
 PREFIX = "edgectl/v1/bay/depot-north/"

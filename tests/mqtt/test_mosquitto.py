@@ -13,7 +13,7 @@ import pytest
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.contract.messages import thin
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.region.publisher import Publisher
 from edgectl.model.decision import AlarmCode
 from edgectl.model.telemetry import Incoming
 from tests.mqtt.mosquitto import Line, Mosquitto, Seen, consumer, foreign_client, until

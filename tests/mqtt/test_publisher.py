@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edgectl.daemon.publisher import Publisher
+from edgectl.daemon.region.publisher import Publisher
 from edgectl.model.decision import AlarmCode
 from edgectl.model.telemetry import Incoming, OutMessage, OutRow
-from edgectl.simulator.memory_broker import MemoryBroker
-from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory.broker import MemoryBroker
+from edgectl.simulator.memory.outbox import MemoryOutbox
 from edgectl.simulator.virtual_time import VirtualClock, run
 from tests.mqtt.mosquitto import until
 from tests.mqtt.site import PREFIX, a_publisher, memory_outbox, row

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgectl.clock import Instant
 from edgectl.contract.messages import thin
-from edgectl.daemon.telemetry import Telemetry
+from edgectl.daemon.region.telemetry import Telemetry
 from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.decision import (
     Alarm,
@@ -26,7 +26,7 @@ from edgectl.model.settings import SAMPLING, Sampling, TelemetrySettings
 from edgectl.model.snapshot import EvseView, MeterView, Snapshot
 from edgectl.model.state import State
 from edgectl.model.telemetry import Detail
-from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory.outbox import MemoryOutbox
 from edgectl.simulator.virtual_time import START_UTC_S, VirtualClock, run
 from edgectl.units import EvseId, MeterId, NodeId
 from tests.mqtt.site import SITE, memory_outbox

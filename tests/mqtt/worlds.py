@@ -9,7 +9,7 @@ from typing import Protocol
 from edgectl.adapters.mqtt import MqttBroker
 from edgectl.model.settings import BrokerAddress, MqttProtocol, MqttSettings
 from edgectl.model.telemetry import Broker, OutMessage
-from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory.broker import MemoryBroker
 from tests.mqtt.mosquitto import Line, Mosquitto, Seen, consumer, foreign_client
 
 KINDS = ("memory", "mosquitto", "mosquitto-3.1.1")

@@ -10,7 +10,7 @@ import pytest
 
 from edgectl.adapters.outbox import SqliteOutbox
 from edgectl.model.telemetry import Detail, Outbox, OutRow
-from edgectl.simulator.memory_outbox import MemoryOutbox
+from edgectl.simulator.memory.outbox import MemoryOutbox
 
 KINDS = ("file", "memory")
 

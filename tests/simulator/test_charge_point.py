@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from edgectl.simulator.charge_point import CONTACTOR_S, ChargePoint
+from edgectl.simulator.device.charge_point import CONTACTOR_S, ChargePoint
 from tests.simulator.world import car, point, run
 
 

@@ -11,7 +11,7 @@ from edgectl.model.modbus import Function, Request
 from edgectl.model.site import Meter, Site
 from edgectl.simulator.depot import Depot, Scenario, build_depot
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.memory.line import ExceptionCode
 from edgectl.simulator.sessions import Session
 from edgectl.units import EvseId, MeterId
 from tests.simulator.world import (

@@ -3,9 +3,9 @@
 import pytest
 
 from edgectl.model.modbus import Function
-from edgectl.simulator.charge_point import ChargePoint, Vehicle
-from edgectl.simulator.heidelberg import HeidelbergControl
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.device.charge_point import ChargePoint, Vehicle
+from edgectl.simulator.device.heidelberg import HeidelbergControl
+from edgectl.simulator.memory.line import ExceptionCode
 
 WRITE, READ, INPUT = Function.WRITE_SINGLE, Function.READ_HOLDING, Function.READ_INPUT
 

@@ -1,10 +1,10 @@
 """The simulated hypercharger, against what its document says."""
 
 from edgectl.model.modbus import Function
-from edgectl.simulator.charge_point import ChargePoint, Vehicle
-from edgectl.simulator.hypercharger import TRUE_POWER_FACTOR, Hypercharger
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.registers import high_first
+from edgectl.simulator.device.charge_point import ChargePoint, Vehicle
+from edgectl.simulator.device.hypercharger import TRUE_POWER_FACTOR, Hypercharger
+from edgectl.simulator.device.registers import high_first
+from edgectl.simulator.memory.line import ExceptionCode
 
 FALLBACK_A, TIMEOUT_S = 20.0, 30.0
 W_PER_A = 3.0 * 230.0 * TRUE_POWER_FACTOR

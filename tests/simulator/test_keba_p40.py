@@ -3,9 +3,9 @@
 import pytest
 
 from edgectl.model.modbus import Function
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.keba_p40 import KebaP40
-from edgectl.simulator.memory_line import ExceptionCode
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.keba_p40 import KebaP40
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.simulator.world import car, point, run
 
 H, W = Function.READ_HOLDING, Function.WRITE_SINGLE

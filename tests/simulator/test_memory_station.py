@@ -3,7 +3,7 @@
 from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
 from edgectl.simulator.depot import Scenario, build_depot
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.memory_line import MemoryLine
+from edgectl.simulator.memory.line import MemoryLine
 from edgectl.simulator.virtual_time import VirtualClock, run
 from tests.simulator.world import KEBA, site
 

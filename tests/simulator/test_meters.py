@@ -1,8 +1,8 @@
 """Janitza UMG 96RM and Carlo Gavazzi EM24 E1: words worked out by hand from the address lists."""
 
 from edgectl.model.modbus import Function
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.simulated_meters import Em24E1, Measured, Umg96rm
+from edgectl.simulator.device.simulated_meters import Em24E1, Measured, Umg96rm
+from edgectl.simulator.memory.line import ExceptionCode
 
 HOLDING, INPUT, SINGLE = Function.READ_HOLDING, Function.READ_INPUT, Function.WRITE_SINGLE
 MEASURED = Measured(

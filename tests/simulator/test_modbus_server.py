@@ -8,8 +8,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
 from edgectl.simulator.depot import Depot, Scenario, build_depot
+from edgectl.simulator.device.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.modbus_server import StationServer, serve_stations, stop_servers
 from edgectl.units import LinkId
 from tests.simulator.world import CHARX, KEBA, METERS, NEXT, Clock, site
 

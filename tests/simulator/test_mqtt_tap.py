@@ -2,7 +2,7 @@
 
 import json
 
-from edgectl.simulator.mqtt_tap import Heard, capacity_limit_event
+from edgectl.simulator.demo.mqtt_tap import Heard, capacity_limit_event
 
 
 def message(stream: str, seq: int, **body: object) -> bytes:

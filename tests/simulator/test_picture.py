@@ -4,12 +4,12 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from edgectl.model.site import Link, LinkKind
+from edgectl.simulator.demo.picture import draw
+from edgectl.simulator.demo.plan import plan_run
+from edgectl.simulator.demo.report import judge
+from edgectl.simulator.demo.view import Frame, lines, plain_line
 from edgectl.simulator.depot import Scenario, build_depot
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.picture import draw
-from edgectl.simulator.plan import plan_run
-from edgectl.simulator.report import judge
-from edgectl.simulator.view import Frame, lines, plain_line
 from edgectl.units import LinkId, NodeId
 from tests.simulator.test_report import burst, event, evidence
 from tests.simulator.world import GRID, Clock, evse, site

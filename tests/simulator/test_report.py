@@ -7,8 +7,8 @@ import pytest
 
 from edgectl.model.site import Cap
 from edgectl.simulator.allowance import STALE_S, allowance
+from edgectl.simulator.demo.report import DrEvidence, Evidence, judge
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.report import DrEvidence, Evidence, judge
 from edgectl.simulator.trace import NodeTruth, Trace
 from edgectl.units import MeterId
 from tests.simulator.world import FEEDER, GRID, LINKS, TRAITS, site

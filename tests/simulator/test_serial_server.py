@@ -9,8 +9,8 @@ from pymodbus.framer import FramerRTU, FramerType
 
 from edgectl.model.modbus import Function, Request
 from edgectl.model.serial_line import Parity, SerialLine
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.serial_server import PtyServer, SerialSpeaker, serve_converter
+from edgectl.simulator.device.serial_server import PtyServer, SerialSpeaker, serve_converter
+from edgectl.simulator.memory.line import ExceptionCode
 
 FAST = SerialLine(baud=115_200)
 

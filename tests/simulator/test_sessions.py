@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgectl.errors import BadInput
-from edgectl.simulator.recorded import busiest_window_s, compress
+from edgectl.simulator.demo.recorded import busiest_window_s, compress
 from edgectl.simulator.session_file import COLUMNS, Recorded, read_sessions
 from edgectl.simulator.sessions import built_in_sessions
 from tests.simulator.world import site

@@ -3,9 +3,9 @@
 import pytest
 
 from edgectl.model.modbus import Function
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.webasto_next import WebastoNext
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.webasto_next import WebastoNext
+from edgectl.simulator.memory.line import ExceptionCode
 from tests.simulator.world import car, point, run
 
 H, W, M = Function.READ_HOLDING, Function.WRITE_SINGLE, Function.WRITE_MULTIPLE

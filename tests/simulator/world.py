@@ -13,7 +13,7 @@ from edgectl.model.site import (
     Site,
 )
 from edgectl.simulator.allowance import LinkFacts
-from edgectl.simulator.charge_point import ChargePoint, Vehicle
+from edgectl.simulator.device.charge_point import ChargePoint, Vehicle
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, ProgramId
 
 GRID, FEEDER = NodeId("grid"), NodeId("feeder")

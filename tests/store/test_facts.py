@@ -9,7 +9,7 @@ import pytest
 from edgectl.adapters.facts import SqliteFacts
 from edgectl.errors import StorageFailed
 from edgectl.model.facts import Fact, FactStore
-from edgectl.simulator.memory_facts import MemoryFacts
+from edgectl.simulator.memory.facts import MemoryFacts
 
 both = pytest.mark.parametrize("kind", ["file", "memory"])
 

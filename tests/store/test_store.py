@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edgectl.adapters.store import SqliteStore
 from edgectl.errors import StorageFailed
 from edgectl.model.store import Store
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 
 Scenario: TypeAlias = Callable[[Store], Awaitable[None]]
 RunOn: TypeAlias = Callable[[Scenario], None]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
 from edgectl.simulator.faults import Fault
 from edgectl.simulator.trace import EvseTrace, NodeTruth, Trace
 from edgectl.simulator.trial.drawn import TRACE_S

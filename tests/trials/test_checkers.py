@@ -8,7 +8,7 @@ import pytest
 
 from edgectl.model.policy import Sharing
 from edgectl.model.site import Mode
-from edgectl.simulator.charge_point import Vehicle
+from edgectl.simulator.device.charge_point import Vehicle
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
 from edgectl.simulator.trial.evidence import Evidence, Heard, Look

@@ -17,13 +17,13 @@ from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
 from edgectl.simulator.depot import Depot, Scenario, build_depot
-from edgectl.simulator.device_catalog import ChargerOf, simulated_charger
-from edgectl.simulator.memory_broker import MemoryBroker
-from edgectl.simulator.memory_evidence import MemoryEvidence
-from edgectl.simulator.memory_facts import MemoryFacts
-from edgectl.simulator.memory_line import MemoryLine
-from edgectl.simulator.memory_outbox import MemoryOutbox
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.device.device_catalog import ChargerOf, simulated_charger
+from edgectl.simulator.memory.broker import MemoryBroker
+from edgectl.simulator.memory.evidence import MemoryEvidence
+from edgectl.simulator.memory.facts import MemoryFacts
+from edgectl.simulator.memory.line import MemoryLine
+from edgectl.simulator.memory.outbox import MemoryOutbox
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.simulator.virtual_time import VirtualClock
 from edgectl.sitefile.load import LoadedSite, load_site
 from edgectl.units import LinkId

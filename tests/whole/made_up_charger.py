@@ -8,10 +8,10 @@ from typing import Final
 
 from edgectl.model.modbus import Function
 from edgectl.model.site import Evse
-from edgectl.simulator.charge_point import ChargePoint
-from edgectl.simulator.device_catalog import simulated_charger
-from edgectl.simulator.memory_line import ExceptionCode
-from edgectl.simulator.simulated_device import Charger, Words
+from edgectl.simulator.device.charge_point import ChargePoint
+from edgectl.simulator.device.device_catalog import simulated_charger
+from edgectl.simulator.device.simulated_device import Charger, Words
+from edgectl.simulator.memory.line import ExceptionCode
 
 FEEDING: Final = {
     "read": "{kind: read}",

@@ -10,11 +10,11 @@ import pytest
 from edgectl.model.modbus import Answer, Function, Line, Miss, Request
 from edgectl.model.site import Mode
 from edgectl.simulator import virtual_time
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
+from edgectl.simulator.demo.mqtt_tap import Heard
+from edgectl.simulator.demo.report import Evidence, Report, judge
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import Fault, FaultKind
-from edgectl.simulator.mqtt_tap import Heard
-from edgectl.simulator.report import Evidence, Report, judge
 from edgectl.simulator.sessions import built_in_sessions
 from edgectl.sitefile.load import LoadedSite
 from edgectl.units import EvseId

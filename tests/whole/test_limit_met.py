@@ -18,7 +18,7 @@ import pytest
 
 from edgectl.simulator import virtual_time
 from edgectl.simulator.allowance import Allowance, allowance
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.sitefile.load import LoadedSite

@@ -24,10 +24,10 @@ from edgectl.model.record import TickRecord
 from edgectl.model.site import Link, Mode, Site
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Depot, build_depot
-from edgectl.simulator.memory_broker import MemoryBroker
-from edgectl.simulator.memory_line import MemoryLine
-from edgectl.simulator.memory_outbox import MemoryOutbox
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.broker import MemoryBroker
+from edgectl.simulator.memory.line import MemoryLine
+from edgectl.simulator.memory.outbox import MemoryOutbox
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.simulator.virtual_time import VirtualClock
 from edgectl.sitefile.load import LoadedSite
 from tests.api.world import Journal

@@ -11,7 +11,7 @@ from edgectl.clock import Instant
 from edgectl.daemon.turns import Turns
 from edgectl.model.snapshot import EvseView, KeptTurn
 from edgectl.model.state import EvseState
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import EvseId
 from tests.mqtt.site import SITE
 

@@ -4,11 +4,11 @@ import pytest
 
 from edgectl.model.site import Site
 from edgectl.simulator import virtual_time
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
+from edgectl.simulator.demo.mqtt_tap import Heard, capacity_limit_event
+from edgectl.simulator.demo.plan import plan_run
+from edgectl.simulator.demo.report import DrEvidence, Evidence, Report, judge
 from edgectl.simulator.depot import Scenario
-from edgectl.simulator.mqtt_tap import Heard, capacity_limit_event
-from edgectl.simulator.plan import plan_run
-from edgectl.simulator.report import DrEvidence, Evidence, Report, judge
 from edgectl.simulator.sessions import built_in_sessions
 from edgectl.sitefile.load import LoadedSite
 from tests.whole.harness import Whole, build, loaded_site, run_for

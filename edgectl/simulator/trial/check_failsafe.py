@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from edgectl.model.site import Evse, KeepAlive, Mode
-from edgectl.simulator.device_catalog import is_dc
+from edgectl.simulator.device.device_catalog import is_dc
 from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Breach, Evidence, Life

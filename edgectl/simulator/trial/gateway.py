@@ -35,13 +35,13 @@ from edgectl.model.telemetry import (
     Subscription,
 )
 from edgectl.simulator.depot import Depot
-from edgectl.simulator.memory_broker import MemoryBroker
-from edgectl.simulator.memory_evidence import MemoryEvidence
-from edgectl.simulator.memory_facts import MemoryFacts
-from edgectl.simulator.memory_journal import MemoryJournal
-from edgectl.simulator.memory_line import MemoryLine
-from edgectl.simulator.memory_outbox import MemoryOutbox
-from edgectl.simulator.memory_store import MemoryStore
+from edgectl.simulator.memory.broker import MemoryBroker
+from edgectl.simulator.memory.evidence import MemoryEvidence
+from edgectl.simulator.memory.facts import MemoryFacts
+from edgectl.simulator.memory.journal import MemoryJournal
+from edgectl.simulator.memory.line import MemoryLine
+from edgectl.simulator.memory.outbox import MemoryOutbox
+from edgectl.simulator.memory.store import MemoryStore
 from edgectl.simulator.virtual_time import VirtualClock
 from edgectl.sitefile.load import LoadedSite
 from edgectl.units import LinkId

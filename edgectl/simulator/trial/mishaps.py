@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from edgectl.model.site import Evse, Site
-from edgectl.simulator.charge_point import Vehicle
-from edgectl.simulator.device_catalog import is_dc
+from edgectl.simulator.device.charge_point import Vehicle
+from edgectl.simulator.device.device_catalog import is_dc
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
 from edgectl.units import MeterId, Triple

@@ -19,10 +19,10 @@ from edgectl.model.record import TickRecord
 from edgectl.model.rules import ALL_ON, Rules
 from edgectl.model.telemetry import OutMessage
 from edgectl.simulator import virtual_time
-from edgectl.simulator.demo_site import link_facts
+from edgectl.simulator.demo.demo_site import link_facts
 from edgectl.simulator.depot import Depot, Scenario, build_depot
 from edgectl.simulator.faults import AROUND, Fault, FaultKind
-from edgectl.simulator.memory_broker import MemoryBroker
+from edgectl.simulator.memory.broker import MemoryBroker
 from edgectl.simulator.sessions import Session
 from edgectl.simulator.trial.evidence import Evidence, Heard, Life, Look, Sent
 from edgectl.simulator.trial.gateway import Disk, Process

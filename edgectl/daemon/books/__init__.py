@@ -1,0 +1,1 @@
+"""What happened, kept: sessions, quarter hours, the ledger of promised and delivered."""

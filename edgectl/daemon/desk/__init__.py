@@ -1,0 +1,1 @@
+"""Where events and commands arrive, are judged and kept, and put their ceilings."""

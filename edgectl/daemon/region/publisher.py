@@ -1,0 +1,206 @@
+"""The connection to the region: one loop that connects, greets, drains the outbox and listens.
+
+1. Control never waits for anything here; a broker that is away is a normal state.
+2. Attempts are spaced by a capped, jittered back-off that only a connection that lasted ends, and
+   the first one is spread already: the gateways of a region lose their broker in one moment and
+   must not come back in one.
+3. What is sent, and in which order, stands in `sending`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import structlog
+
+from edgectl.contract import topics
+from edgectl.contract.birth import BirthFacts, birth, presence
+from edgectl.contract.envelope import to_json
+from edgectl.daemon.region.pace import Pace
+from edgectl.daemon.region.sending import Lanes, Sender
+from edgectl.errors import EdgectlError, StorageFailed, Unreachable
+from edgectl.model.decision import Alarm
+from edgectl.model.ports import Clock
+from edgectl.model.telemetry import (
+    Broker,
+    BrokerSession,
+    Incoming,
+    Outbox,
+    OutMessage,
+    Subscription,
+)
+
+Handler: TypeAlias = Callable[[Incoming], Awaitable[None]]
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStatus:
+    """How the way to the region stands.
+
+    `aside`: rows that are set aside. `denied`: topics that the broker refused last.
+    """
+
+    connected: bool
+    broker: str
+    backlog: int
+    aside: int
+    denied: tuple[str, ...]
+    last_error: str | None
+
+
+class Publisher:
+    """Owns the connection. `random` gives numbers from 0 to 1 for the jitter."""
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        outbox: Outbox,
+        clock: Clock,
+        random: Callable[[], float],
+        facts: BirthFacts,
+        handler: Handler,
+        pace: Pace | None = None,
+    ) -> None:
+        self._broker = broker
+        self._outbox = outbox
+        self._clock = clock
+        self._random = random
+        self._facts = facts
+        self._handler = handler
+        self._pace = pace or Pace()
+        self._topics = topics.Topics(region=facts.site.region, site=facts.site.id)
+        self._stopping = asyncio.Event()
+        self._sender = Sender(outbox=outbox, clock=clock, pace=self._pace, names=self._topics)
+        self._connected = False
+        self._last_error: str | None = None
+        self._failures = 0
+
+    @property
+    def status(self) -> PublisherStatus:
+        """As of now."""
+        return PublisherStatus(
+            connected=self._connected,
+            broker=self._broker.name,
+            backlog=self._outbox.counts.waiting,
+            aside=self._outbox.counts.aside,
+            denied=self._sender.refusals.denied(),
+            last_error=self._last_error,
+        )
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is wrong with the way to the region, beside that it may be away."""
+        return self._sender.alarms()
+
+    def stop(self) -> None:
+        """Let `run` flush, take leave and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Keep the connection until `stop`; a cancellation cuts it, and the will is published."""
+        while not self._stopping.is_set():
+            try:
+                await self._connect_and_serve()
+            except* (Unreachable, StorageFailed) as failures:
+                self._note(failures)
+            if self._stopping.is_set():
+                return
+            await self._pause(self._backoff_s())
+
+    async def _connect_and_serve(self) -> None:
+        async with self._broker.connect(will=self._presence("offline", will=True)) as session:
+            lanes, self._connected = self._sender.began(), True
+            try:
+                await self._serve(session, lanes)
+            finally:
+                self._connected = False
+                if self._sender.ended() >= self._pace.stable_s:
+                    self._failures = 0
+
+    async def _serve(self, session: BrokerSession, lanes: Lanes) -> None:
+        """Work until `stop`, then flush and take leave. Ends with `Unreachable` when it is lost."""
+        sender = self._sender
+        async with asyncio.TaskGroup() as group:
+            receiving = group.create_task(self._receive(session), name="mqtt receive")
+            await self._greet(session)
+            _log.info(
+                "broker_connected", broker=self._broker.name, backlog=self._outbox.counts.waiting
+            )
+            work = [
+                receiving,
+                group.create_task(sender.drain_live(session, lanes), name="mqtt live"),
+                group.create_task(sender.drain_backfill(session, lanes), name="mqtt backfill"),
+                group.create_task(sender.let_go(lanes), name="mqtt window"),
+            ]
+            await self._stopping.wait()
+            await sender.flush(lanes)
+            for task in work:
+                task.cancel()
+        await self._publish(session, self._presence("offline"))
+
+    async def _greet(self, session: BrokerSession) -> None:
+        self._last_error = None
+        await self._publish(session, self._presence("online"))
+        made_utc_s = self._clock.now().utc_s
+        told = birth(self._facts, stream=self._outbox.stream, made_utc_s=made_utc_s)
+        await self._publish(
+            session, OutMessage(self._topics.whole(topics.SITE), to_json(told), retain=True)
+        )
+        wanted = [Subscription(self._topics.whole(name), qos) for name, qos in topics.SUBSCRIBED]
+        for denial in await session.subscribe(wanted):
+            self._sender.refusals.note(denial)
+
+    async def _receive(self, session: BrokerSession) -> None:
+        own_answers = self._topics.whole(topics.COMMAND_RESPONSE)
+        async for message in session.messages():
+            if message.topic == own_answers:
+                continue
+            try:
+                await self._handler(message)
+            except EdgectlError as error:
+                _log.warning("message_not_handled", topic=message.topic, error=str(error))
+            except Exception:  # noqa: BLE001 - no message from outside may end the daemon
+                _log.exception("message_not_handled", topic=message.topic)
+
+    async def _publish(self, session: BrokerSession, message: OutMessage) -> None:
+        denial = await session.publish(message)
+        if denial is not None:
+            self._sender.refusals.note(denial)
+
+    def _presence(self, state: str, *, will: bool = False) -> OutMessage:
+        told = presence(
+            self._facts,
+            online=state == "online",
+            stream=self._outbox.stream,
+            made_utc_s=self._clock.now().utc_s,
+            will=will,
+        )
+        return OutMessage(self._topics.whole(topics.STATUS), to_json(told), retain=True)
+
+    def _backoff_s(self) -> float:
+        self._failures += 1
+        # The exponent is bounded because a float is not: years of failures must not overflow it.
+        longest_s = self._pace.backoff_first_s * 2.0 ** min(self._failures - 1, 30)
+        least = self._pace.backoff_least
+        return min(longest_s, self._pace.backoff_cap_s) * (least + (1.0 - least) * self._random())
+
+    async def _pause(self, pause_s: float) -> None:
+        """Sleep, or return at once when stopped."""
+        waking_s = self._clock.monotonic_s() + pause_s
+        async with asyncio.TaskGroup() as group:
+            sleeping = group.create_task(self._clock.sleep_until(waking_s), name="mqtt back-off")
+            stopping = group.create_task(self._stopping.wait(), name="mqtt stop")
+            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+            sleeping.cancel()
+            stopping.cancel()
+
+    def _note(self, failures: BaseExceptionGroup[EdgectlError]) -> None:
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        self._last_error = str(first)
+        tell = _log.debug if self._failures else _log.warning
+        tell("broker_unreachable", broker=self._broker.name, error=self._last_error)

@@ -1,0 +1,1 @@
+"""Simulated chargers and meters, built from their manuals, and the servers that they answer on."""

@@ -1,0 +1,111 @@
+"""Eastron SDM630 and ABB B23, meters on RS-485, after the vendors' address lists."""
+
+from typing import Final
+
+from edgectl.model.modbus import Function
+from edgectl.simulator.device.registers import ascii_words, float_high_first, high_first, place
+from edgectl.simulator.device.simulated_device import Words
+from edgectl.simulator.device.simulated_meters import Measured, SampledMeter
+from edgectl.simulator.memory.line import ExceptionCode
+
+_ONES: Final = 0xFFFF
+
+
+class Sdm630(SampledMeter):
+    """An SDM630: single floats in input registers, high word first, whole values, 80 at most."""
+
+    refresh_s = 0.3
+
+    def read(
+        self,
+        function: Function,
+        address: int,
+        count: int,
+        now_s: float,  # noqa: ARG002 - a meter has no watchdog
+    ) -> Words | ExceptionCode:
+        """Give whole values; holes read as 0."""
+        if function is not Function.READ_INPUT:
+            return ExceptionCode.ILLEGAL_FUNCTION
+        if address % 2 or count % 2 or count > 80 or address + count > 0x180:
+            return ExceptionCode.ILLEGAL_ADDRESS
+        image = self._registers()
+        return tuple(image.get(at, 0) for at in range(address, address + count))
+
+    def write(
+        self,
+        function: Function,  # noqa: ARG002 - every write is refused
+        address: int,  # noqa: ARG002
+        words: Words,  # noqa: ARG002
+        now_s: float,  # noqa: ARG002
+    ) -> ExceptionCode | None:
+        """Refuse: settings need a password."""
+        return ExceptionCode.ILLEGAL_ADDRESS
+
+    def _build(self, measured: Measured) -> dict[int, int]:
+        image: dict[int, int] = {}
+
+        def put(address: int, *values: float) -> None:
+            for k, value in enumerate(values):
+                place(image, address + 2 * k, float_high_first(value))
+
+        v, i, p = measured.voltage_v, measured.current_a, measured.power_w
+        apparent = tuple(volts * amps for volts, amps in zip(v, i, strict=True))
+        put(0x0000, *v)
+        put(0x0006, *i)
+        put(0x000C, *p)
+        put(0x0012, *apparent)
+        put(0x0034, sum(p))
+        put(0x0038, sum(apparent))
+        put(0x0046, 50.0)
+        put(0x0048, measured.import_wh / 1000.0, measured.export_wh / 1000.0)
+        put(0x0156, (measured.import_wh + measured.export_wh) / 1000.0)
+        return image
+
+
+class AbbB23(SampledMeter):
+    """A B23: integers in holding registers, high word first; what it has not reads as all ones."""
+
+    refresh_s = 0.5
+
+    def read(
+        self,
+        function: Function,
+        address: int,
+        count: int,
+        now_s: float,  # noqa: ARG002 - a meter has no watchdog
+    ) -> Words | ExceptionCode:
+        """Give registers of one of the blocks."""
+        if function is not Function.READ_HOLDING:
+            return ExceptionCode.ILLEGAL_FUNCTION
+        blocks = (range(0x5000, 0x5010), range(0x5B00, 0x5B40), range(0x8900, 0x8970))
+        if not any(address in block and address + count - 1 in block for block in blocks):
+            return ExceptionCode.ILLEGAL_ADDRESS
+        image = self._registers()
+        return tuple(image.get(at, _ONES) for at in range(address, address + count))
+
+    def write(
+        self,
+        function: Function,  # noqa: ARG002 - every write is refused
+        address: int,  # noqa: ARG002
+        words: Words,  # noqa: ARG002
+        now_s: float,  # noqa: ARG002
+    ) -> ExceptionCode | None:
+        """Refuse: what is measured cannot be written."""
+        return ExceptionCode.ILLEGAL_FUNCTION
+
+    def _build(self, measured: Measured) -> dict[int, int]:
+        image: dict[int, int] = {}
+
+        def put(address: int, scale: float, *values: float, words: int = 2) -> None:
+            for k, value in enumerate(values):
+                place(image, address + words * k, high_first(round(value * scale), words=words))
+
+        put(0x5000, 0.1, measured.import_wh, measured.export_wh, words=4)
+        put(0x5B00, 10.0, *measured.voltage_v)
+        put(0x5B0C, 100.0, *measured.current_a)
+        put(0x5B14, 100.0, sum(measured.power_w), *measured.power_w)
+        image[0x5B2C] = 5000
+        place(image, 0x8900, high_first(12345678, words=2))
+        place(image, 0x8908, ascii_words("B2.1.0", words=8))
+        place(image, 0x8960, ascii_words("B23 112-100", words=6))
+        return image
