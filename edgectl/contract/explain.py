@@ -24,13 +24,12 @@ from edgectl.contract.local import (
     reason_of,
 )
 from edgectl.contract.reasons import VA_ROW, holder_text
-from edgectl.control.curved import has_phasors
 from edgectl.errors import Refused
 from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.decision import EvseDecision, NodeDecision, Reason, ReasonCode
 from edgectl.model.reading import Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Evse, Node, Site, fed_by, nominal_v
+from edgectl.model.site import Evse, Node, Site, fed_by, has_phasors, nominal_v
 from edgectl.units import EvseId, NodeId
 
 _BOUND_BY_A_CEILING: Final = frozenset(

@@ -87,13 +87,6 @@ class Curves:
         return groups
 
 
-def has_phasors(site: Site) -> bool:
-    """Whether currents of a site cannot be added as amounts."""
-    return any(node.transformer is not None for node in site.nodes) or any(
-        evse.connection is Connection.LINE_TO_LINE for evse in site.evses
-    )
-
-
 def curves_of(
     site: Site,
     parent: tuple[int, ...],

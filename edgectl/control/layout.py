@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
-from edgectl.control.curved import Curves, base_above, curves_of, first_of, has_phasors
+from edgectl.control.curved import Curves, base_above, curves_of, first_of
 from edgectl.control.kernel import Allocator
 from edgectl.control.limits import (
     EvseCeiling,
@@ -25,6 +25,7 @@ from edgectl.model.site import (
     Node,
     Sees,
     Site,
+    has_phasors,
     nominal_voltages,
 )
 from edgectl.units import EvseId, MeterId, NodeId, Triple

@@ -276,6 +276,13 @@ class Site:
     sharing: Sharing = field(default_factory=Sharing)
 
 
+def has_phasors(site: Site) -> bool:
+    """Whether currents of a site cannot be added as amounts."""
+    return any(node.transformer is not None for node in site.nodes) or any(
+        evse.connection is Connection.LINE_TO_LINE for evse in site.evses
+    )
+
+
 def fed_by(lines: frozenset[int]) -> frozenset[int]:
     """The primary lines of a delta-wye transformer that carry what flows on secondary ones."""
     return lines | frozenset(line % 3 + 1 for line in lines)

@@ -86,6 +86,14 @@ def test_a_daemon_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> N
     assert not (tmp_path / "report.json").exists()
 
 
+def test_a_site_of_phasors_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """The demo's physics add currents as amounts."""
+    garage = Path(__file__).parents[2] / "config" / "acn-caltech.yaml"
+    with pytest.raises(BadInput, match=r"acn-caltech\.yaml: .*no line-to-line EVSEs"):
+        played(tmp_path / "out", stand_in(), site_file=garage)
+    assert not (tmp_path / "out").exists()
+
+
 def test_recorded_sessions_drive_the_demo(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("site,session_id\n1,2\n")

@@ -16,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from edgectl.errors import StorageFailed, Unreachable
+from edgectl.errors import BadInput, Finding, StorageFailed, Unreachable
 from edgectl.model.serial_line import SerialLine
+from edgectl.model.site import has_phasors
 from edgectl.simulator.demo.broker import Broker, own_broker
 from edgectl.simulator.demo.daemon_process import (
     Arguments,
@@ -154,8 +155,21 @@ def _sessions(options: Options, loaded: LoadedSite) -> tuple[Session, ...]:
     return compress(recorded, site.evses, duration_s=options.duration_s, voltage_v=site.voltage_v)
 
 
+def _not_simulated(file: Path) -> Finding:
+    return Finding(
+        file=str(file),
+        line=0,
+        path="",
+        code="not_simulated",
+        message="the demo's depot has no line-to-line EVSEs and no transformers",
+        remedy="name another site file, or try this one with `edgectl simulate`",
+    )
+
+
 def _prepare(options: Options, *, show: Show, arguments: Arguments) -> _Setup:
     loaded = load_site(options.site_file, profile_dirs=options.profile_dirs)
+    if has_phasors(loaded.site):
+        raise BadInput([_not_simulated(options.site_file)])
     plan = plan_run(loaded.site, _sessions(options, loaded), duration_s=options.duration_s)
     depot = build_depot(
         loaded.site, seed=options.seed, clock=time.monotonic, step_s=_STEP_S, record=True
