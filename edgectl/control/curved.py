@@ -90,13 +90,11 @@ class Curves:
 def curves_of(
     site: Site,
     parent: tuple[int, ...],
+    turns: tuple[float | None, ...],
     path: tuple[tuple[int, ...], ...],
     phases: Sequence[tuple[int, ...]],
 ) -> Curves:
     """The phasors of a site whose EVSEs are wired to `phases` (0-based)."""
-    turns = tuple(
-        None if node.transformer is None else node.transformer.turns_ratio for node in site.nodes
-    )
     own = tuple(
         (DELTA + first_of(wired),)
         if evse.connection is Connection.LINE_TO_LINE

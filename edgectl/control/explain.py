@@ -59,8 +59,7 @@ def explain(
         nodes[node.id] = decision
         meter = layout.meter[n]
         if meter is not None:
-            turns = None if layout.curves is None else layout.curves.turns[n]
-            wake[meter.id] = _wake_above_a(judged[n], decision, meter, turns)
+            wake[meter.id] = _wake_above_a(judged[n], decision, meter, layout.turns[n])
         alarms.extend(node_alarms(node.id, judged[n], decision, metered=meter is not None))
         alarms.extend(unbalance_alarms(node, judged[n]))
         for part in layout.part_meters[n]:

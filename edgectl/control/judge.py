@@ -126,7 +126,7 @@ def judge(  # noqa: PLR0917 - the six things that a judgement rests on, each of 
             first_a=layout.base_worst_a[n],
             fallback_a=fallback_a,
             voltage_v=voltage_v[n],
-            turns=None if layout.curves is None else layout.curves.turns[n],
+            turns=layout.turns[n],
         )
         if base is not None:
             settled[watch.meter.id] = base
@@ -337,13 +337,10 @@ def _sum_below(layout: Layout, n: int, bases: Mapping[int, Triple]) -> Triple:
     What comes through a transformer is in amperes of its primary side.
     """
     own = layout.site.nodes[n].base_max_a
-    children = list(bases.values())
-    if layout.curves is not None:
-        children = [
-            base if turns is None else base_above(base, turns)
-            for c, base in bases.items()
-            for turns in (layout.curves.turns[c],)
-        ]
+    children = [
+        base if (turns := layout.turns[c]) is None else base_above(base, turns)
+        for c, base in bases.items()
+    ]
     return (
         own[0] + total(child[0] for child in children),
         own[1] + total(child[1] for child in children),
@@ -361,7 +358,7 @@ def _voltages(snapshot: Snapshot, layout: Layout, now: Instant) -> list[Triple]:
         nominal_v = layout.nominal_v[n]
         stale_v = nominal_v * STALE_VOLTAGE_SHARE
         inherited = (stale_v, stale_v, stale_v)
-        if above >= 0 and (layout.curves is None or layout.curves.turns[n] is None):
+        if above >= 0 and layout.turns[n] is None:
             inherited = out[above]
         meter = layout.meter[n]
         view = snapshot.meters.get(meter.id) if meter is not None else None

@@ -45,6 +45,7 @@ class Layout:
     line-to-line EVSE on the first of its pair alone.
     `curves`: the phasors of a site that has line-to-line EVSEs or transformers; there the allocator
     knows every EVSE twice, the second time for what it draws whatever it is told.
+    `turns[n]`: the turns ratio of the transformer that node n is the secondary side of, if any.
     `nominal_v[n]`: nominal voltage of node n, line to neutral.
     `base_worst_a[n]`: worst base load of the whole subtree of node n. `seen_by[i]`: the meters that
     show EVSE i to every limited node above it; `boots_high[i]`: its charger
@@ -66,6 +67,7 @@ class Layout:
     phases: tuple[tuple[int, ...], ...]
     wired: tuple[Triple, ...]
     curves: Curves | None
+    turns: tuple[float | None, ...]
     nominal_v: tuple[float, ...]
     loaded: tuple[tuple[bool, bool, bool], ...]
     base_worst_a: tuple[Triple, ...]
@@ -148,19 +150,22 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
     for n, above in enumerate(parent):
         if above >= 0:
             children[above].append(n)
+    turns = tuple(
+        None if node.transformer is None else node.transformer.turns_ratio for node in site.nodes
+    )
     worst = [list(node.base_max_a) for node in site.nodes]
     for n in reversed(range(len(site.nodes))):
         if parent[n] >= 0:
-            turns = site.nodes[n].transformer
-            given = worst[n] if turns is None else base_above(worst[n], turns.turns_ratio)
+            ratio = turns[n]
+            given = worst[n] if ratio is None else base_above(worst[n], ratio)
             for p in range(3):
                 worst[parent[n]][p] += given[p]
-    curves = curves_of(site, parent, path, phases) if has_phasors(site) else None
+    curves = curves_of(site, parent, turns, path, phases) if has_phasors(site) else None
     volts = nominal_voltages(site.nodes, site.voltage_v)
     nominal_v = tuple(volts[node.id] for node in site.nodes)
     return Layout(
         site=site,
-        allocator=_allocator(site, parent, own_node, phases, curves),
+        allocator=_allocator(site, parent, own_node, phases, unbalance_a, turns=turns),
         parent=parent,
         children=tuple(tuple(c) for c in children),
         meter=tuple(meter_at.get(node.id) for node in site.nodes),
@@ -175,6 +180,7 @@ def _make(site: Site, phases: tuple[tuple[int, ...], ...]) -> Layout:
             for evse, one in zip(site.evses, phases, strict=True)
         ),
         curves=curves,
+        turns=turns,
         nominal_v=nominal_v,
         loaded=tuple(_loaded(one, phases) for one in below),
         base_worst_a=tuple((w[0], w[1], w[2]) for w in worst),
@@ -201,18 +207,21 @@ def _allocator(
     parent: Sequence[int],
     own_node: Sequence[int],
     phases: Sequence[tuple[int, ...]],
-    curves: Curves | None,
+    unbalance_a: Sequence[float | None],
+    *,
+    turns: Sequence[float | None],
 ) -> Allocator:
-    times = 1 if curves is None else 2
+    phasors = has_phasors(site)
+    times = 2 if phasors else 1
     return Allocator(
         parents=[None if above < 0 else above for above in parent],
         evse_nodes=tuple(own_node) * times,
         evse_phases=[tuple(p + 1 for p in wired) for wired in phases] * times,
-        unbalance_a=[unbalance_bound_a(node) for node in site.nodes],
-        turns_ratios=None if curves is None else curves.turns,
-        line_to_line=None
-        if curves is None
-        else [evse.connection is Connection.LINE_TO_LINE for evse in site.evses] * times,
+        unbalance_a=unbalance_a,
+        turns_ratios=turns if phasors else None,
+        line_to_line=[evse.connection is Connection.LINE_TO_LINE for evse in site.evses] * times
+        if phasors
+        else None,
     )
 
 

@@ -41,8 +41,7 @@ def over_since_s(situation: Situation) -> dict[NodeId, float]:
 def proved_base(situation: Situation, n: int) -> tuple[float, ...]:
     """The base load of a node's rows, where its meter is above a ceiling as that proves."""
     base = _proved_base(situation, n)
-    curves = situation.layout.curves
-    turns = None if curves is None else curves.turns[n]
+    turns = situation.layout.turns[n]
     if turns is None:
         return base
     return (*base, *(import_a(*primary_base(base, turns, p)) for p in range(3)))

@@ -81,7 +81,7 @@ def with_base(
 ) -> Row:
     """The rows of node n: `base` (three phases and the sum in VA) and what `sum_evses` gave."""
     if layout.curves is not None:
-        return row_values(base, base[VA_ROW], load, node.voltage_v, layout.curves.turns[n])
+        return row_values(base, base[VA_ROW], load, node.voltage_v, layout.turns[n])
     return [base[r] + load[r] for r in range(len(load))]
 
 

@@ -184,7 +184,7 @@ class _Figures:
         if layout.curves is not None:
             groups = sum_groups(layout.curves, currents_a)[n]
             volts = (self.volts,) * 3
-            turns = layout.curves.turns[n]
+            turns = layout.turns[n]
             return tuple(row_values(base, base[VA_ROW], groups, volts, turns))
         amps = [
             total(currents_a[i] if p in layout.phases[i] else 0.0 for i in layout.below[n])

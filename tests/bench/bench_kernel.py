@@ -1,15 +1,14 @@
 """The allocation kernel against plain Python doing the same: all of it, handing out included."""
 
-from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from math import inf
 
-from edgectl.control.kernel import Allocator, FlatAllocator
+from edgectl.control.kernel import Allocator
 from edgectl.model.allocation import Outcome
 from tests.bench import plain
 from tests.bench.depots import depot, line_to_line_garage
 from tests.bench.measure import Figure, median_s
+from tests.kernel.bridge import flat_of
 from tests.oracle.problem import Problem
 
 INSTANCES = 12
@@ -113,30 +112,3 @@ def _bare(problem: Problem) -> Callable[[], int]:
     """The kernel on arrays that are filled already."""
     flat = flat_of(problem)
     return flat._kernel.solve
-
-
-def flat_of(problem: Problem) -> FlatAllocator:
-    """The compiled site with its arrays filled."""
-    nodes, evses = problem.nodes, problem.evses
-    flat = FlatAllocator(
-        parents=[node.parent for node in nodes],
-        evse_nodes=[evse.node for evse in evses],
-        evse_phases=[evse.phases for evse in evses],
-        allowed=[evse.allowed for evse in evses],
-        turns_ratios=[node.turns_ratio for node in nodes],
-        unbalance_a=[node.unbalance_a for node in nodes],
-        line_to_line=[evse.line_to_line for evse in evses],
-    )
-    ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
-    flat.ceiling[:] = array("d", [inf if c is None else c for c in ceilings])
-    flat.base[:] = array("d", [b for node in nodes for b in (*node.base_a, node.base_va)])
-    primary = [c for node in nodes for c in node.primary_ceiling_a]
-    flat.primary_ceiling[:] = array("d", [inf if c is None else c for c in primary])
-    flat.voltage_v[:] = array("d", [v for node in nodes for v in node.voltage_v])
-    flat.weight[:] = array("d", [evse.weight for evse in evses])
-    flat.min_a[:] = array("d", [evse.min_a for evse in evses])
-    flat.max_a[:] = array("d", [evse.max_a for evse in evses])
-    flat.step_a[:] = array("d", [evse.step_a for evse in evses])
-    flat.pause_a[:] = array("d", [evse.pause_a for evse in evses])
-    flat.queue[:] = array("i", problem.queue)
-    return flat

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgectl.control.kernel import FlatAllocator
 from edgectl.errors import InvariantBroken
 from tests.bench.depots import depot
+from tests.kernel.bridge import flat_of
 from tests.oracle.problem import (
     Problem,
     random_discharge_problem,
@@ -62,10 +63,10 @@ def test_used_allocator_answers_bit_for_bit_as_a_fresh_one(make: Callable[[int],
     @given(st.integers(0, 2**32), st.lists(st.sampled_from(CHANGES), min_size=1, max_size=12))
     def holds(seed: int, changes: list[Change]) -> None:
         problem, rng = make(seed), random.Random(seed)
-        used = _flat_of(problem)
+        used = flat_of(problem)
         for change in changes:
             change(used, rng)
-            fresh = _flat_of(problem)
+            fresh = flat_of(problem)
             for name in INPUTS:
                 getattr(fresh, name)[:] = getattr(used, name)
             used.solve()
@@ -78,7 +79,7 @@ def test_used_allocator_answers_bit_for_bit_as_a_fresh_one(make: Callable[[int],
 
 def test_minima_of_negative_zero_do_not_spoil_the_order_for_others() -> None:
     problem = depot(3, evses=200)
-    used = _flat_of(problem)
+    used = flat_of(problem)
     used.step_a[:] = array("d", [0.0] * 200)
     used.weight[:] = array("d", [1.0] * 200)
     used.max_a[:] = array("d", [32.0] * 200)
@@ -88,7 +89,7 @@ def test_minima_of_negative_zero_do_not_spoil_the_order_for_others() -> None:
     for i, low in ((7, 14.0), (15, 13.0), (23, 12.0), (31, 11.0)):
         used.min_a[i] = low
         used.solve()
-    fresh = _flat_of(problem)
+    fresh = flat_of(problem)
     for name in INPUTS:
         getattr(fresh, name)[:] = getattr(used, name)
     fresh.solve()
@@ -171,36 +172,3 @@ CHANGES = [
     _direction,
     _refusal,
 ]
-
-
-def _flat_of(problem: Problem) -> FlatAllocator:
-    nodes, evses = problem.nodes, problem.evses
-    flat = FlatAllocator(
-        parents=[node.parent for node in nodes],
-        evse_nodes=[evse.node for evse in evses],
-        evse_phases=[evse.phases for evse in evses],
-        allowed=[evse.allowed for evse in evses],
-        turns_ratios=[node.turns_ratio for node in nodes],
-        unbalance_a=[node.unbalance_a for node in nodes],
-        line_to_line=[evse.line_to_line for evse in evses],
-    )
-    ceilings = [c for node in nodes for c in (*node.ceiling_a, node.ceiling_va)]
-    exports = [c for node in nodes for c in (*node.export_ceiling_a, node.export_ceiling_va)]
-    primary = [c for node in nodes for c in node.primary_ceiling_a]
-    flat.ceiling[:] = _unlimited(ceilings)
-    flat.export_ceiling[:] = _unlimited(exports)
-    flat.primary_ceiling[:] = _unlimited(primary)
-    flat.base[:] = array("d", [b for node in nodes for b in (*node.base_a, node.base_va)])
-    flat.voltage_v[:] = array("d", [v for node in nodes for v in node.voltage_v])
-    for name in ("weight", "min_a", "max_a", "step_a", "pause_a"):
-        getattr(flat, name)[:] = array("d", [getattr(evse, name) for evse in evses])
-    for name in ("min_discharge_a", "max_discharge_a"):
-        getattr(flat, name)[:] = array("d", [getattr(evse, name) for evse in evses])
-    ranks = sorted({evse.tier for evse in evses})
-    flat.tier[:] = array("i", [ranks.index(evse.tier) for evse in evses])
-    flat.queue[:] = array("i", problem.queue)
-    return flat
-
-
-def _unlimited(ceilings: list[float | None]) -> "array[float]":
-    return array("d", [math.inf if c is None else c for c in ceilings])

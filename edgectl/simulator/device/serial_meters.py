@@ -15,6 +15,7 @@ class Sdm630(SampledMeter):
     """An SDM630: single floats in input registers, high word first, whole values, 80 at most."""
 
     refresh_s = 0.3
+    refusal = ExceptionCode.ILLEGAL_ADDRESS  # settings need a password
 
     def read(
         self,
@@ -30,16 +31,6 @@ class Sdm630(SampledMeter):
             return ExceptionCode.ILLEGAL_ADDRESS
         image = self._registers()
         return tuple(image.get(at, 0) for at in range(address, address + count))
-
-    def write(
-        self,
-        function: Function,  # noqa: ARG002 - every write is refused
-        address: int,  # noqa: ARG002
-        words: Words,  # noqa: ARG002
-        now_s: float,  # noqa: ARG002
-    ) -> ExceptionCode | None:
-        """Refuse: settings need a password."""
-        return ExceptionCode.ILLEGAL_ADDRESS
 
     def _build(self, measured: Measured) -> dict[int, int]:
         image: dict[int, int] = {}
@@ -66,6 +57,7 @@ class AbbB23(SampledMeter):
     """A B23: integers in holding registers, high word first; what it has not reads as all ones."""
 
     refresh_s = 0.5
+    refusal = ExceptionCode.ILLEGAL_FUNCTION
 
     def read(
         self,
@@ -82,16 +74,6 @@ class AbbB23(SampledMeter):
             return ExceptionCode.ILLEGAL_ADDRESS
         image = self._registers()
         return tuple(image.get(at, _ONES) for at in range(address, address + count))
-
-    def write(
-        self,
-        function: Function,  # noqa: ARG002 - every write is refused
-        address: int,  # noqa: ARG002
-        words: Words,  # noqa: ARG002
-        now_s: float,  # noqa: ARG002
-    ) -> ExceptionCode | None:
-        """Refuse: what is measured cannot be written."""
-        return ExceptionCode.ILLEGAL_FUNCTION
 
     def _build(self, measured: Measured) -> dict[int, int]:
         image: dict[int, int] = {}

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from edgectl.model.modbus import Function
 from edgectl.simulator.device.registers import ascii_words, floats_high_first, pairs_low_first
@@ -27,7 +27,12 @@ class Measured:
 
 
 class SampledMeter(ABC):
-    """Registers that stand still between two refreshes; the image is built when somebody reads."""
+    """Registers that stand still between two refreshes; the image is built when somebody reads.
+
+    `refusal`: what it answers to a write: none is taken unless its own class does.
+    """
+
+    refusal: ClassVar[ExceptionCode] = ExceptionCode.ILLEGAL_ADDRESS
 
     def __init__(self) -> None:
         self._measured = Measured()
@@ -37,6 +42,16 @@ class SampledMeter(ABC):
         """Take new values into the registers."""
         self._measured = measured
         self._image = None
+
+    def write(
+        self,
+        function: Function,  # noqa: ARG002 - every write is refused
+        address: int,  # noqa: ARG002
+        words: Words,  # noqa: ARG002
+        now_s: float,  # noqa: ARG002
+    ) -> ExceptionCode | None:
+        """Refuse: what is measured cannot be written."""
+        return self.refusal
 
     def _registers(self) -> dict[int, int]:
         if self._image is None:
@@ -67,16 +82,6 @@ class Umg96rm(SampledMeter):
             return ExceptionCode.ILLEGAL_ADDRESS
         image = self._registers()
         return tuple(image.get(at, 0) for at in range(address, address + count))
-
-    def write(
-        self,
-        function: Function,  # noqa: ARG002 - every write is refused
-        address: int,  # noqa: ARG002
-        words: Words,  # noqa: ARG002
-        now_s: float,  # noqa: ARG002
-    ) -> ExceptionCode | None:
-        """Refuse: the measuring block cannot be written."""
-        return ExceptionCode.ILLEGAL_ADDRESS
 
     def _build(self, measured: Measured) -> dict[int, int]:
         floats = [0.0] * 61
