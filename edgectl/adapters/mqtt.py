@@ -210,6 +210,11 @@ class MqttSession:
         """Whether the broker ended it: by a DISCONNECT about what it got, or by its socket."""
         return self._ended_by is not None and self._ended_by.value not in _NOT_ABOUT_US
 
+    @property
+    def found_too_large(self) -> bool:
+        """Whether the broker ended it with that word (MQTT 5)."""
+        return self._ended_by is not None and self._ended_by.value == _TOO_LARGE
+
     async def publish(self, message: OutMessage) -> Denial | None:
         """Send, and wait for the acknowledgement; None when the broker took it."""
         size = len(message.topic) + len(message.payload) + len(message.correlation or b"")

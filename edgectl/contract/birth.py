@@ -14,7 +14,7 @@ from edgectl.contract.messages import (
 )
 from edgectl.contract.vocabulary import UNITS
 from edgectl.model.settings import TelemetrySettings
-from edgectl.model.site import Site
+from edgectl.model.site import Evse, Node, Site
 
 CAPABILITIES = ("telemetry", "events", "reports", "import_capacity_limit", "commands")
 
@@ -47,42 +47,50 @@ def presence(
     )
 
 
-def birth(facts: BirthFacts, *, stream: str, made_utc_s: float) -> SiteBirth:
-    """Say what there is at the site."""
+def birth(facts: BirthFacts, *, stream: str, made_utc_s: float, brief: bool = False) -> SiteBirth:
+    """Say what there is at the site; `brief`: no more than what is needed to read the samples."""
     site = facts.site
     return SiteBirth(
         schema=SiteBirth.schema_id,
         site=site.id,
         stream=stream,
         made_at=rfc3339(made_utc_s),
-        nodes=tuple(
-            BirthNode(
-                id=node.id,
-                parent=node.parent,
-                limit_a=None if node.limit_a == (None, None, None) else node.limit_a,
-                limit_va=node.limit_va,
-            )
-            for node in site.nodes
-        ),
+        brief=True if brief else None,
+        nodes=tuple(_node(node, brief=brief) for node in site.nodes),
         meters=tuple(
-            BirthMeter(id=meter.id, node=meter.node, profile=meter.profile) for meter in site.meters
+            BirthMeter(id=meter.id, node=meter.node, profile=None if brief else meter.profile)
+            for meter in site.meters
         ),
-        evses=tuple(
-            BirthEvse(
-                id=evse.id,
-                node=evse.node,
-                profile=evse.profile,
-                phases=evse.phases,
-                max_a=min(evse.max_a, evse.traits.hardware_max_a),
-            )
-            for evse in site.evses
-        ),
+        evses=tuple(_evse(evse, brief=brief) for evse in site.evses),
         programs=tuple(
             BirthProgram(id=program.id, kind="mandatory" if program.mandatory else "voluntary")
             for program in site.programs
         ),
         quantities=_quantities(facts.telemetry),
         capabilities=facts.capabilities,
+    )
+
+
+def _node(node: Node, *, brief: bool) -> BirthNode:
+    if brief:
+        return BirthNode(id=node.id, parent=node.parent)
+    return BirthNode(
+        id=node.id,
+        parent=node.parent,
+        limit_a=None if node.limit_a == (None, None, None) else node.limit_a,
+        limit_va=node.limit_va,
+    )
+
+
+def _evse(evse: Evse, *, brief: bool) -> BirthEvse:
+    if brief:
+        return BirthEvse(id=evse.id, node=evse.node)
+    return BirthEvse(
+        id=evse.id,
+        node=evse.node,
+        profile=evse.profile,
+        phases=evse.phases,
+        max_a=min(evse.max_a, evse.traits.hardware_max_a),
     )
 
 

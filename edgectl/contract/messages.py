@@ -89,21 +89,24 @@ class BirthNode(Outgoing):
 
 
 class BirthMeter(Outgoing):
-    """A meter and where it measures."""
+    """A meter and where it measures; a brief birth has no profile."""
 
     id: str
     node: str
-    profile: str
+    profile: str | None = None
 
 
 class BirthEvse(Outgoing):
-    """An EVSE, the site phases on its own terminals in order, and the most it can draw."""
+    """An EVSE, the site phases on its own terminals in order, and the most it can draw.
+
+    A brief birth says only where it hangs.
+    """
 
     id: str
     node: str
-    profile: str
-    phases: tuple[int, ...]
-    max_a: float
+    profile: str | None = None
+    phases: tuple[int, ...] | None = None
+    max_a: float | None = None
 
 
 class BirthProgram(Outgoing):
@@ -127,10 +130,14 @@ class BirthQuantity(Outgoing):
 
 
 class SiteBirth(Presence):
-    """What there is at the site; retained, so that whoever comes later can read the samples."""
+    """What there is at the site; retained, so that whoever comes later can read the samples.
+
+    `brief`: profiles, phases and limits are left out, because the broker takes no longer message.
+    """
 
     schema_id: ClassVar[str] = "edgectl/v1/site"
 
+    brief: Literal[True] | None = None
     nodes: tuple[BirthNode, ...]
     meters: tuple[BirthMeter, ...]
     evses: tuple[BirthEvse, ...]

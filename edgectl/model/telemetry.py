@@ -187,6 +187,10 @@ class BrokerSession(Protocol):
         A line that broke may look like it; silence, a stop and a session taken over never do.
         """
 
+    @property
+    def found_too_large(self) -> bool:
+        """Whether it is lost and the other side said that a message was too large for it."""
+
     async def publish(self, message: OutMessage) -> Denial | None:
         """Send, and wait for the acknowledgement (QoS 1); None when the broker took it.
 

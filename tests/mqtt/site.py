@@ -1,6 +1,7 @@
 """A small site, a daemon's facts about it, and a publisher over any broker and outbox."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -67,6 +68,13 @@ SITE = Site(
 FACTS = BirthFacts(site=SITE, version="0.1.0", config_hash="abc")
 
 
+def facts_of(evses: int) -> BirthFacts:
+    """Of a larger site."""
+    one = SITE.evses[0]
+    many = tuple(replace(one, id=EvseId(f"bay{number:04d}")) for number in range(evses))
+    return replace(FACTS, site=replace(SITE, evses=many))
+
+
 async def nothing(_message: Incoming) -> None:
     """A handler for whom nothing matters."""
 
@@ -78,6 +86,7 @@ def a_publisher(
     *,
     handler: Callable[[Incoming], Awaitable[None]] = nothing,
     random: Callable[[], float] | None = None,
+    facts: BirthFacts = FACTS,
     **pace: Any,
 ) -> Publisher:
     return Publisher(
@@ -85,7 +94,7 @@ def a_publisher(
         outbox=outbox,
         clock=clock,
         random=random or Random(1).random,
-        facts=FACTS,
+        facts=facts,
         handler=handler,
         pace=Pace(**pace),
     )

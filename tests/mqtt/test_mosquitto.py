@@ -12,12 +12,13 @@ import pytest
 
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.outbox import SqliteOutbox
+from edgectl.contract.birth import BirthFacts
 from edgectl.contract.messages import thin
 from edgectl.daemon.region.publisher import Publisher
 from edgectl.model.decision import AlarmCode
 from edgectl.model.telemetry import Incoming
 from tests.mqtt.mosquitto import Line, Mosquitto, Seen, consumer, foreign_client, until
-from tests.mqtt.site import PREFIX, a_publisher, row
+from tests.mqtt.site import FACTS, PREFIX, a_publisher, facts_of, row
 from tests.mqtt.worlds import a_broker
 
 QUICK = {"backoff_first_s": 0.4, "backoff_cap_s": 1.0, "backfill_rows_per_s": 2000.0}
@@ -49,7 +50,13 @@ class Depot:
 
 @asynccontextmanager
 async def a_depot(
-    folder: Path, *, acl: str | None = None, extra: str = "", protocol: str = "5", **pace: Any
+    folder: Path,
+    *,
+    acl: str | None = None,
+    extra: str = "",
+    protocol: str = "5",
+    facts: BirthFacts = FACTS,
+    **pace: Any,
 ) -> AsyncIterator[Depot]:
     mosquitto = Mosquitto(folder, acl=acl, extra=extra)
     mosquitto.start()
@@ -62,7 +69,9 @@ async def a_depot(
         taken.append(message)
 
     broker = a_broker(line.port, protocol=protocol, timeout_s=2.0)
-    publisher = a_publisher(broker, outbox, SystemClock(), handler=take, **(QUICK | pace))
+    publisher = a_publisher(
+        broker, outbox, SystemClock(), handler=take, facts=facts, **(QUICK | pace)
+    )
     running = asyncio.create_task(publisher.run())
     try:
         async with consumer(mosquitto.port) as seen:
@@ -236,6 +245,26 @@ def test_a_row_that_no_broker_takes_is_given_up_and_counted(
         hang_ups_proven=4,
         let_go_every_s=0.1,
     )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "limit"),
+    [("5", "max_packet_size"), ("5", "message_size_limit"), ("3.1.1", "max_packet_size")],
+)
+def test_a_birth_that_the_broker_does_not_take_stops_nothing(
+    tmp_path: Path, protocol: str, limit: str
+) -> None:
+    async def use(depot: Depot) -> None:
+        await until(lambda: bool(depot.publisher.alarms()))
+        await until(lambda: depot.publisher.status.connected)
+        (alarm,) = depot.publisher.alarms()
+        assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, "site")
+        await depot.append(20)
+        await until(depot.all_arrived)
+        await until(lambda: bool(depot.seen.bodies("/site")))
+        assert [body["brief"] for body in depot.seen.bodies("/site")] == [True]
+
+    in_depot(tmp_path, use, protocol=protocol, extra=f"{limit} 20000\n", facts=facts_of(300))
 
 
 def test_f18_killing_the_broker_loses_nothing_that_the_outbox_accepted(tmp_path: Path) -> None:

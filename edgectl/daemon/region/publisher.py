@@ -4,7 +4,8 @@
 2. Attempts are spaced by a capped, jittered back-off that only a connection that lasted ends, and
    the first one is spread already: the gateways of a region lose their broker in one moment and
    must not come back in one.
-3. What is sent, and in which order, stands in `sending`.
+3. What is told at the connect stands in `greeting`; what is sent after it, and in which order, in
+   `sending`.
 """
 
 import asyncio
@@ -15,21 +16,14 @@ from typing import Final, TypeAlias
 import structlog
 
 from edgectl.contract import topics
-from edgectl.contract.birth import BirthFacts, birth, presence
-from edgectl.contract.envelope import to_json
+from edgectl.contract.birth import BirthFacts
+from edgectl.daemon.region.greeting import Greeting
 from edgectl.daemon.region.pace import Pace
 from edgectl.daemon.region.sending import Lanes, Sender
 from edgectl.errors import EdgectlError, StorageFailed, Unreachable
 from edgectl.model.decision import Alarm
 from edgectl.model.ports import Clock
-from edgectl.model.telemetry import (
-    Broker,
-    BrokerSession,
-    Incoming,
-    Outbox,
-    OutMessage,
-    Subscription,
-)
+from edgectl.model.telemetry import Broker, BrokerSession, Incoming, Outbox
 
 Handler: TypeAlias = Callable[[Incoming], Awaitable[None]]
 
@@ -69,12 +63,20 @@ class Publisher:
         self._outbox = outbox
         self._clock = clock
         self._random = random
-        self._facts = facts
         self._handler = handler
         self._pace = pace or Pace()
-        self._topics = topics.Topics(region=facts.site.region, site=facts.site.id)
+        names = topics.Topics(region=facts.site.region, site=facts.site.id)
+        self._own_answers = names.whole(topics.COMMAND_RESPONSE)
         self._stopping = asyncio.Event()
-        self._sender = Sender(outbox=outbox, clock=clock, pace=self._pace, names=self._topics)
+        self._sender = Sender(outbox=outbox, clock=clock, pace=self._pace, names=names)
+        self._greeting = Greeting(
+            facts=facts,
+            outbox=outbox,
+            clock=clock,
+            pace=self._pace,
+            names=names,
+            refusals=self._sender.refusals,
+        )
         self._connected = False
         self._last_error: str | None = None
         self._failures = 0
@@ -93,7 +95,7 @@ class Publisher:
 
     def alarms(self) -> tuple[Alarm, ...]:
         """What is wrong with the way to the region, beside that it may be away."""
-        return self._sender.alarms()
+        return (*self._greeting.alarms(), *self._sender.alarms())
 
     def stop(self) -> None:
         """Let `run` flush, take leave and return."""
@@ -111,7 +113,10 @@ class Publisher:
             await self._pause(self._backoff_s())
 
     async def _connect_and_serve(self) -> None:
-        async with self._broker.connect(will=self._presence("offline", will=True)) as session:
+        async with self._broker.connect(
+            will=self._greeting.presence("offline", will=True)
+        ) as session:
+            self._greeting.began(self._broker.name)
             lanes, self._connected = self._sender.began(), True
             try:
                 await self._serve(session, lanes)
@@ -125,7 +130,8 @@ class Publisher:
         sender = self._sender
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(self._receive(session), name="mqtt receive")
-            await self._greet(session)
+            self._last_error = None
+            await self._greeting.say(session)
             _log.info(
                 "broker_connected", broker=self._broker.name, backlog=self._outbox.counts.waiting
             )
@@ -134,29 +140,26 @@ class Publisher:
                 group.create_task(sender.drain_live(session, lanes), name="mqtt live"),
                 group.create_task(sender.drain_backfill(session, lanes), name="mqtt backfill"),
                 group.create_task(sender.let_go(lanes), name="mqtt window"),
+                group.create_task(self._offer_again(session, lanes), name="mqtt greeting"),
             ]
             await self._stopping.wait()
             await sender.flush(lanes)
             for task in work:
                 task.cancel()
-        await self._publish(session, self._presence("offline"))
-
-    async def _greet(self, session: BrokerSession) -> None:
-        self._last_error = None
-        await self._publish(session, self._presence("online"))
-        made_utc_s = self._clock.now().utc_s
-        told = birth(self._facts, stream=self._outbox.stream, made_utc_s=made_utc_s)
-        await self._publish(
-            session, OutMessage(self._topics.whole(topics.SITE), to_json(told), retain=True)
-        )
-        wanted = [Subscription(self._topics.whole(name), qos) for name, qos in topics.SUBSCRIBED]
-        for denial in await session.subscribe(wanted):
+        denial = await session.publish(self._greeting.presence("offline"))
+        if denial is not None:
             self._sender.refusals.note(denial)
 
+    async def _offer_again(self, session: BrokerSession, lanes: Lanes) -> None:
+        """Offer what was left out of the greeting, each part when it is due."""
+        while (due_s := self._greeting.next_probe_s()) is not None:
+            await self._clock.sleep_until(due_s)
+            async with lanes.calm:
+                await self._greeting.offer_again(session)
+
     async def _receive(self, session: BrokerSession) -> None:
-        own_answers = self._topics.whole(topics.COMMAND_RESPONSE)
         async for message in session.messages():
-            if message.topic == own_answers:
+            if message.topic == self._own_answers:
                 continue
             try:
                 await self._handler(message)
@@ -164,21 +167,6 @@ class Publisher:
                 _log.warning("message_not_handled", topic=message.topic, error=str(error))
             except Exception:  # noqa: BLE001 - no message from outside may end the daemon
                 _log.exception("message_not_handled", topic=message.topic)
-
-    async def _publish(self, session: BrokerSession, message: OutMessage) -> None:
-        denial = await session.publish(message)
-        if denial is not None:
-            self._sender.refusals.note(denial)
-
-    def _presence(self, state: str, *, will: bool = False) -> OutMessage:
-        told = presence(
-            self._facts,
-            online=state == "online",
-            stream=self._outbox.stream,
-            made_utc_s=self._clock.now().utc_s,
-            will=will,
-        )
-        return OutMessage(self._topics.whole(topics.STATUS), to_json(told), retain=True)
 
     def _backoff_s(self) -> float:
         self._failures += 1

@@ -9,14 +9,16 @@ from edgectl.errors import Unreachable
 from edgectl.model.telemetry import Denial, Incoming, OutMessage, Subscription
 
 NOT_AUTHORIZED: Final = 0x87
+TOO_LARGE: Final = 0x95
 
 
 class MemoryBroker:
     """`edgectl.model.telemetry.Broker`, and the rest of the world behind it.
 
-    `published`: everything that it took, in order. `denied`: topics that it refuses. `hangs_up`:
-    whether it ends the connection on a message. While not `reachable` nobody connects; while
-    `silent` nothing is acknowledged nor handed out.
+    `published`: everything that it took, in order. `denied`: topics that it refuses, filters too.
+    `payload_max_bytes`: told at the connect. `hangs_up`: whether it ends the connection on a
+    message; `says_too_large`: with that word. `shuns`: it ends it on a subscription. While not
+    `reachable` nobody connects; while `silent` nothing is acknowledged nor handed out.
     """
 
     name = "memory"
@@ -26,6 +28,9 @@ class MemoryBroker:
         self.silent = False
         self.denied: set[str] = set()
         self.hangs_up: Callable[[OutMessage], bool] = lambda _message: False
+        self.says_too_large = False
+        self.shuns = False
+        self.payload_max_bytes: int | None = None
         self.published: list[OutMessage] = []
         self.retained: dict[str, OutMessage] = {}
         self.connections = 0
@@ -145,10 +150,19 @@ class MemorySession:
         """Whether the broker ended it."""
         return self._gone.is_set()
 
+    @property
+    def found_too_large(self) -> bool:
+        """Whether the broker ended it with that word."""
+        return self._gone.is_set() and self._broker.says_too_large
+
     async def publish(self, message: OutMessage) -> Denial | None:
         """Hand over, and wait one turn for the acknowledgement."""
         if self._gone.is_set():
             raise _unreachable("connection lost")
+        most = self._broker.payload_max_bytes
+        if most is not None and len(message.payload) > most:
+            text = f"{len(message.payload)} bytes, and the broker takes {most}"
+            return Denial(topic=message.topic, code=TOO_LARGE, text=text)
         if self._broker.hangs_up(message):
             self._broker.cut()
         elif not self._broker.silent and message.topic not in self._broker.denied:
@@ -163,13 +177,19 @@ class MemorySession:
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> tuple[Denial, ...]:
         """Ask for topics."""
+        if self._broker.shuns:
+            self._broker.cut()
         await asyncio.sleep(0)
         await self._hold_while_silent()
         if self._gone.is_set():
             raise _unreachable("connection lost")
+        refused = []
         for subscription in subscriptions:
-            self._broker.subscribe(subscription, self)
-        return ()
+            if subscription.topic in self._broker.denied:
+                refused.append(Denial(subscription.topic, NOT_AUTHORIZED, "Not authorized"))
+            else:
+                self._broker.subscribe(subscription, self)
+        return tuple(refused)
 
     async def messages(self) -> AsyncIterator[Incoming]:
         """Yield what arrives, in order; raises `Unreachable` at the end."""

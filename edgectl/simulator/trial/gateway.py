@@ -384,6 +384,10 @@ class _Session:
     def hung_up(self) -> bool:
         return self._session.hung_up
 
+    @property
+    def found_too_large(self) -> bool:
+        return self._session.found_too_large
+
     async def publish(self, message: OutMessage) -> Denial | None:
         self._process.alive()
         return await self._session.publish(message)
