@@ -77,6 +77,10 @@ class EventPlan:
         limits = (limit.whole_w(voltage_v) for limit in self.limits if limit is not None)
         return min((limit_w for limit_w in limits if limit_w is not None), default=None)
 
+    def shifted(self, by_s: float) -> "EventPlan":
+        """The same, so much later."""
+        return replace(self, schedule=self.schedule.shifted(by_s))
+
     def raised(self, *, floor_w: float, floor_a: float) -> "EventPlan":
         """The same with no limit of what is drawn below the floor."""
         return replace(

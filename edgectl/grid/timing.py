@@ -44,6 +44,18 @@ class Schedule:
         """It takes no time at all."""
         return not self.spans
 
+    def shifted(self, by_s: float) -> "Schedule":
+        """The same, so much later."""
+        return Schedule(
+            spans=tuple(
+                Span(span.index, span.from_utc_s + by_s, span.until_utc_s + by_s)
+                for span in self.spans
+            ),
+            from_utc_s=self.from_utc_s + by_s,
+            until_utc_s=self.until_utc_s + by_s,
+            loop_s=self.loop_s,
+        )
+
 
 def schedule(event: Event, *, anchor_utc_s: float, draw: float) -> Schedule:
     """Lay the intervals out. `anchor_utc_s`: what `now` means; `draw`: random in [0, 1)."""

@@ -7,13 +7,16 @@
    not taken is reported with the next one of its event, `ROWS_AT_ONCE` in one message.
 3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
    are one row.
-4. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn,
+4. An event that was over before it could be watched has its rows too. A clock that is set back has
+   the quarter-hours that come whole again recorded anew: of rows with the same event, place and
+   time the last one holds.
+5. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn,
    `UNREPORTED_MAX` rows of each wait for the outbox; older ones stand in the chain alone. One event
    more is taken up when there is room, and what was not watched of it is said to be missing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, TypeAlias, cast
 
 from edgectl.clock import Instant
@@ -22,8 +25,19 @@ from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_
 from edgectl.contract.envelope import rfc3339
 from edgectl.control.cap import is_active
 from edgectl.daemon.books.baselines import Baselines
+from edgectl.daemon.books.book import (
+    Book,
+    BookId,
+    begun_utc_s,
+    book_name,
+    book_of,
+    doc_of,
+    next_quarter_s,
+    slice_key,
+    tallies_of,
+)
 from edgectl.daemon.books.power import cause_at, power_at
-from edgectl.daemon.desk.held_event import EventKey, HeldEvent, from_doc, store_key
+from edgectl.daemon.desk.held_event import STEP_S, HeldEvent
 from edgectl.errors import Refused, StorageFailed
 from edgectl.grid.ledger import (
     QUARTER_S,
@@ -37,7 +51,6 @@ from edgectl.grid.ledger import (
     settle,
     slices,
 )
-from edgectl.grid.plan import EventPlan, plan
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName, Evidence
 from edgectl.model.record import TickRecord
@@ -63,31 +76,6 @@ _EVENT_KIND: Final = "dr_ledger_event"
 
 _BACK_S: Final = 86_400.0
 
-_BookId: TypeAlias = tuple[EventKey, float]
-
-
-@dataclass(slots=True)
-class _Book:
-    """One event version under watch.
-
-    `settled_utc_s`: up to where its rows are made. `ended_utc_s`: when it ceased to hold before its
-    own end. `open`: the slices under way and the next ones. `kept`: the event as the disk has it.
-    """
-
-    held: HeldEvent
-    plan: EventPlan
-    settled_utc_s: float
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    open: tuple[Slice, ...] = ()
-    ended_utc_s: float | None = None
-    unreported: list[Settled] = field(default_factory=list)
-    kept: HeldEvent | None = None
-
-    @property
-    def id(self) -> _BookId:
-        """By which it is known."""
-        return self.held.key, self.held.modified_utc_s
-
 
 class Ledger:
     """`watched`: every event that is active or just over. `send` takes a report for the outbox."""
@@ -111,8 +99,10 @@ class Ledger:
         self._send = send
         self._below = _below(site)
         self._events_max = events_max
-        self._books: dict[_BookId, _Book] = {}
-        self._put_off: set[_BookId] = set()
+        self._books: dict[BookId, Book] = {}
+        self._put_off: set[BookId] = set()
+        self._closed: set[BookId] = set()
+        self._offset_s: float | None = None
         self._by_id_alone: dict[str, Document] = {}
         self._head: ChainHead | None = None
         self._last_mono_s: float | None = None
@@ -127,7 +117,7 @@ class Ledger:
                 self._by_id_alone[name] = doc
                 continue
             try:
-                book = _book(name, doc, events[name], self._site)
+                book = book_of(name, doc, events[name], self._site)
             except (Refused, KeyError, TypeError, ValueError):
                 await self._forget(name)
                 continue
@@ -157,16 +147,18 @@ class Ledger:
         await self._baselines.tick(now)
         if not now.utc_trusted:
             return
+        self._follow_clock(now)
         for book in self._take_up(now):
             await self._checkpoint(book)
         for book_id, book in list(self._books.items()):
             await self._settle(book, now)
             await self._report(book)
-            end_s = _end_s(book)
+            end_s = book.ends_utc_s
             over = book.settled_utc_s >= end_s or (not book.open and end_s + LATE_S <= now.utc_s)
             if over and not book.unreported:
                 del self._books[book_id]
-                await self._forget(_name(book_id))
+                self._closed.add(book_id)
+                await self._forget(book_name(book_id))
         if now.mono_s - self._checkpoint_mono_s >= CHECKPOINT_S:
             self._checkpoint_mono_s = now.mono_s
             for book in self._books.values():
@@ -180,7 +172,7 @@ class Ledger:
             return {}
         one = next((o for o in book.open if not o.exports), book.open[0])
         element = book.plan.elements[0]
-        tally = book.tallies.get(_key(one, element), Tally())
+        tally = book.tallies.get(slice_key(one, element), Tally())
         row = self._row(book, one, element, tally)
         found: Document = {"baseline_method": row.baseline.method.value}
         for name, value in (
@@ -196,47 +188,60 @@ class Ledger:
             found["cause"] = row.cause.value
         return found
 
-    def _take_up(self, now: Instant) -> list[_Book]:
+    def _take_up(self, now: Instant) -> list[Book]:
         """Open a book for every event version that is active; those that are not any more end.
 
         Gives those that opened or ended.
         """
-        changed: list[_Book] = []
-        found: set[_BookId] = set()
+        changed: list[Book] = []
+        found: set[BookId] = set()
         for held in self._watched():
             book_id = (held.key, held.modified_utc_s)
             found.add(book_id)
             book = self._books.get(book_id)
             if book is not None:
-                book.held = held
+                book.follow(held)
                 continue
             kept = self._by_id_alone.get(held.event.id)
             if kept is not None and kept.get("modified") != held.modified_utc_s:
                 kept = None
-            over = held.state is not DrState.ACTIVE and kept is None
-            if held.plan is None or (over and book_id not in self._put_off):
+            unseen = book_id in self._put_off or (held.skipped and book_id not in self._closed)
+            over = held.state is not DrState.ACTIVE and kept is None and not unseen
+            if held.plan is None or over:
                 continue
             if len(self._books) >= self._events_max:
                 self._put_off.add(book_id)
                 continue
             self._put_off.discard(book_id)
-            begun_s = max(held.plan.schedule.from_utc_s, held.anchor_utc_s, now.utc_s - _BACK_S)
-            book = _Book(held=held, plan=held.plan, settled_utc_s=min(begun_s, now.utc_s))
+            begun_s = max(begun_utc_s(held), now.utc_s - _BACK_S)
+            if begun_s >= held.plan.schedule.until_utc_s:
+                continue
+            book = Book(held=held, plan=held.plan, settled_utc_s=begun_s)
             if kept is not None:
                 book.settled_utc_s = cast("float", kept["settled"])
-                book.tallies = _tallies(kept)
+                book.tallies = tallies_of(kept)
             self._books[book_id] = book
             changed.append(book)
         self._put_off &= found
+        self._closed &= found
         for book_id, book in self._books.items():
             if book_id not in found and book.ended_utc_s is None:
                 book.ended_utc_s = now.utc_s
                 changed.append(book)
         return changed
 
-    async def _settle(self, book: _Book, now: Instant) -> None:
+    def _follow_clock(self, now: Instant) -> None:
+        """Have recorded anew what comes again as a whole after the clock was set back."""
+        offset_s = now.utc_s - now.mono_s
+        before_s, self._offset_s = self._offset_s, offset_s
+        if before_s is not None and offset_s - before_s < -STEP_S:
+            for book in self._books.values():
+                if book.ended_utc_s is None:
+                    book.record_again(next_quarter_s(now.utc_s))
+
+    async def _settle(self, book: Book, now: Instant) -> None:
         """Make the rows of what is over; `open` is what is not."""
-        end_s = _end_s(book)
+        end_s = book.ends_utc_s
         done: list[tuple[Slice, Settled]] = []
         rest: list[Slice] = []
         ahead_s = now.utc_s + 2 * QUARTER_S
@@ -248,7 +253,7 @@ class Ledger:
                 rest.append(one)
                 continue
             for element in book.plan.elements:
-                tally = book.tallies.get(_key(one, element), Tally())
+                tally = book.tallies.get(slice_key(one, element), Tally())
                 done.append((one, self._row(book, cut, element, tally)))
         book.open = tuple(rest)
         if not done:
@@ -263,14 +268,14 @@ class Ledger:
                 return
         for one, row in done:
             for element in book.plan.elements:
-                book.tallies.pop(_key(one, element), None)
+                book.tallies.pop(slice_key(one, element), None)
             book.settled_utc_s = max(book.settled_utc_s, row.until_utc_s)
         book.unreported = [*book.unreported, *rows][-UNREPORTED_MAX:]
         await self._report(book)
         await self._checkpoint(book)
 
     def _see(
-        self, book: _Book, one: Slice, element: Element, record: TickRecord, for_s: float
+        self, book: Book, one: Slice, element: Element, record: TickRecord, for_s: float
     ) -> None:
         below = self._below.get(str(element), frozenset())
         found = power_at(record, element, below)
@@ -282,12 +287,12 @@ class Ledger:
         over = None
         if promised_w is not None and not lifted and power_w > promised_w * (1 + TOLERANCE):
             over = Cause.GENERATION if one.exports else cause_at(record, element.node, below)
-        key = _key(one, element)
+        key = slice_key(one, element)
         book.tallies[key] = book.tallies.get(key, Tally()).with_reading(
             power_w, for_s=for_s, good=found.good, over=over, lifted=lifted
         )
 
-    def _row(self, book: _Book, one: Slice, element: Element, tally: Tally) -> Settled:
+    def _row(self, book: Book, one: Slice, element: Element, tally: Tally) -> Settled:
         started_s = book.plan.schedule.from_utc_s
         return settle(
             one,
@@ -303,7 +308,7 @@ class Ledger:
     def _volts(self, element: Element) -> float:
         return nominal_v(self._site, node=element.node, evse=element.evse)
 
-    def _promised_w(self, book: _Book, one: Slice, element: Element) -> float | None:
+    def _promised_w(self, book: Book, one: Slice, element: Element) -> float | None:
         limit_w = one.limit.whole_w(self._volts(element))
         promise, program = book.held.promise, book.plan.program
         if limit_w is None or one.exports:
@@ -314,7 +319,7 @@ class Ledger:
             limit_w = max(limit_w, promise.floor_w)
         return limit_w
 
-    async def _report(self, book: _Book) -> None:
+    async def _report(self, book: Book) -> None:
         """Tell what is settled; what the outbox does not take is told with the next."""
         event = book.held.event
         while rows := book.unreported[:ROWS_AT_ONCE]:
@@ -334,7 +339,7 @@ class Ledger:
                 return
             book.unreported = book.unreported[len(rows) :]
 
-    def _doc(self, book: _Book, row: Settled) -> Document:
+    def _doc(self, book: Book, row: Settled) -> Document:
         event = book.held.event
         return {
             "event": event.id,
@@ -343,10 +348,10 @@ class Ledger:
             **ledger_row(row).model_dump(mode="json", exclude_none=True, by_alias=True),
         }
 
-    async def _checkpoint(self, book: _Book) -> None:
+    async def _checkpoint(self, book: Book) -> None:
         try:
-            name = _name(book.id)
-            entries = [(_KIND, name, _doc_of(book))]
+            name = book_name(book.id)
+            entries = [(_KIND, name, doc_of(book))]
             held = book.held
             if held is not book.kept:
                 entries.append((_EVENT_KIND, name, held.to_doc()))
@@ -363,60 +368,6 @@ class Ledger:
             await self._store.delete(_EVENT_KIND, name)
         except StorageFailed:
             return
-
-
-def _name(book: _BookId) -> str:
-    """The key on the disk."""
-    key, modified_utc_s = book
-    return f"{modified_utc_s:.3f}/{store_key(key)}"
-
-
-def _book(name: str, doc: Document, event: Document, site: Site) -> _Book:
-    """A book as it was kept; the event may be over, or gone, by now."""
-    held = from_doc(name, event, site)
-    made = plan(held.event, site, anchor_utc_s=held.anchor_utc_s, draw=held.draw)
-    book = _Book(held=held, plan=made, settled_utc_s=cast("float", doc["settled"]))
-    book.tallies = _tallies(doc)
-    book.ended_utc_s = cast("float | None", doc.get("ended"))
-    return book
-
-
-def _end_s(book: _Book) -> float:
-    """When the version ceases to hold."""
-    end_s = book.plan.schedule.until_utc_s
-    return end_s if book.ended_utc_s is None else min(end_s, book.ended_utc_s)
-
-
-def _key(one: Slice, element: Element) -> str:
-    """A slice is known by its place, its interval and its end: its start may be cut."""
-    side = "|export" if one.exports else ""
-    return f"{element}|{one.interval}|{one.until_utc_s:.3f}{side}"
-
-
-def _doc_of(book: _Book) -> Document:
-    return {
-        "modified": book.held.modified_utc_s,
-        "settled": book.settled_utc_s,
-        "ended": book.ended_utc_s,
-        "tallies": {
-            key: [t.seen_s, t.good_s, t.energy_wh, t.lifted_s, dict(t.over_s)]
-            for key, t in book.tallies.items()
-        },
-    }
-
-
-def _tallies(doc: Document) -> dict[str, Tally]:
-    found = {}
-    for key, parts in cast("dict[str, list[object]]", doc["tallies"]).items():
-        seen, good, energy, lifted, over = parts
-        found[key] = Tally(
-            seen_s=cast("float", seen),
-            good_s=cast("float", good),
-            energy_wh=cast("float", energy),
-            lifted_s=cast("float", lifted),
-            over_s=cast("dict[str, float]", over),
-        )
-    return found
 
 
 def _below(site: Site) -> dict[str, frozenset[EvseId]]:

@@ -64,7 +64,7 @@ class EventShelf:
         self._named.setdefault(held.event.id, {})[key] = None
         self._in_force[held.event.program] += held.in_force
         if held.plan is not None and held.puts_ceilings:
-            bisect.insort(self._starts, (held.plan.schedule.from_utc_s, key))
+            bisect.insort(self._starts, (held.begins_utc_s, key))
         if held.owed:
             self._owing[key] = None
         if held.plan is not None and held.state in _BEGUN:
@@ -139,7 +139,7 @@ class EventShelf:
             near = bisect.bisect_right(names, (now_utc_s + NEAR_S, _LAST_KEY))
             far = bisect.bisect_right(names, (now_utc_s + HORIZON_S, _LAST_KEY))
             names = list(islice(names, max(near, min(far, near + CEILINGS_MAX))))
-        return [plan for _, key in names if (plan := self._held[key].effective_plan()) is not None]
+        return [plan for _, key in names for plan in self._held[key].effective_plans()]
 
     def ended(self) -> dict[ProgramId, list[tuple[float, EventKey]]]:
         """Those that are over and owe nothing, with the moment of their end, by program."""
@@ -158,5 +158,5 @@ class EventShelf:
             return
         self._in_force[before.event.program] -= before.in_force
         if before.plan is not None and before.puts_ceilings:
-            place = bisect.bisect_left(self._starts, (before.plan.schedule.from_utc_s, key))
+            place = bisect.bisect_left(self._starts, (before.begins_utc_s, key))
             del self._starts[place]

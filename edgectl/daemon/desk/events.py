@@ -4,7 +4,8 @@
 2. Every version of an event is judged once; its random draw is kept with it.
 3. A bad new version leaves the old one in force. Absence deletes nothing, but for the index.
 4. Without a trusted clock nothing is taken that could leave more, and nothing ends by time; what
-   began by its word `now` is moved with the clock when that is set.
+   began by its word `now` is moved with the clock when that is set. A trusted clock that is set
+   back takes nothing away that is in force: that holds on as it would have by the clock before.
 5. Where a program is signed nothing unsigned counts, and nothing unsigned deletes.
 6. What is not acted on at all is refused, and kept all the same: the record shows what was asked.
 """
@@ -29,6 +30,7 @@ from edgectl.contract.dr import (
 )
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
+from edgectl.daemon.desk.event_clock import EventClock
 from edgectl.daemon.desk.event_deletions import Deletions
 from edgectl.daemon.desk.event_index import EventIndex
 from edgectl.daemon.desk.event_keeping import Audit, EventKeeping, Reply
@@ -61,7 +63,6 @@ Assess: TypeAlias = Callable[[EventPlan, Instant], Awaitable[Promise]]
 
 _REFRESH_S: Final = 60.0
 _PROMISE_AGAIN_S: Final = 60.0
-_STEP_S: Final = 2.0
 
 
 class Limited(Protocol):
@@ -113,12 +114,12 @@ class EventDesk:
             site=site, store=store, reply=reply, audit=audit, changed=self._forget_ceilings
         )
         self._shelf = self._keeping.shelf
+        self._clock = EventClock(site=site, keeping=self._keeping)
         self._index = EventIndex(site=site, store=store, seals=self._seals)
         self._deletions = Deletions(
             site=site, programs=self._programs, keeping=self._keeping, index=self._index
         )
         self._lock = asyncio.Lock()
-        self._offset_s: float | None = None
         self._promised_mono_s: dict[EventKey, float] = {}
         self._ceilings: tuple[TimedCeiling, ...] = ()
         self._computed: Instant | None = None
@@ -128,10 +129,7 @@ class EventDesk:
         await self._keeping.load(now)
         for unreadable in await self._index.load():
             self._keeping.note(now, "load", "index", "unreadable", unreadable)
-        self._offset_s = now.utc_s - now.mono_s
-        for held in self._shelf.doubtful():
-            # How long the gateway was off nobody knows: it is over never sooner than it should.
-            self._anchor(held, now.utc_s - held.anchor_utc_s, now)
+        self._clock.start(now)
         for held in self._shelf:
             if held.in_force:
                 self._promised_mono_s[held.key] = now.mono_s
@@ -175,7 +173,7 @@ class EventDesk:
 
     def advance(self, now: Instant) -> None:
         """Let time pass: states and ceilings of this moment. No I/O; call it before `ceilings`."""
-        self._follow_clock(now)
+        self._clock.follow(now)
         for moved in self._shelf.moved(now):
             self._keeping.put(moved)
         last = self._computed
@@ -394,8 +392,7 @@ class EventDesk:
         over = now.utc_trusted and judged.schedule.until_utc_s <= now.utc_s
         if judged.cancels or over:
             return made.moved(DrState.CANCELLED, ended_utc_s=now.utc_s)
-        partial = judged.ignored or judged.unknown or judged.watches_only
-        return made.moved(DrState.PARTIAL if partial else DrState.ACCEPTED)
+        return made.moved(made.verdict)
 
     def _promised(self, fresh: HeldEvent, promise: Promise, now: Instant) -> HeldEvent:
         """The verdict on a new version once it is known what it costs."""
@@ -434,24 +431,6 @@ class EventDesk:
             word = f"{promise.ceiling_w} W"
             self._keeping.note(now, "promise", held.event.id, held.state.value, word)
             await self._keeping.settle(key, now)
-
-    def _follow_clock(self, now: Instant) -> None:
-        """Move what `now` means with a clock that is set, until one can be trusted."""
-        offset_s = now.utc_s - now.mono_s
-        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
-        if self._offset_s is None or abs(step_s) > _STEP_S:
-            self._offset_s = offset_s
-        else:
-            step_s = 0.0
-        if step_s != 0.0 or now.utc_trusted:
-            for held in self._shelf.doubtful():
-                self._anchor(held, step_s, now)
-
-    def _anchor(self, held: HeldEvent, step_s: float, now: Instant) -> None:
-        anchor_s = held.anchor_utc_s + step_s
-        if now.utc_trusted and held.event.modified_utc_s is not None:
-            anchor_s = min(held.event.modified_utc_s, now.utc_s)
-        self._keeping.put(held.anchored(anchor_s, self._site, trusted=now.utc_trusted))
 
     def _forget_ceilings(self) -> None:
         self._computed = None

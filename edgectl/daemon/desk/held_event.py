@@ -20,6 +20,9 @@ EventKey: TypeAlias = tuple[ProgramId, EventId]
 
 IN_FORCE: Final = frozenset({DrState.ACCEPTED, DrState.PARTIAL, DrState.ACTIVE})
 
+STEP_S: Final = 2.0
+"""A clock was set when it moves by more than this beside the steady one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -48,6 +51,21 @@ class Lift:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockBefore:
+    """A clock that was set back while an event was in force by it.
+
+    `ahead_s` before the present one. `until_utc_s`, by the present one: how long it is heeded.
+    """
+
+    ahead_s: float
+    until_utc_s: float
+
+    def after(self, step_s: float) -> "ClockBefore":
+        """The same once the present clock was set, by `step_s` forward."""
+        return ClockBefore(self.ahead_s - step_s, self.until_utc_s + step_s)
+
+
+@dataclass(frozen=True, slots=True)
 class EventSeal:
     """Whose signature an event came with, and until when it is valid."""
 
@@ -63,7 +81,9 @@ class HeldEvent:
     if that was not said. `anchor_utc_s`: what `now` means in it; `anchor_trusted`: as a clock said
     that was right. `owed`: answers that are not yet in the outbox, oldest first. `fault`: why
     it is refused. `deleted`: somebody deleted it; `by_word`: not by emptying its own topic.
-    `recovering`: it is over, and the site has not come back yet.
+    `recovering`: it is over, and the site has not come back yet. `skipped`: it is over without
+    having been active here. `before`: clocks of before by which it holds, too. `again_utc_s`: since
+    when it is in force again, after a clock that was ahead had ended it.
     """
 
     event: Event
@@ -83,6 +103,9 @@ class HeldEvent:
     promise: Promise | None = None
     lift: Lift | None = None
     anchor_trusted: bool = True
+    skipped: bool = False
+    before: tuple[ClockBefore, ...] = ()
+    again_utc_s: float | None = None
 
     @property
     def key(self) -> EventKey:
@@ -93,6 +116,14 @@ class HeldEvent:
     def in_force(self) -> bool:
         """It counts, lifted or not."""
         return self.state in IN_FORCE and self.plan is not None
+
+    @property
+    def verdict(self) -> DrState:
+        """How it is taken: whole, or in part."""
+        plan, promise = self.plan, self.promise
+        partial = plan is not None and (plan.ignored or plan.unknown or plan.watches_only)
+        raised = promise is not None and promise.floor_w is not None
+        return DrState.PARTIAL if partial or raised else DrState.ACCEPTED
 
     @property
     def only_recorded(self) -> bool:
@@ -109,13 +140,24 @@ class HeldEvent:
         """It has ceilings, or has not come back from them yet."""
         return self.in_force or (self.recovering and self.plan is not None)
 
-    def effective_plan(self) -> EventPlan | None:
-        """What is put at present: nothing while it is lifted, no less than what is promised."""
-        if not self.puts_ceilings or self.lift is not None or self.plan is None:
-            return None
-        if self.promise is None or self.promise.floor_w is None:
-            return self.plan
-        return self.plan.raised(floor_w=self.promise.floor_w, floor_a=self.promise.floor_a)
+    @property
+    def begins_utc_s(self) -> float:
+        """When it puts its first ceiling, without its ramp; `math.inf` if never."""
+        if self.plan is None:
+            return math.inf
+        return self.plan.schedule.from_utc_s - max((c.ahead_s for c in self.before), default=0.0)
+
+    def effective_plans(self) -> tuple[EventPlan, ...]:
+        """What is put at present: nothing while it is lifted, no less than what is promised.
+
+        By the present clock and by each of before.
+        """
+        made = self.plan
+        if not self.puts_ceilings or self.lift is not None or made is None:
+            return ()
+        if self.promise is not None and self.promise.floor_w is not None:
+            made = made.raised(floor_w=self.promise.floor_w, floor_a=self.promise.floor_a)
+        return (made, *(made.shifted(-clock.ahead_s) for clock in self.before))
 
     def moved(self, state: DrState, *, ended_utc_s: float | None = None) -> "HeldEvent":
         """Advanced to `state`, with an answer owed."""
@@ -144,7 +186,7 @@ class HeldEvent:
         when = self.plan.schedule
         if self.recovering:
             return when.until_utc_s + self.plan.recovery_s
-        times = [when.until_utc_s]
+        times = [when.until_utc_s, *(clock.until_utc_s for clock in self.before)]
         if self.state is not DrState.ACTIVE:
             times.append(when.from_utc_s)
         if self.lift is not None:
@@ -164,7 +206,19 @@ class HeldEvent:
         if now.utc_trusted and when.until_utc_s <= now.utc_s:
             over = self.moved(DrState.COMPLETED, ended_utc_s=now.utc_s)
             back_s = when.until_utc_s + self.plan.recovery_s
-            return replace(over, recovering=back_s > now.utc_s and self.lift is None, lift=None)
+            return replace(
+                over,
+                recovering=back_s > now.utc_s and self.lift is None,
+                skipped=self.state is not DrState.ACTIVE,
+                lift=None,
+                before=(),
+            )
+        heeded = tuple(clock for clock in self.before if clock.until_utc_s > now.utc_s)
+        if now.utc_trusted and heeded != self.before:
+            return replace(self, before=heeded).advanced(now)
+        early_s = when.from_utc_s - now.utc_s
+        if self.state is DrState.ACTIVE and now.utc_trusted and early_s > STEP_S and not heeded:
+            return self.moved(self.verdict)
         if self.state is not DrState.ACTIVE and when.from_utc_s <= now.utc_s:
             return self.moved(DrState.ACTIVE)
         return self
@@ -184,6 +238,8 @@ class HeldEvent:
             "by_word": self.by_word,
             "ended": self.ended_utc_s,
             "recovering": self.recovering,
+            "before": [[clock.ahead_s, clock.until_utc_s] for clock in self.before],
+            "again": self.again_utc_s,
             "seal": None if seal is None else [seal.issuer, seal.expires_utc_s],
             "promise": None
             if promise is None
@@ -276,6 +332,11 @@ def from_doc(name: str, doc: Document, site: Site) -> HeldEvent:
         lift=_lift(doc.get("lift")),
         fault=_fault(doc.get("fault")),
         anchor_trusted=doc.get("anchor_trusted") is not False,
+        before=tuple(
+            ClockBefore(_number(ahead), _number(until))
+            for ahead, until in cast("list[list[object]]", doc.get("before", []))
+        ),
+        again_utc_s=None if doc.get("again") is None else _number(doc["again"]),
     )
     if held.state not in IN_FORCE and not held.recovering:
         return held
