@@ -61,6 +61,12 @@ def test_status_names_what_the_broker_refuses(tmp_path: Path, capsys: Captured) 
     assert "THE BROKER REFUSES edgectl/v1/bay/depot-north/event" in capsys.readouterr().out
 
 
+def test_status_says_how_many_rows_are_set_aside(tmp_path: Path, capsys: Captured) -> None:
+    mqtt = MqttStatus(connected=True, backlog=12, aside=4)
+    assert tool(tmp_path, "status", handler=api(mqtt=mqtt).handle) == 0
+    assert "broker connected, 12 waiting, 4 set aside" in capsys.readouterr().out
+
+
 def test_status_shows_alarms_and_a_safe_decision(tmp_path: Path, capsys: Captured) -> None:
     facts = FixedFacts(record(alarms=(ALARM,), safe=True))
     assert tool(tmp_path, "status", handler=api(facts=facts).handle) == 0

@@ -42,8 +42,13 @@ class Mosquitto:
         if acl is not None:
             self.acl_file.write_text(acl)
             lines.append(f"acl_file {self.acl_file}")
-        self._config.write_text("\n".join([*lines, extra, ""]))
+        self._lines = lines
+        self.configure(extra)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, extra: str) -> None:
+        """Write the configuration anew; it holds from the next start on."""
+        self._config.write_text("\n".join([*self._lines, extra, ""]))
 
     def start(self) -> None:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")

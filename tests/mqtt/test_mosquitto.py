@@ -23,6 +23,17 @@ from tests.mqtt.worlds import a_broker
 
 QUICK = {"backoff_first_s": 0.4, "backoff_cap_s": 1.0, "backfill_rows_per_s": 2000.0}
 
+SOON_REFUSED: dict[str, Any] = {
+    "backoff_first_s": 0.1,
+    "backoff_cap_s": 0.1,
+    "stable_s": 0.3,
+    "denied_retry_s": 0.05,
+    "denied_tries": 3,
+    "hang_ups_doubted": 2,
+    "hang_ups_proven": 4,
+    "let_go_every_s": 0.1,
+}
+
 
 @dataclass
 class Depot:
@@ -39,6 +50,13 @@ class Depot:
     async def append(self, count: int, topic: str = "telemetry") -> None:
         for _ in range(count):
             await self.outbox.append([row(self.appended, topic)])
+            self.appended += 1
+
+    async def append_long(self, count: int, topic: str) -> None:
+        """Rows of 12 kB that carry 7 values."""
+        for _ in range(count):
+            body = b'{"n":%d,"x":"%s"}' % (self.appended, b"x" * 12_000)
+            await self.outbox.append([replace(row(0, topic), body=body, values=7)])
             self.appended += 1
 
     async def connected(self) -> None:
@@ -172,7 +190,8 @@ def test_a_topic_that_is_refused_for_long_stops_no_lane_and_comes_back_whole(
             await depot.append(1, "event")
         depot.line.open = True
         await until(lambda: len(depot.seen.bodies("/telemetry")) == 12)
-        await until(lambda: depot.outbox.counts.aside == 4)
+        await until(lambda: depot.publisher.status.aside == 4)
+        assert depot.publisher.status.backlog == 0, "what is set aside waits for nobody"
         (alarm,) = depot.publisher.alarms()
         assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, "event")
         assert "Not authorized" in alarm.text
@@ -185,6 +204,7 @@ def test_a_topic_that_is_refused_for_long_stops_no_lane_and_comes_back_whole(
         await until(lambda: len({body["n"] for body in depot.seen.bodies("/event")}) == 5)
         await until(lambda: depot.outbox.counts.waiting == 0)
         assert depot.publisher.alarms() == ()
+        assert depot.publisher.status.aside == 0
         counts = depot.outbox.counts
         assert (counts.aside, counts.set_aside_rows, counts.refused_rows) == (0, 4, 0)
         fresh = depot.seen.fresh_rows()
@@ -204,10 +224,54 @@ def test_a_topic_that_is_refused_for_long_stops_no_lane_and_comes_back_whole(
     )
 
 
-@pytest.mark.parametrize(
+SIZE_LIMITS = pytest.mark.parametrize(
     ("protocol", "limit"),
     [("5", "max_packet_size"), ("5", "message_size_limit"), ("3.1.1", "max_packet_size")],
 )
+
+
+@SIZE_LIMITS
+def test_a_topic_of_which_all_is_too_large_is_set_aside_until_there_is_room(
+    tmp_path: Path, protocol: str, limit: str
+) -> None:
+    async def use(depot: Depot) -> None:
+        await depot.connected()
+        await depot.append_long(3, "report/daily")
+        for _ in range(1000):
+            await depot.append(1)
+            await asyncio.sleep(0.02)
+            if depot.publisher.status.aside == 3:
+                break
+        assert depot.publisher.status.aside == 3
+        (alarm,) = depot.publisher.alarms()
+        assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, "report/daily")
+        assert "3 rows are set aside" in alarm.text
+        assert "room for packets" in alarm.text
+
+        depot.mosquitto.kill()
+        depot.mosquitto.configure("")
+        depot.mosquitto.start()
+        await depot.seen.hears(depot.mosquitto.port)
+        await depot.append_long(1, "report/daily")
+        await until(lambda: len({one["n"] for one in depot.seen.bodies("/report/daily")}) == 4)
+        await until(lambda: depot.publisher.status.backlog == 0)
+        assert depot.publisher.status.aside == 0
+        assert depot.publisher.alarms() == ()
+        assert depot.outbox.counts.refused_rows == 0
+        lanes_never_go_back(depot.seen)
+
+    in_depot(
+        tmp_path,
+        use,
+        protocol=protocol,
+        extra=f"{limit} 8000\n",
+        **SOON_REFUSED,
+        probe_every_s=0.1,
+        backfill_rows_per_s=200.0,
+    )
+
+
+@SIZE_LIMITS
 def test_a_row_that_no_broker_takes_is_given_up_and_counted(
     tmp_path: Path, protocol: str, limit: str
 ) -> None:
@@ -215,9 +279,7 @@ def test_a_row_that_no_broker_takes_is_given_up_and_counted(
 
     async def use(depot: Depot) -> None:
         await depot.connected()
-        long = b'{"n":-1,"x":"%s"}' % (b"x" * 12_000)
-        await depot.outbox.append([replace(row(-1), body=long, values=7)])
-        depot.appended += 1
+        await depot.append_long(1, "telemetry")
         for _ in range(1000):
             await depot.append(1)
             await asyncio.sleep(0.02)
@@ -236,21 +298,11 @@ def test_a_row_that_no_broker_takes_is_given_up_and_counted(
         use,
         protocol=protocol,
         extra=f"{limit} 8000\n",
-        backoff_first_s=0.1,
-        backoff_cap_s=0.1,
-        stable_s=0.3,
-        denied_retry_s=0.05,
-        denied_tries=3,
-        hang_ups_doubted=2,
-        hang_ups_proven=4,
-        let_go_every_s=0.1,
+        **SOON_REFUSED,
     )
 
 
-@pytest.mark.parametrize(
-    ("protocol", "limit"),
-    [("5", "max_packet_size"), ("5", "message_size_limit"), ("3.1.1", "max_packet_size")],
-)
+@SIZE_LIMITS
 def test_a_birth_that_the_broker_does_not_take_stops_nothing(
     tmp_path: Path, protocol: str, limit: str
 ) -> None:
