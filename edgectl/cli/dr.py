@@ -48,6 +48,7 @@ _COLUMNS: Final = (
     "cause",
     "good_part",
     "quality",
+    "lifted_part",
     "number",
     "hash",
 )

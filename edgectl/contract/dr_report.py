@@ -27,6 +27,8 @@ _DESCRIPTORS: Final = (
 class LedgerRow(Outgoing):
     """What was asked, promised and delivered in one part of an interval; powers in W.
 
+    `shortfall_w` is of the time in which the event was not lifted, spread over the whole row's;
+    `lifted_part` of what was measured is the rest, left out where it is none.
     `side` is `export` for what is fed back, as positive power; left out for what is drawn.
     """
 
@@ -46,6 +48,7 @@ class LedgerRow(Outgoing):
     cause: str | None = None
     good_part: float
     quality: str
+    lifted_part: float | None = None
 
 
 class ChainHead(Outgoing):
@@ -96,6 +99,7 @@ def ledger_row(settled: Settled) -> LedgerRow:
         cause=None if settled.cause is None else settled.cause.value,
         good_part=round(settled.good_part, 4),
         quality=settled.quality.value,
+        lifted_part=round(settled.lifted_part, 4) or None,
     )
 
 

@@ -5,8 +5,9 @@
 2. Baseline: the mean of the same quarter-hour of the last ten comparable days (workdays or
    weekends, without an event in that quarter), of which at least three are needed; else the mean of
    up to four quarter-hours before the event; else none.
-3. Delivered is baseline less measured; shortfall is measured less what was promised. What was not
-   measured is neither: it is said to be missing.
+3. Delivered is baseline less measured; shortfall is measured less what was promised, of the time
+   in which the event was not lifted, spread over the row's. What was not measured is neither: it is
+   said to be missing.
 4. The cause of a shortfall is what was seen for most of the time above the promise.
 """
 
@@ -85,12 +86,16 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was seen in a slice. `over_s`: time above the promise, by what was the matter."""
+    """What was seen in a slice; `lifted_*`: of that, while the event was lifted.
+
+    `over_s`: time above the promise, by what was the matter.
+    """
 
     seen_s: float = 0.0
     good_s: float = 0.0
     energy_wh: float = 0.0
     lifted_s: float = 0.0
+    lifted_wh: float = 0.0
     over_s: Mapping[str, float] = field(default_factory=dict)
 
     def with_reading(
@@ -100,12 +105,14 @@ class Tally:
         over_s = dict(self.over_s)
         if over is not None:
             over_s[over.value] = over_s.get(over.value, 0.0) + for_s
+        energy_wh = power_w * for_s / 3600.0
         return replace(
             self,
             seen_s=self.seen_s + for_s,
             good_s=self.good_s + (for_s if good else 0.0),
-            energy_wh=self.energy_wh + power_w * for_s / 3600.0,
+            energy_wh=self.energy_wh + energy_wh,
             lifted_s=self.lifted_s + (for_s if lifted else 0.0),
+            lifted_wh=self.lifted_wh + (energy_wh if lifted else 0.0),
             over_s=over_s,
         )
 
@@ -114,11 +121,25 @@ class Tally:
         """Mean power over what was seen."""
         return self.energy_wh * 3600.0 / self.seen_s if self.seen_s > 0 else None
 
+    @property
+    def lifted_part(self) -> float:
+        """The part of what was seen in which the event was lifted."""
+        return self.lifted_s / self.seen_s if self.seen_s > 0 else 0.0
+
+    def over_w(self, promised_w: float) -> float:
+        """Mean power above a promise while it held, spread over all that was seen; 0 if kept."""
+        held_s = self.seen_s - self.lifted_s
+        if held_s <= 0:
+            return 0.0
+        over_w = (self.energy_wh - self.lifted_wh) * 3600.0 / held_s - promised_w
+        return over_w * held_s / self.seen_s if over_w > TOLERANCE * promised_w else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One row of the ledger. `promised_w` None: nothing was promised (lifted, or free).
+    """One row of the ledger. `promised_w` None: nothing was promised (all of it lifted, or free).
 
+    `lifted_part`: of what was seen, in which the event was lifted.
     `exports`: of what is fed back, as positive power.
     """
 
@@ -135,6 +156,7 @@ class Settled:
     cause: Cause | None
     good_part: float
     quality: DataQuality
+    lifted_part: float = 0.0
     exports: bool = False
 
 
@@ -183,17 +205,16 @@ def settle(
     seen = min(1.0, tally.seen_s / length_s) if length_s > 0 else 0.0
     good = min(1.0, tally.good_s / length_s) if length_s > 0 else 0.0
     measured_w = tally.mean_w
-    lifted = tally.lifted_s > tally.seen_s / 2
-    if lifted:
+    lifted_part = tally.lifted_part
+    if lifted_part >= 1.0:
         promised_w = None
     delivered_w = None
     if measured_w is not None and baseline.power_w is not None:
         delivered_w = baseline.power_w - measured_w
     shortfall_w: float | None = None
-    cause = Cause.LIFTED if lifted else None
+    cause = Cause.LIFTED if lifted_part > 0 else None
     if promised_w is not None and measured_w is not None:
-        over_w = measured_w - promised_w
-        shortfall_w = over_w if over_w > TOLERANCE * promised_w else 0.0
+        shortfall_w = tally.over_w(promised_w)
         if shortfall_w > 0:
             cause = _cause(tally)
     if measured_w is None:
@@ -217,6 +238,7 @@ def settle(
         cause=cause,
         good_part=good,
         quality=quality,
+        lifted_part=lifted_part,
         exports=one.exports,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgectl.contract.dr_report import DrReport, openadr_report
+from edgectl.contract.dr_report import DrReport, ledger_row, openadr_report
 from edgectl.contract.openadr import parse_event
 from edgectl.daemon.books.baselines import Baselines
 from edgectl.daemon.books.ledger import Ledger
@@ -146,6 +146,31 @@ def test_what_was_not_measured_is_said(
     assert (row.quality, row.cause) == (quality, cause)
     if cause in {Cause.NOT_WATCHED, Cause.LIFTED}:
         assert row.shortfall_w is None
+
+
+@pytest.mark.parametrize(
+    ("lifted_s", "kept_w", "shortfall_w", "cause"),
+    [
+        (600, 90_000.0, 10_000.0, Cause.BASE_LOAD),  # 30 kW for a third of the quarter-hour
+        (600, 60_000.0, 0.0, Cause.LIFTED),
+        (300, 60_000.0, 0.0, Cause.LIFTED),
+        (300, 90_000.0, 20_000.0, Cause.BASE_LOAD),
+        (890, 90_000.0, 30_000.0 / 90.0, Cause.BASE_LOAD),
+    ],
+)
+def test_a_lift_hides_no_shortfall_of_the_rest_and_is_none(
+    lifted_s: int, kept_w: float, shortfall_w: float, cause: Cause
+) -> None:
+    tally = seen(140_000.0, seconds=lifted_s, lifted=True)
+    over = Cause.BASE_LOAD if kept_w > 60_000.0 else None
+    for _ in range(900 - lifted_s):
+        tally = tally.with_reading(kept_w, for_s=1.0, good=True, over=over, lifted=False)
+    row = settle(
+        ONE, tally, at=GRID, promised_w=60_000.0, limit_w=60_000.0, baseline=baseline_of((), ())
+    )
+    assert row.promised_w == 60_000.0
+    assert row.shortfall_w == pytest.approx(shortfall_w)
+    assert (row.cause, ledger_row(row).lifted_part) == (cause, round(lifted_s / 900, 4))
 
 
 @pytest.mark.parametrize("file", ["openadr3-3.0.1.yaml", "openadr3-3.1.1.yaml"])

@@ -105,7 +105,7 @@ def doc_of(book: Book) -> Document:
         "settled": book.settled_utc_s,
         "ended": book.ended_utc_s,
         "tallies": {
-            key: [t.seen_s, t.good_s, t.energy_wh, t.lifted_s, dict(t.over_s)]
+            key: [t.seen_s, t.good_s, t.energy_wh, t.lifted_s, dict(t.over_s), t.lifted_wh]
             for key, t in book.tallies.items()
         },
     }
@@ -115,12 +115,13 @@ def tallies_of(doc: Document) -> dict[str, Tally]:
     """What was seen, of such a document."""
     found = {}
     for key, parts in cast("dict[str, list[object]]", doc["tallies"]).items():
-        seen, good, energy, lifted, over = parts
+        seen, good, energy, lifted, over, *more = parts
         found[key] = Tally(
             seen_s=cast("float", seen),
             good_s=cast("float", good),
             energy_wh=cast("float", energy),
             lifted_s=cast("float", lifted),
+            lifted_wh=cast("float", more[0]) if more else 0.0,
             over_s=cast("dict[str, float]", over),
         )
     return found
