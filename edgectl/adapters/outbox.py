@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edgectl.adapters.outbox_file import Operation, OutboxFile, Thin
+from edgectl.adapters.outbox_bounds import Bounds, Thin, keep_within
+from edgectl.adapters.outbox_file import Operation, OutboxFile
+from edgectl.adapters.outbox_rows import OutboxRows
 from edgectl.errors import StorageFailed
 from edgectl.model.telemetry import Lane, OutboxCounts, OutRow, StoredRow
 
@@ -23,8 +25,9 @@ MAX_ROWS: Final = 1_000_000
 class SqliteOutbox:
     """`edgectl.model.telemetry.Outbox` in a file; made by `open`."""
 
-    def __init__(self, store: OutboxFile, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, store: OutboxFile, bounds: Bounds, thread: ThreadPoolExecutor) -> None:
         self._store = store
+        self._bounds = bounds
         self._thread = thread
         self._asked: list[tuple[Operation, asyncio.Future[None]]] = []
         self._committing = False
@@ -48,7 +51,7 @@ class SqliteOutbox:
         row; without, `StorageFailed` is raised.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
-        store = OutboxFile(path, thin=thin, max_bytes=max_bytes, max_rows=max_rows)
+        store = OutboxFile(path)
         try:
             await asyncio.get_running_loop().run_in_executor(thread, store.open)
         except StorageFailed as failure:
@@ -56,7 +59,7 @@ class SqliteOutbox:
                 thread.shutdown(wait=False)
                 raise
             on_failure(failure)
-        return cls(store, thread)
+        return cls(store, Bounds(thin=thin, max_bytes=max_bytes, max_rows=max_rows), thread)
 
     @property
     def stream(self) -> str:
@@ -75,9 +78,15 @@ class SqliteOutbox:
 
     async def append(self, rows: Sequence[OutRow]) -> None:
         """Keep the rows; they are on disk when it returns."""
-        if rows:
-            kept = tuple(rows)
-            await self._commit(lambda store: store.append(kept))
+        if not rows:
+            return
+        appended = tuple(rows)
+
+        def append(kept: OutboxRows) -> None:
+            kept.append(appended)
+            keep_within(kept, self._bounds)
+
+        await self._commit(append)
 
     async def waiting(self, *, after_seq: int, upto_seq: int, limit: int) -> tuple[StoredRow, ...]:
         """Rows without a PUBACK, oldest first."""
@@ -91,27 +100,27 @@ class SqliteOutbox:
         """Mark what the broker took."""
         if seqs:
             taken = tuple(seqs)
-            await self._commit(lambda store: store.acknowledge(lane, taken, served_s))
+            await self._commit(lambda rows: rows.acknowledge(lane, taken, served_s))
 
     async def let_go(self, *, served_s: float) -> None:
         """Forget the rows that were acknowledged long enough ago."""
-        await self._commit(lambda store: store.let_go(served_s))
+        await self._commit(lambda rows: rows.let_go(served_s))
 
     async def set_aside(self, seqs: Sequence[int]) -> None:
         """Take waiting rows out of the lanes."""
-        await self._commit(lambda store: store.set_aside(seqs))
+        await self._commit(lambda rows: rows.set_aside(seqs))
 
     async def give_up(self, seqs: Sequence[int]) -> None:
         """Drop waiting rows, and count them."""
-        await self._commit(lambda store: store.give_up(seqs))
+        await self._commit(lambda rows: rows.give_up(seqs))
 
     async def offer_again(self, topic: str, *, limit: int) -> tuple[tuple[int, int], ...]:
         """Give rows that were set aside new numbers."""
         moved: tuple[tuple[int, int], ...] = ()
 
-        def offer(store: OutboxFile) -> None:
+        def offer(rows: OutboxRows) -> None:
             nonlocal moved
-            moved = store.offer_again(topic, limit)
+            moved = rows.offer_again(topic, limit)
 
         await self._commit(offer)
         return moved
@@ -129,7 +138,7 @@ class SqliteOutbox:
         self._closed = True
         loop = asyncio.get_running_loop()
         with suppress(StorageFailed):
-            await self._commit(lambda _store: None)
+            await self._commit(lambda _rows: None)
         await loop.run_in_executor(self._thread, self._store.close)
         self._thread.shutdown()
 
