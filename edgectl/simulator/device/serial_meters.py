@@ -1,36 +1,21 @@
 """Eastron SDM630 and ABB B23, meters on RS-485, after the vendors' address lists."""
 
-from typing import Final
-
 from edgectl.model.modbus import Function
 from edgectl.simulator.device.registers import ascii_words, float_high_first, high_first, place
-from edgectl.simulator.device.simulated_device import Words
 from edgectl.simulator.device.simulated_meters import Measured, SampledMeter
 from edgectl.simulator.memory.line import ExceptionCode
-
-_ONES: Final = 0xFFFF
 
 
 class Sdm630(SampledMeter):
     """An SDM630: single floats in input registers, high word first, whole values, 80 at most."""
 
     refresh_s = 0.3
+    functions = frozenset({Function.READ_INPUT})
     refusal = ExceptionCode.ILLEGAL_ADDRESS  # settings need a password
 
-    def read(
-        self,
-        function: Function,
-        address: int,
-        count: int,
-        now_s: float,  # noqa: ARG002 - a meter has no watchdog
-    ) -> Words | ExceptionCode:
-        """Give whole values; holes read as 0."""
-        if function is not Function.READ_INPUT:
-            return ExceptionCode.ILLEGAL_FUNCTION
-        if address % 2 or count % 2 or count > 80 or address + count > 0x180:
-            return ExceptionCode.ILLEGAL_ADDRESS
-        image = self._registers()
-        return tuple(image.get(at, 0) for at in range(address, address + count))
+    def _has(self, address: int, count: int) -> bool:
+        whole = address % 2 == 0 and count % 2 == 0
+        return whole and count <= 80 and address + count <= 0x180
 
     def _build(self, measured: Measured) -> dict[int, int]:
         image: dict[int, int] = {}
@@ -57,23 +42,13 @@ class AbbB23(SampledMeter):
     """A B23: integers in holding registers, high word first; what it has not reads as all ones."""
 
     refresh_s = 0.5
+    functions = frozenset({Function.READ_HOLDING})
+    absent = 0xFFFF
     refusal = ExceptionCode.ILLEGAL_FUNCTION
 
-    def read(
-        self,
-        function: Function,
-        address: int,
-        count: int,
-        now_s: float,  # noqa: ARG002 - a meter has no watchdog
-    ) -> Words | ExceptionCode:
-        """Give registers of one of the blocks."""
-        if function is not Function.READ_HOLDING:
-            return ExceptionCode.ILLEGAL_FUNCTION
+    def _has(self, address: int, count: int) -> bool:
         blocks = (range(0x5000, 0x5010), range(0x5B00, 0x5B40), range(0x8900, 0x8970))
-        if not any(address in block and address + count - 1 in block for block in blocks):
-            return ExceptionCode.ILLEGAL_ADDRESS
-        image = self._registers()
-        return tuple(image.get(at, _ONES) for at in range(address, address + count))
+        return any(address in block and address + count - 1 in block for block in blocks)
 
     def _build(self, measured: Measured) -> dict[int, int]:
         image: dict[int, int] = {}

@@ -29,9 +29,12 @@ class Measured:
 class SampledMeter(ABC):
     """Registers that stand still between two refreshes; the image is built when somebody reads.
 
-    `refusal`: what it answers to a write: none is taken unless its own class does.
+    `functions`: those that read. `absent`: what a register without a meaning reads as. `refusal`:
+    what it answers to a write: none is taken unless its own class does.
     """
 
+    functions: ClassVar[frozenset[Function]]
+    absent: ClassVar[int] = 0
     refusal: ClassVar[ExceptionCode] = ExceptionCode.ILLEGAL_ADDRESS
 
     def __init__(self) -> None:
@@ -42,6 +45,21 @@ class SampledMeter(ABC):
         """Take new values into the registers."""
         self._measured = measured
         self._image = None
+
+    def read(
+        self,
+        function: Function,
+        address: int,
+        count: int,
+        now_s: float,  # noqa: ARG002 - a meter has no watchdog
+    ) -> Words | ExceptionCode:
+        """Give registers, where it has them."""
+        if function not in self.functions:
+            return ExceptionCode.ILLEGAL_FUNCTION
+        if not self._has(address, count):
+            return ExceptionCode.ILLEGAL_ADDRESS
+        image = self._registers()
+        return tuple(image.get(at, self.absent) for at in range(address, address + count))
 
     def write(
         self,
@@ -59,6 +77,10 @@ class SampledMeter(ABC):
         return self._image
 
     @abstractmethod
+    def _has(self, address: int, count: int) -> bool:
+        """Whether one request may ask for these registers."""
+
+    @abstractmethod
     def _build(self, measured: Measured) -> dict[int, int]:
         """Make the whole image of registers from measured values."""
 
@@ -67,21 +89,10 @@ class Umg96rm(SampledMeter):
     """A UMG 96RM: 19000 to 19121, single floats, high word first, functions 3 and 4."""
 
     refresh_s = 0.2
+    functions = _READS
 
-    def read(
-        self,
-        function: Function,
-        address: int,
-        count: int,
-        now_s: float,  # noqa: ARG002 - a meter has no watchdog
-    ) -> Words | ExceptionCode:
-        """Give registers of the measuring block."""
-        if function not in _READS:
-            return ExceptionCode.ILLEGAL_FUNCTION
-        if address < 19000 or address + count > 19122:
-            return ExceptionCode.ILLEGAL_ADDRESS
-        image = self._registers()
-        return tuple(image.get(at, 0) for at in range(address, address + count))
+    def _has(self, address: int, count: int) -> bool:
+        return address >= 19000 and address + count <= 19122
 
     def _build(self, measured: Measured) -> dict[int, int]:
         floats = [0.0] * 61
@@ -115,6 +126,7 @@ class Em24E1(SampledMeter):
     """
 
     refresh_s = 0.5
+    functions = _READS
 
     def __init__(self, *, application: int = 7, selector_locked: bool = False) -> None:
         super().__init__()
@@ -126,20 +138,16 @@ class Em24E1(SampledMeter):
         function: Function,
         address: int,
         count: int,
-        now_s: float,  # noqa: ARG002 - a meter has no watchdog
+        now_s: float,
     ) -> Words | ExceptionCode:
         """Give registers of the measuring block or one of the single ones."""
-        if function not in _READS:
-            return ExceptionCode.ILLEGAL_FUNCTION
-        single = self._single(address, count)
+        single = self._single(address, count) if function in self.functions else None
         if single is not None:
             return single
-        if address < 0 or address + count > 0x50:
-            return ExceptionCode.ILLEGAL_ADDRESS
-        if self._application != 7:
+        words = super().read(function, address, count, now_s)
+        if self._application != 7 and not isinstance(words, ExceptionCode):
             return (0,) * count
-        image = self._registers()
-        return tuple(image.get(at, 0) for at in range(address, address + count))
+        return words
 
     def write(
         self,
@@ -156,6 +164,9 @@ class Em24E1(SampledMeter):
         if not self._selector_locked:
             self._application = words[0]
         return None
+
+    def _has(self, address: int, count: int) -> bool:
+        return address >= 0 and address + count <= 0x50
 
     def _single(self, address: int, count: int) -> Words | None:
         if (address, count) == (0x5000, 7):
