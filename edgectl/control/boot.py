@@ -8,14 +8,13 @@
    load, none is counted, and it is said: the owner took that risk by name (S22).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from edgectl.control.account import trusted_meters
 from edgectl.control.alarms import row_id, unseen_boot_alarm
-from edgectl.control.curved import loads_of, sum_groups
-from edgectl.control.layout import VA_ROW, round_down
-from edgectl.control.rows import Row, loads_row, sum_evses, va_of, volts_of, with_base
+from edgectl.control.layout import round_down
+from edgectl.control.rows import Row, RowAt, carries, loads_row, sum_evses, with_base
 from edgectl.control.shape import TOLERANCE_A, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
@@ -28,43 +27,33 @@ HALVINGS = 60
 
 @dataclass(frozen=True, slots=True)
 class BootRow:
-    """A row on which some EVSEs are seen by no meter, with what a current on each of them adds.
+    """A row on which some EVSEs are seen by no meter.
 
-    `left`: as in `BootRoom`. `boot_a`: per EVSE of the row what counts at
-    least; 0 for those that a meter shows. `over`: by how much loads are too much, where they do not
-    add up as amounts.
+    `limit`: less its margin. `fixed`: what is drawn whatever is told, as `sum_evses` has it; so are
+    `units`, what one ampere of each of its EVSEs is there. `boot_a`: per EVSE what counts at least;
+    0 for those that a meter shows.
     """
 
-    node: int
-    row: int
-    left: float
+    at: RowAt
+    limit: float
+    fixed: Sequence[float]
     evses: tuple[int, ...]
-    adds: tuple[float, ...]
+    units: tuple[Sequence[float], ...]
     boot_a: tuple[float, ...]
     least_a: tuple[float, ...]
-    over: Callable[[Sequence[float]], float] | None = None
 
-    def excess(self, told_a: Sequence[float]) -> float:
-        """By how much it is too much when its EVSEs are told so much, in the order of `evses`."""
-        if self.over is not None:
-            return self.over([max(b, a) for b, a in zip(self.boot_a, told_a, strict=True)])
-        load = 0.0
-        for add, boot_a, a in zip(self.adds, self.boot_a, told_a, strict=True):
-            load += add * max(boot_a, a)
-        return load - self.left
+    def load(self, told_a: Sequence[float]) -> Row:
+        """What loads the node when its EVSEs are told so much, in the order of `evses`."""
+        load = list(self.fixed)
+        for unit, boot_a, a in zip(self.units, self.boot_a, told_a, strict=True):
+            counts_a = max(boot_a, a)
+            for r, share in enumerate(unit):
+                load[r] += share * counts_a
+        return load
 
-    def fitting_a(self, k: int, counts_a: Sequence[float], kept_a: float, over: float) -> float:
-        """The most that the k-th EVSE may count for the row to hold, at least `kept_a`."""
-        if self.over is None:
-            return max(kept_a, counts_a[k] - over / self.adds[k])
-        low_a, high_a = kept_a, counts_a[k]
-        for _ in range(HALVINGS):
-            middle_a = (low_a + high_a) / 2.0
-            if self.excess([*counts_a[:k], middle_a, *counts_a[k + 1 :]]) > 0.0:
-                high_a = middle_a
-            else:
-                low_a = middle_a
-        return low_a
+    def excess(self, load: Sequence[float]) -> float:
+        """By how much a load is too much."""
+        return self.at.value(load) - self.limit
 
     def floor_a(self, k: int) -> float:
         """Below it the k-th EVSE need not go."""
@@ -76,110 +65,62 @@ class BootRoom:
     """What must be left for reboots. `boot_a`: per EVSE, 0 where a meter shows it at its own node.
 
     `sees[n]`: whether a meter at node n shows what flows there, and so to every node above.
-    `left[n]`: of the rows, limit less margin, base and fixed loads; None where there is no limit.
-    Of rows of phasors base and fixed loads are not taken off: they only count with the others.
-    `boots[n]`: what the boot currents of all that no meter shows there add, as `sum_evses` has it;
-    `beside[n]`: rows of phasors with these.
+    `limit[n]`: of the rows, less margin; None where there is none. `boots[n]`: what the boot
+    currents of all that no meter shows there add, as `sum_evses` has it; `beside[n]`: the rows with
+    these beside base and fixed loads.
     """
 
     situation: Situation
     shared: Shared
     sees: tuple[bool, ...]
     boot_a: tuple[float, ...]
-    left: tuple[tuple[float | None, ...], ...]
-    boots: tuple[Row, ...] = ()
-    beside: tuple[Row, ...] = ()
-
-    def fits(self, n: int, row: int) -> bool:
-        """Whether all those boot currents fit beside the base load."""
-        left = self.left[n][row]
-        return left is None or self.short(n, row, left) <= SLACK
-
-    def short(self, n: int, row: int, left: float) -> float:
-        """By how much they do not fit."""
-        if self.situation.layout.curves is None:
-            return self.boots[n][row] - left
-        return self.beside[n][row] - left
-
-    def rows(self, n: int, load: Sequence[float]) -> Row:
-        """The rows of phasors of a node with a load beside the base and what is fixed."""
-        situation, shared = self.situation, self.shared
-        groups = [a + b for a, b in zip(shared.fixed[n], load, strict=True)]
-        return with_base(situation.layout, situation.judged[n], n, shared.base[n], groups)
+    limit: tuple[tuple[float | None, ...], ...]
+    boots: tuple[Row, ...]
+    beside: tuple[Row, ...]
 
     def concerns(self, n: int, row: int) -> bool:
         """Whether any EVSE that no meter shows there loads a row."""
-        if self.situation.layout.curves is None:
-            return bool(self.boots[n][row])
-        return loads_of(self.situation.layout.curves, n, row, self.boots[n])
+        return carries(self.situation.layout, n, row, self.boots[n])
+
+    def short(self, n: int, row: int, limit: float) -> float:
+        """By how much all those boot currents do not fit beside the base load; 0 if they do."""
+        over = self.beside[n][row] - limit
+        return over if over > SLACK else 0.0
 
     def tight(self, told_a: Sequence[float]) -> Iterator[BootRow]:
         """The rows that could bear all boot currents, and not these setpoints beside them."""
         layout, judged = self.situation.layout, self.situation.judged
         loads = sum_evses(layout, judged, told_a)
-        more = self.unseen([max(0.0, b - a) for b, a in zip(self.boot_a, told_a, strict=True)])
-        for n, rows in enumerate(self.left):
+        more_a = [max(0.0, b - a) for b, a in zip(self.boot_a, told_a, strict=True)]
+        more = sum_evses(layout, judged, more_a, shown=self.sees)
+        for n, limits in enumerate(self.limit):
             if self.sees[n]:
                 continue
-            all_rows = None
-            for row, left in enumerate(rows):
-                if left is None or not self.concerns(n, row) or not self.fits(n, row):
+            load = [
+                a + b + c for a, b, c in zip(self.shared.fixed[n], loads[n], more[n], strict=True)
+            ]
+            for row, limit in enumerate(limits):
+                if limit is None or not self.concerns(n, row) or self.short(n, row, limit):
                     continue
-                if layout.curves is None:
-                    over = loads[n][row] + more[n][row] > left + SLACK
-                else:
-                    if all_rows is None:
-                        both = [a + b for a, b in zip(loads[n], more[n], strict=True)]
-                        all_rows = self.rows(n, both)
-                    over = all_rows[row] - left > SLACK
-                if over:
-                    yield self._row(n, row, left)
+                at = RowAt(layout, judged[n], n, row, self.shared.base[n])
+                if at.value(load) - limit > SLACK:
+                    yield self._row(at, limit)
 
-    def unseen(self, currents_a: Sequence[float]) -> tuple[Row, ...]:
-        """Per node, what currents add there of those EVSEs that no meter shows there."""
-        layout = self.situation.layout
-        if layout.curves is not None:
-            return tuple(sum_groups(layout.curves, currents_a, shown=self.sees))
-        rows: list[Row] = [[0.0, 0.0, 0.0, 0.0] for _ in layout.parent]
-        for i, current_a in enumerate(currents_a):
-            if current_a != 0.0:
-                own = rows[layout.own_node[i]]
-                for p in layout.phases[i]:
-                    own[p] += current_a
-        for n in reversed(range(len(rows))):
-            if self.sees[n]:
-                rows[n] = [0.0, 0.0, 0.0, 0.0]
-                continue
-            above = layout.parent[n]
-            if above >= 0:
-                for p in range(3):
-                    rows[above][p] += rows[n][p]
-            rows[n][VA_ROW] = va_of(self.situation.judged[n], rows[n])
-        return tuple(rows)
-
-    def _row(self, n: int, row: int, left: float) -> BootRow:
-        layout, commitments = self.situation.layout, self.situation.commitments
+    def _row(self, at: RowAt, limit: float) -> BootRow:
+        layout, commitments, n = self.situation.layout, self.situation.commitments, at.n
         evses = [
-            i for i in layout.below[n] if not commitments[i].silent and loads_row(layout, n, row, i)
+            i
+            for i in layout.below[n]
+            if not commitments[i].silent and loads_row(layout, n, at.row, i)
         ]
-        judged, curves = self.situation.judged[n], layout.curves
-
-        def over(counts_a: Sequence[float]) -> float:
-            load = [0.0] * len(self.boots[n])
-            for i, a in zip(evses, counts_a, strict=True):
-                for g, share in enumerate(() if curves is None else curves.reach[i][n].groups):
-                    load[g] += share * a
-            return self.rows(n, load)[row] - left
-
         return BootRow(
-            node=n,
-            row=row,
-            left=left,
+            at=at,
+            limit=limit,
+            fixed=self.shared.fixed[n],
             evses=tuple(evses),
-            adds=tuple(volts_of(judged, layout.phases[i]) if row == VA_ROW else 1.0 for i in evses),
+            units=tuple(at.unit(i) for i in evses),
             boot_a=tuple(self.boot_a[i] if self._is_unseen(i, n) else 0.0 for i in evses),
             least_a=tuple(layout.least_a[i] for i in evses),
-            over=None if curves is None else over,
         )
 
     def _is_unseen(self, i: int, n: int) -> bool:
@@ -199,40 +140,24 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
     trusted = trusted_meters(situation.snapshot, situation.state, situation.now)
     if all(not seen_by.isdisjoint(trusted) for seen_by in layout.seen_by):
         return None
-    made = BootRoom(
-        situation=situation,
-        shared=shared,
-        sees=tuple(meter is not None and meter.id in trusted for meter in layout.meter),
-        boot_a=tuple(
-            0.0 if commitment.silent else evse.traits.boot_a
-            for evse, commitment in zip(layout.site.evses, situation.commitments, strict=True)
-        ),
-        left=tuple(_left(situation, shared, n) for n in range(len(layout.parent))),
+    sees = tuple(meter is not None and meter.id in trusted for meter in layout.meter)
+    boot_a = tuple(
+        0.0 if commitment.silent else evse.traits.boot_a
+        for evse, commitment in zip(layout.site.evses, situation.commitments, strict=True)
     )
-    made = replace(made, boots=made.unseen(made.boot_a))
-    if layout.curves is None:
-        return made
-    return replace(
-        made,
-        beside=tuple(
-            [] if made.sees[n] else made.rows(n, boots) for n, boots in enumerate(made.boots)
-        ),
-    )
-
-
-def _left(situation: Situation, shared: Shared, n: int) -> tuple[float | None, ...]:
-    limit = situation.layout.node_limits[n]
-    if situation.layout.curves is not None:
-        return tuple(
+    boots = sum_evses(layout, situation.judged, boot_a, shown=sees)
+    beside = []
+    for n, judged in enumerate(situation.judged):
+        load = [a + b for a, b in zip(shared.fixed[n], boots[n], strict=True)]
+        beside.append(with_base(layout, judged, n, shared.base[n], load))
+    limit = tuple(
+        tuple(
             None if ceiling is None else ceiling - margin
-            for ceiling, margin in zip(limit.ceiling, limit.margin, strict=True)
+            for ceiling, margin in zip(one.ceiling, one.margin, strict=True)
         )
-    return tuple(
-        None if ceiling is None else ceiling - margin - base - fixed
-        for ceiling, margin, base, fixed in zip(
-            limit.ceiling, limit.margin, shared.base[n], shared.fixed[n], strict=True
-        )
+        for one in layout.node_limits
     )
+    return BootRoom(situation, shared, sees, boot_a, limit, tuple(boots), tuple(beside))
 
 
 def keep_boot_room(
@@ -258,13 +183,13 @@ def verify_boot_room(room: BootRoom | None, situation: Situation, told_a: Sequen
         return
     layout = situation.layout
     for one in room.tight(told_a):
-        over = one.excess([told_a[i] for i in one.evses])
+        over = one.excess(one.load([told_a[i] for i in one.evses]))
         if over <= 2.0 * SLACK:
             continue
         for k, i in enumerate(one.evses):
             invariant(
                 told_a[i] <= one.floor_a(k) + TOLERANCE_A,
-                f"{layout.site.nodes[one.node].id} row {row_id(one.row)} leaves no room for boot"
+                f"{layout.site.nodes[one.at.n].id} row {row_id(one.at.row)} leaves no room for boot"
                 f" currents by {over:.6g}, and {layout.evse_ids[i]} is told {told_a[i]:.6g} A",
             )
 
@@ -273,11 +198,11 @@ def boot_room_alarms(room: BootRoom | None) -> Iterator[Alarm]:
     """Where the boot currents of chargers that no meter shows do not fit beside the base load."""
     if room is None:
         return
-    for n, left in enumerate(room.left):
+    for n, limits in enumerate(room.limit):
         short = [
-            (row, room.short(n, row, value))
-            for row, value in enumerate(left)
-            if value is not None and room.concerns(n, row) and not room.fits(n, row)
+            (row, short)
+            for row, limit in enumerate(limits)
+            if limit is not None and room.concerns(n, row) and (short := room.short(n, row, limit))
         ]
         if short:
             yield unseen_boot_alarm(room.situation.layout.site.nodes[n].id, *short[0])
@@ -287,10 +212,9 @@ def _take_back(situation: Situation, shared: Shared, one: BootRow, now: list[Sha
     """Take raises back that the account leaves no room for, the end of the queue first (S13)."""
     commitments = situation.commitments
     place = {i: k for k, i in enumerate(one.evses)}
-    counts_a = [max(now[i].setpoint_a, commitments[i].committed_a) for i in one.evses]
-    over = one.excess(counts_a)
+    load = one.load([max(now[i].setpoint_a, commitments[i].committed_a) for i in one.evses])
     for i in reversed(shared.ranks.queue):
-        if over <= SLACK:
+        if one.excess(load) <= SLACK:
             return
         k = place.get(i)
         if k is None or now[i].setpoint_a <= commitments[i].in_force_a + TOLERANCE_A:
@@ -298,22 +222,21 @@ def _take_back(situation: Situation, shared: Shared, one: BootRow, now: list[Sha
         kept_a = max(commitments[i].committed_a, one.boot_a[k])
         if now[i].setpoint_a <= kept_a:
             continue
-        target_a = one.fitting_a(k, counts_a, kept_a, over)
+        unit, raised_a = one.units[k], now[i].setpoint_a
+        load = [a - share * (raised_a - kept_a) for a, share in zip(load, unit, strict=True)]
+        target_a = kept_a + max(0.0, one.at.rise_a(load, unit, one.limit))
         less_a = round_down(situation.snapshot.site.evses[i].traits, target_a)
         if less_a < max(one.least_a[k], commitments[i].in_force_a):
             less_a = commitments[i].in_force_a
-        if one.over is None:
-            over -= one.adds[k] * (counts_a[k] - max(less_a, kept_a))
-        else:
-            counts_a[k] = max(less_a, kept_a)
-            over = one.excess(counts_a)
-        now[i] = Shaped(less_a, (one.node, one.row), wants_raise=True)
+        again_a = max(less_a, kept_a)
+        load = [a + share * (again_a - kept_a) for a, share in zip(load, unit, strict=True)]
+        now[i] = Shaped(less_a, (one.at.n, one.at.row), wants_raise=True)
 
 
 def _cut(situation: Situation, one: BootRow, now: list[Shaped]) -> None:
     """Cut the greatest ones to a common level, nobody below its minimum or boot current."""
     told_a = [now[i].setpoint_a for i in one.evses]
-    if one.excess(told_a) <= SLACK:
+    if one.excess(one.load(told_a)) <= SLACK:
         return
 
     def at(level_a: float) -> list[float]:
@@ -325,7 +248,7 @@ def _cut(situation: Situation, one: BootRow, now: list[Shaped]) -> None:
     low_a, high_a = 0.0, max(told_a)
     for _ in range(HALVINGS):
         middle_a = (low_a + high_a) / 2.0
-        if one.excess(at(middle_a)) > 0.0:
+        if one.excess(one.load(at(middle_a))) > 0.0:
             high_a = middle_a
         else:
             low_a = middle_a
@@ -333,4 +256,4 @@ def _cut(situation: Situation, one: BootRow, now: list[Shaped]) -> None:
         if level_a < told_a[k]:
             down_a = round_down(situation.snapshot.site.evses[i].traits, level_a)
             less_a = max(one.least_a[k], down_a)
-            now[i] = now[i]._replace(setpoint_a=less_a, held_back_by=(one.node, one.row))
+            now[i] = now[i]._replace(setpoint_a=less_a, held_back_by=(one.at.n, one.at.row))

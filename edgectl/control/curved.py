@@ -352,21 +352,30 @@ def _phasor(line: Line) -> tuple[float, float]:
 
 
 def row_values(
-    base_a: Sequence[float],
-    base_va: float,
+    base: Sequence[float], groups: Sequence[float], voltage_v: Triple, turns: float | None
+) -> list[float]:
+    """The rows of a node: three lines, the sum in VA, and three primary lines behind `turns`.
+
+    `base`: of the lines, and of the sum.
+    """
+    count = VA + 1 if turns is None else PRIMARY + 3
+    return [row_value(row, base, groups, voltage_v, turns) for row in range(count)]
+
+
+def row_value(
+    row: int,
+    base: Sequence[float],
     groups: Sequence[float],
     voltage_v: Triple,
     turns: float | None,
-) -> list[float]:
-    """The rows of a node: three lines, the sum in VA, and three primary lines behind `turns`."""
-    rows = [_signed_worst_a(base_a[p], line_of(groups, p)) for p in range(3)]
-    rows.append(base_va + va_of_groups(groups, voltage_v))
-    if turns is not None:
-        above = above_of(groups, turns)
-        for p in range(3):
-            re, im = primary_base(base_a, turns, p)
-            rows.append(worst_a(re, im, line_of(above, p)))
-    return rows
+) -> float:
+    """One of these rows."""
+    if row < VA:
+        return _signed_worst_a(base[row], line_of(groups, row))
+    if row == VA or turns is None:
+        return base[VA] + va_of_groups(groups, voltage_v)
+    re, im = primary_base(base, turns, row - PRIMARY)
+    return worst_a(re, im, line_of(above_of(groups, turns), row - PRIMARY))
 
 
 def _signed_worst_a(base_a: float, line: Line) -> float:

@@ -16,8 +16,10 @@ from edgectl.control.curved import (
     Curves,
     above_of,
     line_of,
+    loads_of,
     primary_base,
     rise_a,
+    row_value,
     row_values,
     sum_groups,
     va_of_groups,
@@ -50,14 +52,19 @@ class Room(Protocol):
 
 
 def sum_evses(
-    layout: Layout, judged: tuple[NodeJudgement, ...], currents_a: Sequence[float]
+    layout: Layout,
+    judged: tuple[NodeJudgement, ...],
+    currents_a: Sequence[float],
+    *,
+    shown: Sequence[bool] = (),
 ) -> list[Row]:
     """Per node what loads it when EVSE i draws `currents_a[i]` on each of its phases.
 
-    Four rows, or nine groups where there are phasors: what `with_base` takes.
+    Four rows, or nine groups where there are phasors: what `with_base` takes. What is `shown` at a
+    node is left out there and above.
     """
     if layout.curves is not None:
-        return sum_groups(layout.curves, currents_a)
+        return sum_groups(layout.curves, currents_a, shown=shown)
     rows: list[Row] = [[0.0, 0.0, 0.0, 0.0] for _ in layout.parent]
     for i, current_a in enumerate(currents_a):
         if current_a != 0.0:
@@ -65,6 +72,9 @@ def sum_evses(
             for p in layout.phases[i]:
                 own[p] += current_a
     for n in reversed(range(len(rows))):
+        if shown and shown[n]:
+            rows[n] = [0.0, 0.0, 0.0, 0.0]
+            continue
         row = rows[n]
         above = layout.parent[n]
         if above >= 0:
@@ -81,8 +91,55 @@ def with_base(
 ) -> Row:
     """The rows of node n: `base` (three phases and the sum in VA) and what `sum_evses` gave."""
     if layout.curves is not None:
-        return row_values(base, base[VA_ROW], load, node.voltage_v, layout.turns[n])
+        return row_values(base, load, node.voltage_v, layout.turns[n])
     return [base[r] + load[r] for r in range(len(load))]
+
+
+def carries(layout: Layout, n: int, row: int, load: Sequence[float]) -> bool:
+    """Whether a row of node n carries any of what `sum_evses` gave."""
+    if layout.curves is not None:
+        return loads_of(layout.curves, n, row, load)
+    return load[row] != 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowAt:
+    """One row of node `n` with its base load, as in `with_base`; loads as `sum_evses` has them."""
+
+    layout: Layout
+    judged: NodeJudgement
+    n: int
+    row: int
+    base: Sequence[float]
+
+    def unit(self, i: int) -> Sequence[float]:
+        """What one ampere of EVSE i below the node is there, as a load."""
+        if self.layout.curves is not None:
+            return self.layout.curves.reach[i][self.n].groups
+        phases = self.layout.phases[i]
+        on = [1.0 if p in phases else 0.0 for p in range(VA_ROW)]
+        return (*on, volts_of(self.judged, phases))
+
+    def value(self, load: Sequence[float]) -> float:
+        """The row under a load."""
+        if self.layout.curves is None:
+            return self.base[self.row] + load[self.row]
+        turns = self.layout.turns[self.n]
+        return row_value(self.row, self.base, load, self.judged.voltage_v, turns)
+
+    def rise_a(self, load: Sequence[float], unit: Sequence[float], ceiling: float) -> float:
+        """How much more of `unit`, which loads the row, it bears below a ceiling that it keeps."""
+        row = self.row
+        if self.layout.curves is None:
+            return (ceiling - self.value(load)) / unit[row]
+        if row == VA_ROW:
+            return (ceiling - self.value(load)) / va_of_groups(unit, self.judged.voltage_v)
+        if row < VA_ROW:
+            return rise_a(self.base[row], 0.0, line_of(load, row), line_of(unit, row), ceiling)
+        turns, p = self.layout.turns[self.n] or 1.0, row - PRIMARY
+        re, im = primary_base(self.base, turns, p)
+        line, more = line_of(above_of(load, turns), p), line_of(above_of(unit, turns), p)
+        return rise_a(re, im, line, more, ceiling)
 
 
 def va_of(node: NodeJudgement, phases_a: Sequence[float]) -> float:
@@ -229,7 +286,8 @@ class _CurvedRoom:
                     continue
                 left_a = ceiling - rows[row]
                 if left_a > 0.0:
-                    left_a = self._rise_a(i, n, row, ceiling, left_a)
+                    at = RowAt(self._layout, self._judged[n], n, row, self._bases[n])
+                    left_a = at.rise_a(self._groups[n], at.unit(i), ceiling)
                 if left_a < best_a:
                     best_a, best_node, best_row = left_a, n, row
         return None if best_node < 0 else Tight(best_node, best_row, best_a)
@@ -249,16 +307,3 @@ class _CurvedRoom:
                 self._layout, self._judged[n], n, self._bases[n], self._groups[n]
             )
         return rows
-
-    def _rise_a(self, i: int, n: int, row: int, ceiling: float, left: float) -> float:
-        """How much more EVSE i may draw until a row is full that is not full."""
-        base, groups, unit = self._bases[n], self._groups[n], self._curves.reach[i][n].groups
-        if row == VA_ROW:
-            return left / va_of_groups(unit, self._judged[n].voltage_v)
-        if row < VA_ROW:
-            return rise_a(base[row], 0.0, line_of(groups, row), line_of(unit, row), ceiling)
-        turns, p = self._curves.turns[n] or 1.0, row - PRIMARY
-        re, im = primary_base(base, turns, p)
-        return rise_a(
-            re, im, line_of(above_of(groups, turns), p), line_of(above_of(unit, turns), p), ceiling
-        )

@@ -185,7 +185,7 @@ class _Figures:
             groups = sum_groups(layout.curves, currents_a)[n]
             volts = (self.volts,) * 3
             turns = layout.turns[n]
-            return tuple(row_values(base, base[VA_ROW], groups, volts, turns))
+            return tuple(row_values(base, groups, volts, turns))
         amps = [
             total(currents_a[i] if p in layout.phases[i] else 0.0 for i in layout.below[n])
             for p in range(3)
