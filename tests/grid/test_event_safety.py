@@ -221,6 +221,40 @@ def test_what_lasts_to_the_end_of_time_leaves_the_technician_room() -> None:
     asyncio.run(main())
 
 
+async def release(d: Desk, store: MemoryStore, *, seq: int) -> None:
+    """An operator's signed command sets the event aside, by a desk that keeps in `store`."""
+    operator = Trusted(
+        id="op", rank=Rank.OPERATOR, may=("release",), signers=(Signer("o1", number=5),)
+    )
+
+    async def reply(_name: str, _body: CommandResponse) -> None:
+        return
+
+    desk = CommandDesk(
+        site=SITE,
+        store=store,
+        unsigned=Unsigned.NEVER,
+        reply=reply,
+        audit=d.audited.append,
+        seals=seals(operator),
+        lift=d.desk.lift,
+    )
+    body = {
+        "command_id": "c1",
+        "issuer": "op",
+        "made_at": wire("16:45"),
+        "expires_at": wire("16:50"),
+        "target_command_id": "evt-1",
+    }
+    await desk.handle(
+        "command/release",
+        Signer("o1", number=5).sign(body | claims(at("16:45"), iss="op", seq=seq)),
+        retained=False,
+        connection=Connection.OTHER,
+        now=d.now(),
+    )
+
+
 def test_a_lift_that_cannot_be_kept_lifts_nothing() -> None:
     async def main() -> None:
         d = Desk()
@@ -237,37 +271,8 @@ def test_a_lift_that_cannot_be_kept_lifts_nothing() -> None:
         await d.send(VOLUNTARY)
         d.clock = "16:45"
         await d.desk.tick(d.now())
-        operator = Trusted(
-            id="op", rank=Rank.OPERATOR, may=("release",), signers=(Signer("o1", number=5),)
-        )
-
-        async def reply(_name: str, _body: CommandResponse) -> None:
-            return
-
-        desk = CommandDesk(
-            site=SITE,
-            store=store,
-            unsigned=Unsigned.NEVER,
-            reply=reply,
-            audit=d.audited.append,
-            seals=seals(operator),
-            lift=d.desk.lift,
-        )
-        body = {
-            "command_id": "c1",
-            "issuer": "op",
-            "made_at": wire("16:45"),
-            "expires_at": wire("16:50"),
-            "target_command_id": "evt-1",
-        }
         store.full = True
-        await desk.handle(
-            "command/release",
-            Signer("o1", number=5).sign(body | claims(at("16:45"), iss="op", seq=1)),
-            retained=False,
-            connection=Connection.OTHER,
-            now=d.now(),
-        )
+        await release(d, store, seq=1)
         assert d.desk.ceilings()
 
     asyncio.run(main())
@@ -298,37 +303,8 @@ def test_a_kill_leaves_a_lift_and_its_number_both_or_neither(writes: int) -> Non
         await d.send(VOLUNTARY)
         d.clock = "16:45"
         await d.desk.tick(d.now())
-        operator = Trusted(
-            id="op", rank=Rank.OPERATOR, may=("release",), signers=(Signer("o1", number=5),)
-        )
-
-        async def reply(_name: str, _body: CommandResponse) -> None:
-            return
-
-        desk = CommandDesk(
-            site=SITE,
-            store=store,
-            unsigned=Unsigned.NEVER,
-            reply=reply,
-            audit=d.audited.append,
-            seals=seals(operator),
-            lift=d.desk.lift,
-        )
-        body = {
-            "command_id": "c1",
-            "issuer": "op",
-            "made_at": wire("16:45"),
-            "expires_at": wire("16:50"),
-            "target_command_id": "evt-1",
-        }
         store.left = writes
-        await desk.handle(
-            "command/release",
-            Signer("o1", number=5).sign(body | claims(at("16:45"), iss="op", seq=7)),
-            retained=False,
-            connection=Connection.OTHER,
-            now=d.now(),
-        )
+        await release(d, store, seq=7)
         (event_doc,) = (await store.load_all("dr_event")).values()
         lifted = event_doc["lift"] is not None
         numbers = [doc["seq"] for doc in (await store.load_all("command")).values()]
