@@ -5,6 +5,7 @@ a daemon that is killed again and again does not send an ever longer window agai
 """
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -111,12 +112,19 @@ class OutboxRows:
         self._count(dropped_rows=len(rows), dropped_values=sum(row.values for row in rows))
 
     def thin_oldest(self, limit: int, thin: Callable[[OutRow], OutRow]) -> bool:
-        """Take detail out of the oldest telemetry that has it; False when there is none left."""
+        """Take detail out of the oldest telemetry that has it; False when there is none left.
+
+        A row that the disk has spoilt has none to give, and is dropped.
+        """
         where = "detail = 1 AND seq > ?"
         query = f"SELECT {COLUMNS}, size FROM rows WHERE {where} ORDER BY seq LIMIT ?"  # noqa: S608
         detailed = self._db.execute(query, (self.totals.thinned_to, limit)).fetchall()
         for *columns, size in detailed:
-            one = stored(columns)
+            try:
+                one = stored(columns)
+            except zlib.error:
+                self.drop(self.found("seq = ?", columns[0], 1))
+                continue
             thinned = thin(one.row)
             if thinned != one.row:
                 self._put_thinned(one, thinned, size)

@@ -60,6 +60,34 @@ def test_damage_that_only_reading_meets_begins_a_new_stream_too(tmp_path: Path) 
     assert Path(f"{path}.unreadable").stat().st_size > 40 * 4096
 
 
+def spoil(path: Path, *seqs: int) -> None:
+    """Change the bodies of rows so that they cannot be unpacked."""
+    db = sqlite3.connect(path)
+    spoilt = zlib.compress(b"{}" * 900)[:-3] + b"\x00\x00\x00"
+    db.executemany("UPDATE rows SET body = ? WHERE seq = ?", [(spoilt, seq) for seq in seqs])
+    db.commit()
+    db.close()
+
+
+def test_a_spoilt_row_that_the_bound_meets_is_dropped_and_stops_nothing(tmp_path: Path) -> None:
+    bounds = {"max_bytes": 100_000, "max_rows": 1000}
+
+    async def main() -> None:
+        async with an_outbox("file", tmp_path, **bounds) as outbox:
+            await outbox.append([telemetry(number, size=250) for number in range(30)])
+        spoil(tmp_path / "outbox.db", 2, 30)
+        async with an_outbox("file", tmp_path, **bounds) as outbox:
+            while not outbox.counts.thinned_values:
+                await outbox.append([event(1)])
+            counts = outbox.counts
+            assert counts.thinned_values == 130, "of those that can be thinned, all but the two"
+            assert (counts.dropped_rows, counts.dropped_values) == (2, 20)
+            found = await outbox.waiting(after_seq=0, upto_seq=EVER, limit=29)
+            assert [one.seq for one in found] == [1, *range(3, 30), 31]
+
+    asyncio.run(main())
+
+
 def test_a_single_row_that_cannot_be_unpacked_is_dropped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
 
@@ -67,11 +95,7 @@ def test_a_single_row_that_cannot_be_unpacked_is_dropped_and_counted(tmp_path: P
         async with an_outbox("file", tmp_path) as outbox:
             await outbox.append([telemetry(number, size=2000) for number in range(5)])
             await outbox.acknowledge(Lane.LIVE, [1], served_s=0.0)
-        db = sqlite3.connect(path)
-        spoilt = zlib.compress(b"{}" * 900)[:-3] + b"\x00\x00\x00"
-        db.execute("UPDATE rows SET body = ? WHERE seq IN (1, 3)", (spoilt,))
-        db.commit()
-        db.close()
+        spoil(path, 1, 3)
         async with an_outbox("file", tmp_path) as outbox:
             found = await outbox.waiting(after_seq=0, upto_seq=EVER, limit=9)
             assert [one.seq for one in found] == [2, 4, 5]
