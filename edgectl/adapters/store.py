@@ -21,7 +21,7 @@ from urllib.parse import quote
 from edgectl.adapters.sqlite_faults import ends_handle, is_hindered, is_spoilt, let_go
 from edgectl.errors import StorageFailed
 from edgectl.model.decision import Alarm, AlarmCode, Severity
-from edgectl.model.store import Document, Entry
+from edgectl.model.store import Document, Entry, Place
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ AGAIN_S: Final = 10.0
 _FORMAT: Final = 1
 _PROBE: Final = f"PRAGMA user_version = {_FORMAT}"
 """A write that changes nothing."""
+_DELETE: Final = "DELETE FROM documents WHERE kind = ? AND key = ?"
 _OPENING: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 _MAKING: Final = (
     """CREATE TABLE IF NOT EXISTS documents (
@@ -77,8 +78,8 @@ class SqliteStore:
         """Keep `doc`, in place of what was there."""
         await self.put_all([(kind, key, doc)])
 
-    async def put_all(self, entries: Sequence[Entry]) -> None:
-        """Keep them all, or none of them."""
+    async def put_all(self, entries: Sequence[Entry], *, gone: Sequence[Place] = ()) -> None:
+        """Keep them all and forget what is `gone`, or neither; `gone` may be absent anyway."""
         rows = [
             (kind, key, json.dumps(doc, allow_nan=False, separators=(",", ":")))
             for kind, key, doc in entries
@@ -88,6 +89,7 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             try:
                 db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", rows)
+                db.executemany(_DELETE, gone)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -98,8 +100,7 @@ class SqliteStore:
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""
-        statement = "DELETE FROM documents WHERE kind = ? AND key = ?"
-        await self._change(lambda db: db.execute(statement, (kind, key)))
+        await self._change(lambda db: db.execute(_DELETE, (kind, key)))
 
     async def load_all(self, kind: str) -> dict[str, Document]:
         """Every document of a kind by key, in the order of the keys."""

@@ -5,6 +5,9 @@ periods of their own, because an interval is settled in quarter-hours. What is f
 demand of a resource `{place}.export`.
 """
 
+import hashlib
+import json
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from pydantic import Field
@@ -59,8 +62,12 @@ class ChainHead(Outgoing):
 
 
 class DrReport(Report):
-    """`report/dr`. `report`: the same as an OpenADR 3 report object."""
+    """`report/dr`. `report`: the same as an OpenADR 3 report object.
 
+    `report_id`: of what it tells; told again, as after a kill, it has the same.
+    """
+
+    report_id: str
     event_id: str
     program_id: str
     modified: Timestamp | None = None
@@ -103,7 +110,14 @@ def ledger_row(settled: Settled) -> LedgerRow:
     )
 
 
-def openadr_report(event: Event, rows: list[Settled], *, client: str) -> dict[str, Any]:
+def report_id(event: Event, modified_utc_s: float, rows: Sequence[Settled]) -> str:
+    """The same for the same rows of the same version, and for no others."""
+    told = [ledger_row(row).model_dump(mode="json", by_alias=True) for row in rows]
+    text = json.dumps([event.program, event.id, rfc3339(modified_utc_s), told], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def openadr_report(event: Event, rows: Sequence[Settled], *, client: str) -> dict[str, Any]:
     """A report object that is valid in 3.0.1 and in 3.1."""
     resources: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -11,14 +11,18 @@ Entry: TypeAlias = tuple[str, str, Document]
 """A document with its kind and key."""
 
 
+Place: TypeAlias = tuple[str, str]
+"""Kind and key of a document."""
+
+
 class Store(Protocol):
     """A change is durable when its method returns; `StorageFailed` means that nothing changed."""
 
     async def put(self, kind: str, key: str, doc: Document) -> None:
         """Keep `doc`, in place of what was there."""
 
-    async def put_all(self, entries: Sequence[Entry]) -> None:
-        """Keep them all, or none of them."""
+    async def put_all(self, entries: Sequence[Entry], *, gone: Sequence[Place] = ()) -> None:
+        """Keep them all and forget what is `gone`, or neither; `gone` may be absent anyway."""
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""

@@ -214,6 +214,18 @@ def test_an_end_by_a_clock_that_was_ahead_is_taken_back_after_a_restart_too() ->
     tell(story)
 
 
+def test_a_clock_out_of_all_calendars_ends_nothing_for_good() -> None:
+    async def story(d: Set) -> None:
+        await d.send(event())
+        await d.at("16:40")
+        d.ahead_s = 1e300
+        d.desk.advance(d.now())
+        d.ahead_s = 0.0
+        assert await d.at("16:45") == [60.0]
+
+    tell(story)
+
+
 def test_what_was_deleted_stays_deleted() -> None:
     async def story(d: Set) -> None:
         await d.send(event())

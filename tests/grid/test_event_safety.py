@@ -17,7 +17,7 @@ from edgectl.grid.plan import EventPlan
 from edgectl.model.ceiling import Rank
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
-from edgectl.model.store import Entry
+from edgectl.model.store import Entry, Place
 from edgectl.model.trust import Connection
 from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import ProgramId
@@ -285,11 +285,11 @@ class Spent(MemoryStore):
         super().__init__()
         self.left = 10**9
 
-    async def put_all(self, entries: Sequence[Entry]) -> None:
+    async def put_all(self, entries: Sequence[Entry], *, gone: Sequence[Place] = ()) -> None:
         if self.left == 0:
             raise StorageFailed("the process is gone")
         self.left -= 1
-        await super().put_all(entries)
+        await super().put_all(entries, gone=gone)
 
 
 @pytest.mark.parametrize("writes", range(5))

@@ -81,6 +81,19 @@ def test_a_deletion_is_of_one_document_and_of_an_absent_one_no_fault(run_on: Run
     run_on(scenario)
 
 
+def test_puts_and_deletions_of_one_change_are_both_or_neither(run_on: RunOn) -> None:
+    async def scenario(store: Store) -> None:
+        await store.put("event", "a", {"n": 1})
+        gone = [("event", "a"), ("event", "never")]
+        with pytest.raises(ValueError, match="JSON"):
+            await store.put_all([("event", "b", {"n": float("nan")})], gone=gone)
+        assert await store.load_all("event") == {"a": {"n": 1}}
+        await store.put_all([("event", "b", {"n": 2})], gone=gone)
+        assert await store.load_all("event") == {"b": {"n": 2}}
+
+    run_on(scenario)
+
+
 def test_what_is_loaded_is_nobody_elses(run_on: RunOn) -> None:
     async def scenario(store: Store) -> None:
         doc: dict[str, object] = {"list": [1]}

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from edgectl.contract.dr import DrState
+from edgectl.contract.record import Recorded
 from edgectl.daemon.desk.held_event import EventKey, HeldEvent, from_doc, store_key
 from edgectl.grid.ledger import QUARTER_S, Settled, Slice, Tally
 from edgectl.grid.plan import EventPlan, plan
@@ -14,13 +15,16 @@ from edgectl.model.store import Document
 
 BookId: TypeAlias = tuple[EventKey, float]
 
+_ROWS: Final = Recorded(tuple[Settled, ...])
+
 
 @dataclass(slots=True)
 class Book:
     """One event version under watch.
 
     `settled_utc_s`: up to where its rows are made. `ended_utc_s`: when it ceased to hold before its
-    own end. `open`: the slices under way and the next ones. `kept`: the event as the disk has it.
+    own end. `open`: the slices under way and the next ones. `unreported`: rows that the outbox has
+    not taken yet. `kept`, `kept_rows`: the event and these rows as the disk has them.
     """
 
     held: HeldEvent
@@ -29,8 +33,9 @@ class Book:
     tallies: dict[str, Tally] = field(default_factory=dict)
     open: tuple[Slice, ...] = ()
     ended_utc_s: float | None = None
-    unreported: list[Settled] = field(default_factory=list)
+    unreported: tuple[Settled, ...] = ()
     kept: HeldEvent | None = None
+    kept_rows: tuple[Settled, ...] = ()
 
     @property
     def id(self) -> BookId:
@@ -64,13 +69,15 @@ def book_name(book: BookId) -> str:
     return f"{modified_utc_s:.3f}/{store_key(key)}"
 
 
-def book_of(name: str, doc: Document, event: Document, site: Site) -> Book:
+def book_of(name: str, doc: Document, event: Document, rows: Document | None, site: Site) -> Book:
     """A book as it was kept; the event may be over, or gone, by now."""
     held = from_doc(name, event, site)
     made = plan(held.event, site, anchor_utc_s=held.anchor_utc_s, draw=held.draw)
     book = Book(held=held, plan=made, settled_utc_s=cast("float", doc["settled"]))
     book.tallies = tallies_of(doc)
     book.ended_utc_s = cast("float | None", doc.get("ended"))
+    if rows is not None:
+        book.unreported = book.kept_rows = _ROWS.of_document(cast("Document", rows["rows"]))
     return book
 
 
@@ -109,6 +116,11 @@ def doc_of(book: Book) -> Document:
             for key, t in book.tallies.items()
         },
     }
+
+
+def rows_doc(rows: tuple[Settled, ...]) -> Document:
+    """Rows that wait for the outbox, for the disk."""
+    return {"rows": _ROWS.document(rows)}
 
 
 def tallies_of(doc: Document) -> dict[str, Tally]:

@@ -3,10 +3,11 @@
 1. What was seen so far is kept every `CHECKPOINT_S`, with the event that it is about: a kill loses
    no more than that, whatever has become of the event meanwhile, and what nobody watched is said
    to be missing.
-2. A row is in the chain of evidence before its report goes to the outbox; a row whose report was
-   not taken is reported with the next one of its event, `ROWS_AT_ONCE` in one message.
-3. A kill between both may repeat a row, never lose one: rows with the same event, place and time
-   are one row.
+2. A row is in the chain of evidence, then kept as unreported, then in the outbox, then kept no
+   more: a kill at any point may repeat a row or a report, never lose one. Rows with the same event,
+   place and time are one row, a report told again has its id again.
+3. A row whose report was not taken is reported with the next one of its event, `ROWS_AT_ONCE` in
+   one message.
 4. An event that was over before it could be watched has its rows too. A clock that is set back has
    the quarter-hours that come whole again recorded anew: of rows with the same event, place and
    time the last one holds.
@@ -21,7 +22,7 @@ from typing import Final, TypeAlias, cast
 
 from edgectl.clock import Instant
 from edgectl.contract.dr import DrState
-from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_report
+from edgectl.contract.dr_report import ChainHead, DrReport, ledger_row, openadr_report, report_id
 from edgectl.contract.envelope import rfc3339
 from edgectl.control.cap import is_active
 from edgectl.daemon.books.baselines import Baselines
@@ -33,6 +34,7 @@ from edgectl.daemon.books.book import (
     book_of,
     doc_of,
     next_quarter_s,
+    rows_doc,
     slice_key,
     tallies_of,
 )
@@ -72,6 +74,7 @@ LATE_S: Final = 2.0
 _GAP_S: Final = 5.0
 _KIND: Final = "dr_ledger"
 _EVENT_KIND: Final = "dr_ledger_event"
+_ROWS_KIND: Final = "dr_ledger_rows"
 
 
 _BACK_S: Final = 86_400.0
@@ -112,12 +115,17 @@ class Ledger:
         """Take up what was seen before the restart."""
         await self._baselines.load(now)
         events = await self._store.load_all(_EVENT_KIND)
+        rows = await self._store.load_all(_ROWS_KIND)
+        if self._evidence is not None:
+            newest = await self._evidence.head(ChainName.LEDGER)
+            if newest.number > 0:
+                self._head = ChainHead(number=newest.number, hash=newest.hash)
         for name, doc in (await self._store.load_all(_KIND)).items():
             if name not in events:
                 self._by_id_alone[name] = doc
                 continue
             try:
-                book = book_of(name, doc, events[name], self._site)
+                book = book_of(name, doc, events[name], rows.get(name), self._site)
             except (Refused, KeyError, TypeError, ValueError):
                 await self._forget(name)
                 continue
@@ -151,8 +159,8 @@ class Ledger:
         for book in self._take_up(now):
             await self._checkpoint(book)
         for book_id, book in list(self._books.items()):
-            await self._settle(book, now)
             await self._report(book)
+            await self._settle(book, now)
             end_s = book.ends_utc_s
             over = book.settled_utc_s >= end_s or (not book.open and end_s + LATE_S <= now.utc_s)
             if over and not book.unreported:
@@ -270,9 +278,9 @@ class Ledger:
             for element in book.plan.elements:
                 book.tallies.pop(slice_key(one, element), None)
             book.settled_utc_s = max(book.settled_utc_s, row.until_utc_s)
-        book.unreported = [*book.unreported, *rows][-UNREPORTED_MAX:]
-        await self._report(book)
+        book.unreported = (*book.unreported, *rows)[-UNREPORTED_MAX:]
         await self._checkpoint(book)
+        await self._report(book)
 
     def _see(
         self, book: Book, one: Slice, element: Element, record: TickRecord, for_s: float
@@ -321,9 +329,10 @@ class Ledger:
 
     async def _report(self, book: Book) -> None:
         """Tell what is settled; what the outbox does not take is told with the next."""
-        event = book.held.event
+        event, before = book.held.event, book.unreported
         while rows := book.unreported[:ROWS_AT_ONCE]:
             report = DrReport(
+                report_id=report_id(event, book.held.modified_utc_s, rows),
                 **{"from": rfc3339(min(row.from_utc_s for row in rows))},
                 until=rfc3339(max(row.until_utc_s for row in rows)),
                 event_id=event.id,
@@ -336,8 +345,10 @@ class Ledger:
             try:
                 await self._send(report)
             except StorageFailed:
-                return
+                break
             book.unreported = book.unreported[len(rows) :]
+        if book.unreported is not before:
+            await self._checkpoint(book)
 
     def _doc(self, book: Book, row: Settled) -> Document:
         event = book.held.event
@@ -355,8 +366,14 @@ class Ledger:
             held = book.held
             if held is not book.kept:
                 entries.append((_EVENT_KIND, name, held.to_doc()))
-            await self._store.put_all(entries)
-            book.kept = held
+            rows, gone = book.unreported, []
+            if rows is not book.kept_rows:
+                if rows:
+                    entries.append((_ROWS_KIND, name, rows_doc(rows)))
+                else:
+                    gone.append((_ROWS_KIND, name))
+            await self._store.put_all(entries, gone=gone)
+            book.kept, book.kept_rows = held, rows
             if self._by_id_alone.pop(held.event.id, None) is not None:
                 await self._store.delete(_KIND, held.event.id)
         except StorageFailed:
@@ -364,8 +381,8 @@ class Ledger:
 
     async def _forget(self, name: str) -> None:
         try:
-            await self._store.delete(_KIND, name)
-            await self._store.delete(_EVENT_KIND, name)
+            kinds = (_KIND, _EVENT_KIND, _ROWS_KIND)
+            await self._store.put_all((), gone=[(kind, name) for kind in kinds])
         except StorageFailed:
             return
 

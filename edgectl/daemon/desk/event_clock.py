@@ -16,6 +16,7 @@ from edgectl.contract.envelope import rfc3339
 from edgectl.daemon.desk.event_keeping import EventKeeping
 from edgectl.daemon.desk.held_event import STEP_S, ClockBefore, HeldEvent
 from edgectl.errors import Refused
+from edgectl.grid.event import NEVER_S
 from edgectl.grid.plan import plan
 from edgectl.model.site import Site
 
@@ -46,6 +47,9 @@ class EventClock:
 
     def follow(self, now: Instant) -> None:
         """Look whether the clock was set since the last time. No I/O."""
+        if not 0.0 <= now.utc_s < NEVER_S:  # out of all calendars: it says nothing of the time
+            self._trusted = False
+            return
         offset_s = now.utc_s - now.mono_s
         step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
         if self._offset_s is None or abs(step_s) > STEP_S:

@@ -101,9 +101,10 @@ class EventKeeping:
                     return
                 self._unsaved.pop(key, None)
                 try:
-                    await self._store.put(_KIND, store_key(key), held.to_doc())
-                    if key in self._outdated:
-                        await self._store.delete(_KIND, self._outdated.pop(key))
+                    before = [(_KIND, self._outdated[key])] if key in self._outdated else []
+                    entry = (_KIND, store_key(key), held.to_doc())
+                    await self._store.put_all([entry], gone=before)
+                    self._outdated.pop(key, None)
                 except BaseException:
                     self._unsaved[key] = None
                     raise

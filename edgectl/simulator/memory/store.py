@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from edgectl.errors import StorageFailed
-from edgectl.model.store import Document, Entry
+from edgectl.model.store import Document, Entry, Place
 
 
 class MemoryStore:
@@ -21,11 +21,13 @@ class MemoryStore:
         """Keep `doc`, in place of what was there."""
         await self.put_all([(kind, key, doc)])
 
-    async def put_all(self, entries: Sequence[Entry]) -> None:
-        """Keep them all, or none of them."""
+    async def put_all(self, entries: Sequence[Entry], *, gone: Sequence[Place] = ()) -> None:
+        """Keep them all and forget what is `gone`, or neither; `gone` may be absent anyway."""
         texts = {(kind, key): json.dumps(doc, allow_nan=False) for kind, key, doc in entries}
         self._check_room()
         self._kept |= texts
+        for place in gone:
+            self._kept.pop(place, None)
 
     async def delete(self, kind: str, key: str) -> None:
         """Forget a document; one that is not there is no fault."""

@@ -22,7 +22,7 @@ from edgectl.model.rules import Rules
 from edgectl.model.site import Link
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
-from edgectl.model.store import Document, Entry
+from edgectl.model.store import Document, Entry, Place
 from edgectl.model.telemetry import (
     BrokerSession,
     Denial,
@@ -229,8 +229,8 @@ class _Store:
     async def put(self, kind: str, key: str, doc: Document) -> None:
         await self._process.write(lambda: self._store.put(kind, key, doc))
 
-    async def put_all(self, entries: Sequence[Entry]) -> None:
-        await self._process.write(lambda: self._store.put_all(entries))
+    async def put_all(self, entries: Sequence[Entry], *, gone: Sequence[Place] = ()) -> None:
+        await self._process.write(lambda: self._store.put_all(entries, gone=gone))
 
     async def delete(self, kind: str, key: str) -> None:
         await self._process.write(lambda: self._store.delete(kind, key))
