@@ -20,6 +20,7 @@ from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.errors import invariant
 from edgectl.model.decision import Alarm
+from edgectl.model.site import Sees
 
 SLACK = 1e-6
 HALVINGS = 60
@@ -140,7 +141,10 @@ def boot_room(situation: Situation, shared: Shared) -> BootRoom | None:
     trusted = trusted_meters(situation.snapshot, situation.state, situation.now)
     if all(not seen_by.isdisjoint(trusted) for seen_by in layout.seen_by):
         return None
-    sees = tuple(meter is not None and meter.id in trusted for meter in layout.meter)
+    sees = tuple(
+        meter is not None and meter.sees is Sees.ALL and meter.id in trusted
+        for meter in layout.meter
+    )
     boot_a = tuple(
         0.0 if commitment.silent else evse.traits.boot_a
         for evse, commitment in zip(layout.site.evses, situation.commitments, strict=True)

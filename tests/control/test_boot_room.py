@@ -13,10 +13,10 @@ from edgectl.errors import InvariantBroken
 from edgectl.model.decision import AlarmCode, Decision, Severity
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
-from edgectl.model.site import Connection, Evse, Meter, Node
+from edgectl.model.site import Connection, Evse, Meter, Node, Sees
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
 from tests.control.test_balance import situation_of
-from tests.control.world import GRID, TRAITS, World, evse, setpoints, site
+from tests.control.world import GRID, M_GRID, TRAITS, World, evse, setpoints, site
 
 PANEL = NodeId("panel")
 
@@ -74,6 +74,34 @@ def test_s11_room_for_the_boot_current_of_a_paused_charger_is_kept_free() -> Non
     decision = lives(world, 60)
     assert setpoints(decision) == pytest.approx({"e1": 20.0, "e2": 20.0}, abs=1e-3)
     assert room_alarms(decision) == []
+
+
+def test_s11_a_meter_of_the_base_load_shows_no_reboot() -> None:
+    """It measures 10 A; of 52 A less margin 16 A are kept free for the one without a vehicle."""
+    only = Meter(
+        id=M_GRID,
+        node=GRID,
+        profile="test",
+        link=LinkId("lan"),
+        unit=99,
+        poll_s=1.0,
+        refresh_s=0.0,
+        sees=Sees.BASE_ONLY,
+    )
+    evses = [boots(1, 16.0), boots(2, 16.0)]
+    world = World(site(evses=evses, meters=[only], limit_a=(52.0, None, None)))
+    world.answers("e2")
+    world.vehicle("e2", VehicleState.ABSENT)
+    drawn_a = {"e1": 0.0, "e2": 0.0}
+    for _ in range(60):
+        world.wait(1.0)
+        for name, current_a in drawn_a.items():
+            world.reads(name, current_a)
+        world.meter(10.0)
+        decision = world.step()
+        world.obey(decision)
+        drawn_a = setpoints(decision)
+    assert drawn_a == pytest.approx({"e1": 52.0 - 2.0 - 10.0 - 16.0, "e2": 0.0}, abs=1e-3)
 
 
 def test_s11_what_is_told_above_the_boot_current_counts_in_its_place() -> None:
