@@ -272,6 +272,49 @@ def test_what_a_lost_charger_leaves_is_room_that_others_must_use(
     assert ("room" in found) is breached
 
 
+def is_kept_small_beside(
+    evidence: Evidence, *, measured: bool, base_a: float, worst_a: float, boot_a: float
+) -> None:
+    """Two EVSEs draw all of the 8 and the 6 A that they may; 49 A flow at most."""
+    is_kept_small_beside_a_lost_one(evidence, lost=False, reserves_a=boot_a)
+    site = evidence.site
+    (node,) = site.nodes
+    evidence.site = replace(
+        site,
+        nodes=(replace(node, base_max_a=(worst_a,) * 3),),
+        meters=site.meters if measured else (),
+        evses=tuple(replace(one, traits=replace(one.traits, boot_a=boot_a)) for one in site.evses),
+    )
+    for traced in evidence.trace.evses.values():
+        traced.asked_a[:] = traced.drawn_a
+    evidence.trace.nodes[node.id] = [
+        replace(truth, current_a=(14.0 + base_a,) * 3, base_a=(base_a,) * 3)
+        for truth in evidence.trace.nodes[node.id]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "base_a", "worst_a", "boot_a", "breached"),
+    [
+        (True, -30.0, 30.0, 32.0, True),
+        (False, -30.0, 30.0, 6.0, False),
+        (False, -30.0, 20.0, 6.0, True),
+        (False, 10.0, 10.0, 32.0, False),
+        (False, 10.0, 10.0, 14.0, True),
+        (True, 25.0, 30.0, 6.0, True),
+        (True, 30.0, 30.0, 6.0, False),
+    ],
+)
+def test_what_no_meter_shows_is_room_for_the_worst_case_alone(
+    whole: Evidence, *, measured: bool, base_a: float, worst_a: float, boot_a: float, breached: bool
+) -> None:
+    """9 A more are asked for; a base load and a restart that nobody sees count as they may be."""
+    evidence = deepcopy(whole)
+    is_kept_small_beside(evidence, measured=measured, base_a=base_a, worst_a=worst_a, boot_a=boot_a)
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("room" in found) is breached
+
+
 def shown_while_it_paused(evidence: Evidence, *, lasts_n: int, fault: FaultKind) -> None:
     """What an EVSE draws again overloads its node; its readings said so all the time."""
     site, truths = evidence.site, evidence.trace.nodes[evidence.site.nodes[0].id]

@@ -10,6 +10,7 @@ from edgectl.simulator.trial.wishes import END_S
 _TRACE_S: Final = 0.25
 _SPARE_A: Final = 3.0
 _MARGIN_PART: Final = 0.02
+_VA_PER_W: Final = 1.1
 
 
 def at_the_end(evidence: Evidence) -> range:
@@ -25,11 +26,15 @@ def is_lost(evidence: Evidence, evse: Evse) -> bool:
 
 
 def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
-    """Tell whether a node bears so much more of an EVSE, by what flows and by the worst case."""
+    """Tell whether a node bears so much more of an EVSE.
+
+    What is drawn counts beside what is reserved and the base load: where no meter measures that it
+    is the worst case, whatever flows (S7).
+    """
     truths = evidence.trace.nodes[node.id]
-    hidden_a = _unseen_base_a(evidence, node)
     inside = _nodes_below(evidence, node)
     below = [other for other in evidence.site.evses if other.node in inside]
+    reserved_a = {other.id: _reserved_a(evidence, other, node) for other in below}
     needs_a, last = more_a + _SPARE_A, at_the_end(evidence)
     volts = evidence.site.voltage_v
     for phase in evse.phases:
@@ -37,31 +42,44 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
         if limit_a is None:
             continue
         margin_a = _MARGIN_PART * limit_a if node.margin_a is None else node.margin_a
-        flow_a = max(truths[n].current_a[phase - 1] for n in last)
-        flow_a += sum(
-            _reserved_a(evidence, other, last) for other in below if phase in other.phases
-        )
-        if flow_a + hidden_a + needs_a > limit_a - margin_a:
+        flow_a = max(truths[n].current_a[phase - 1] - truths[n].base_a[phase - 1] for n in last)
+        flow_a += sum(reserved_a[other.id] for other in below if phase in other.phases)
+        flow_a += _base_a(evidence, node, phase)
+        if flow_a + needs_a > limit_a - margin_a:
             return False
     if node.limit_va is None:
         return True
     margin_va = _MARGIN_PART * node.limit_va if node.margin_a is None else 3 * volts * node.margin_a
-    reserved_a = sum(_reserved_a(evidence, other, last) * len(other.phases) for other in below)
-    flow_w = 1.1 * (max(truths[n].power_w for n in last) + volts * reserved_a)
-    wanted_w = 1.1 * volts * (needs_a * len(evse.phases) + 3.0 * hidden_a)
-    return flow_w + wanted_w <= node.limit_va - margin_va
+    flow_w = max(truths[n].power_w - truths[n].base_power_w for n in last)
+    flow_w += volts * sum(reserved_a[other.id] * len(other.phases) for other in below)
+    flow_w += volts * needs_a * len(evse.phases)
+    base_w = _base_w(evidence, node)
+    return _VA_PER_W * flow_w + max(base_w, _VA_PER_W * base_w) <= node.limit_va - margin_va
 
 
-def _reserved_a(evidence: Evidence, evse: Evse, last: range) -> float:
-    """What an EVSE may draw, and does not: what it is told, or alone what its watchdog leaves it.
+def _reserved_a(evidence: Evidence, evse: Evse, node: Node) -> float:
+    """What an EVSE may draw at a node, and does not: what it is told, or what its watchdog leaves.
 
-    Where no meter shows it, its silence may be a restart (S11).
+    Where no meter shows it, it may restart at any time, and its silence may be a restart (S11).
     """
     traced, traits = evidence.trace.evses[evse.id], evse.traits
+    last = at_the_end(evidence)
     if is_lost(evidence, evse):
         left_a = max(traits.failsafe_a, traits.boot_a)
         return max(max(0.0, left_a - traced.drawn_a[n]) for n in last)
-    return max(max(0.0, traced.asked_a[n] - traced.drawn_a[n]) for n in last)
+    least_a = 0.0 if _is_shown(evidence, evse, node) else traits.boot_a
+    return max(max(0.0, max(least_a, traced.asked_a[n]) - traced.drawn_a[n]) for n in last)
+
+
+def _is_shown(evidence: Evidence, evse: Evse, node: Node) -> bool:
+    """Tell whether a meter at a node, or between it and an EVSE below, shows what that draws."""
+    showing = {meter.node for meter in evidence.site.meters if meter.sees is Sees.ALL}
+    for between in path(evidence, evse):
+        if between.id in showing:
+            return True
+        if between.id == node.id:
+            return False
+    return False
 
 
 def _nodes_below(evidence: Evidence, node: Node) -> set[str]:
@@ -72,13 +90,29 @@ def _nodes_below(evidence: Evidence, node: Node) -> set[str]:
     return below
 
 
-def _unseen_base_a(evidence: Evidence, node: Node) -> float:
-    """The worst base load that no meter measures, at the node and below; greatest phase."""
-    counted = [meter for meter in evidence.site.meters if meter.sees is not Sees.PART]
-    if any(meter.node == node.id for meter in counted):
-        return 0.0
-    below = [child for child in evidence.site.nodes if child.parent == node.id]
-    return max(node.base_max_a) + sum(_unseen_base_a(evidence, child) for child in below)
+def _base_a(evidence: Evidence, node: Node, phase: int) -> float:
+    """The base load of a node: what is measured, or the worst of its own and what is below."""
+    if _is_measured(evidence, node):
+        truths = evidence.trace.nodes[node.id]
+        return max(truths[n].base_a[phase - 1] for n in at_the_end(evidence))
+    children = [child for child in evidence.site.nodes if child.parent == node.id]
+    return node.base_max_a[phase - 1] + sum(_base_a(evidence, child, phase) for child in children)
+
+
+def _base_w(evidence: Evidence, node: Node) -> float:
+    """The same of all three phases."""
+    if _is_measured(evidence, node):
+        truths = evidence.trace.nodes[node.id]
+        return max(truths[n].base_power_w for n in at_the_end(evidence))
+    children = [child for child in evidence.site.nodes if child.parent == node.id]
+    own_w = evidence.site.voltage_v * sum(node.base_max_a)
+    return own_w + sum(_base_w(evidence, child) for child in children)
+
+
+def _is_measured(evidence: Evidence, node: Node) -> bool:
+    return any(
+        meter.node == node.id and meter.sees is not Sees.PART for meter in evidence.site.meters
+    )
 
 
 def path(evidence: Evidence, evse: Evse) -> list[Node]:
