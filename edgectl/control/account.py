@@ -40,7 +40,8 @@ class Commitment:
     draw. `in_force_a`: the value last sent or confirmed, which a raise is measured against.
     `measured_a`: its last reading, None where it has none. `silent`: a fixed load of `committed_a`
     in both sums. `excess_a`: what it draws beyond its setpoint, whatever that is. `blind`: it
-    answers and should measure, and gives no current.
+    answers and should measure, and gives no current. `descends`: it was last seen above its
+    setpoint and excess, and is not yet known to follow it or not.
     """
 
     held_a: float
@@ -51,6 +52,7 @@ class Commitment:
     failsafe_a: float
     excess_a: float = 0.0
     blind: bool = False
+    descends: bool = False
 
 
 _commitment = maker(Commitment)
@@ -171,6 +173,7 @@ def _commit_one(
         excess_a = max(0.0, drawn_a - told_a)
     else:
         excess_a = _excess_a(sure_a, settled_a, before_a, in_force_a=in_force_a, held_a=held_a)
+    above_a = 0.0 if measured_a is None or settled_a is not None else measured_a - excess_a
     return _commitment(
         held_a,
         max(held_a, sure_a or 0.0) if measured_a is None else max(held_a, measured_a),
@@ -180,6 +183,7 @@ def _commit_one(
         failsafe_a,
         excess_a,
         blind,
+        above_a > _enough_a(told_a),
     )
 
 
@@ -267,7 +271,7 @@ def _followed(
     traits = evse.traits
     if not traits.metered:
         return now_s >= _follows_by_s(evse, confirmed)
-    enough_a = value_a + max(FOLLOWED_A, FOLLOWED_SHARE * value_a)
+    enough_a = _enough_a(value_a)
     if _is_blind(evse, view, now_s):
         return now_s >= _follows_by_s(evse, confirmed)
     newest = view.samples[-1] if view.samples else None
@@ -279,6 +283,11 @@ def _followed(
     # Who was not seen above it has perhaps not begun to draw, and is on the way up.
     seen_above = any((sample.highest_a() or 0.0) > enough_a for sample in view.samples)
     return seen_above or now_s >= _follows_by_s(evse, confirmed)
+
+
+def _enough_a(value_a: float) -> float:
+    """Whoever draws no more than this follows a setpoint (S8)."""
+    return value_a + max(FOLLOWED_A, FOLLOWED_SHARE * value_a)
 
 
 def _is_blind(evse: Evse, view: EvseView, now_s: float) -> bool:

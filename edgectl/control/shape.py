@@ -86,6 +86,9 @@ def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Sha
     waits = Shaped(commitment.in_force_a, held_back_by, wants_raise=True)
     if tight is not None and tight.room_a < -TOLERANCE_A:
         return waits
+    if commitment.descends and situation.rules.s8_committed:
+        # A raise now would give it its time to follow anew, and its excess would never be known.
+        return waits._replace(held_back_by=None)
     target_a = allocation_a
     if tight is not None:
         most_a = commitment.committed_a + max(0.0, tight.room_a)

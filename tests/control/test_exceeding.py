@@ -77,6 +77,30 @@ def test_s21_an_offset_moves_the_others_no_more_than_three_times(exceeds: Draws,
     assert max(yard.flow_a[1 + lag + 1 :]) <= LIMIT_A
 
 
+def test_s21_who_is_above_its_setpoint_is_not_raised_before_it_had_its_time() -> None:
+    """The meter cuts it before its own readings show what it exceeds by, every other second.
+
+    Each raise gave it its time to follow anew: cut and raised it overloaded its node for ever.
+    """
+    traits = replace(TRAITS, hardware_max_a=63.0, settle_s=3.0, refresh_s=1.0, step_a=1.0)
+    world = World(site(evses=[evse(1, traits=traits, max_a=63.0)], limit_a=(59.4, None, None)))
+    world.settle(4.0, {"e1": 53.0}, ticks=40)
+    told_a, flow_a = [53.0], []
+    for k in range(1, 41):
+        drawn_a = told_a[-1] + 3.5
+        flow_a.append(4.0 + drawn_a)
+        world.wait(1.0)
+        if k % 2 == 0:
+            world.reads("e1", drawn_a)
+        world.meter(4.0 + drawn_a)
+        decision = world.step()
+        world.obey(decision)
+        told_a.append(setpoints(decision)["e1"])
+    assert flow_a[0] == 60.5
+    assert max(flow_a[1:]) < 59.4
+    assert set(told_a[1:]) == {49.0}, "59.4 less 2 of margin, 4 of base and 3.5 of excess"
+
+
 def test_s21_readings_that_tremble_do_not_move_anybody() -> None:
     rng = random.Random(3)
     yard = Yard({"e1": lambda a: a + 5.0 + rng.uniform(-0.1, 0.1)}).run(200)

@@ -197,20 +197,25 @@ def test_s13_a_charger_that_ignores_its_setpoint_is_made_room_for() -> None:
     assert decision.nodes[GRID].promise_a[0] == pytest.approx(98.0)
 
 
-@pytest.mark.parametrize(("base_a", "told_a"), [(25.0, 10.0), (19.0, 19.0)])
+@pytest.mark.parametrize(("base_a", "held_back"), [(25.0, True), (19.0, False)])
 def test_s13_nobody_is_told_more_while_the_account_is_above_although_it_draws_that(
-    base_a: float, told_a: float
+    base_a: float, *, held_back: bool
 ) -> None:
-    """Told 10 A it still draws 20. With 25 A of base load its share is 13: it waits at 10."""
+    """Told 10 A it still draws 20: with 25 A of base load there is no room for its share of 13."""
     world = World(site(evses=[evse(1)], limit_a=(40.0, None, None), base_max_a=(26.0,) * 3))
     world.settle(10.0, {"e1": 20.0}, ticks=40)
     world.sends("e1", 10.0)
     world.confirms("e1")
     world.wait(1.0)
-    one = world.everything(base_a, {"e1": 20.0}).evses[EvseId("e1")]
+    decision = world.everything(base_a, {"e1": 20.0})
+    one = decision.evses[EvseId("e1")]
     assert one.allocation_a == pytest.approx(38.0 - base_a)
     assert one.committed_a == 20.0
-    assert one.setpoint_a == pytest.approx(told_a)
+    assert one.setpoint_a == 10.0
+    assert (decision.nodes[GRID].account_a[0] > 40.0) is held_back
+    assert (one.reason.code is ReasonCode.WAITS_FOR_ROOM) is held_back
+    world.wait(1.0)
+    assert setpoints(world.everything(base_a, {"e1": 10.0}))["e1"] == pytest.approx(38.0 - base_a)
 
 
 @pytest.mark.parametrize("phases", [(1,), (1, 2), (1, 2, 3)])
@@ -301,7 +306,9 @@ def test_s20_who_came_back_with_its_boot_current_is_given_its_time() -> None:
         world.wait(1.0)
         decision = world.everything(14.0, {**told, "e1": 16.0})
     assert AlarmCode.EXCEEDS_SETPOINT not in {alarm.code for alarm in decision.alarms}
-    assert sum(setpoints(decision).values()) == pytest.approx(84.0)
+    assert setpoints(decision) == pytest.approx({**told, "e1": 6.0})
+    world.wait(1.0)
+    assert setpoints(world.everything(14.0, {**told, "e1": 6.0})) == pytest.approx(told)
 
 
 def test_s8_who_follows_a_decrease_slowly_is_given_its_time() -> None:
