@@ -88,6 +88,32 @@ class SystemClock:
             if time.monotonic() >= mono_s:
                 return
 
+    def call_at(self, mono_s: float, act: Callable[[], None]) -> "_Timer":
+        """Have `act` called at the monotonic instant, or soon if it is past."""
+        return _Timer(mono_s, act)
+
+
+class _Timer:
+    """A timer of the event loop, wound again where it goes off a clock tick early."""
+
+    def __init__(self, mono_s: float, act: Callable[[], None]) -> None:
+        self._mono_s = mono_s
+        self._act = act
+        self._handle = self._wind()
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def _wind(self) -> asyncio.TimerHandle:
+        wait_s = max(0.0, self._mono_s - time.monotonic())
+        return asyncio.get_running_loop().call_later(wait_s, self._go_off)
+
+    def _go_off(self) -> None:
+        if time.monotonic() < self._mono_s:
+            self._handle = self._wind()
+        else:
+            self._act()
+
 
 def _micros_s(ns: int) -> float:
     return (ns // 1000 + 1) / 1e6

@@ -1,12 +1,19 @@
 """The ports that the daemon runs on: adapters in production, memory in a simulation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edgectl.clock import Instant
 from edgectl.model.record import TickRecord
 from edgectl.model.snapshot import Snapshot
 from edgectl.model.state import State
+
+
+class Timer(Protocol):
+    """Something that happens later."""
+
+    def cancel(self) -> None:
+        """Let it not happen; nothing if it has."""
 
 
 class Clock(Protocol):
@@ -20,6 +27,9 @@ class Clock(Protocol):
 
     async def sleep_until(self, mono_s: float) -> None:
         """Return at the monotonic instant, or at once if it is past."""
+
+    def call_at(self, mono_s: float, act: Callable[[], None]) -> Timer:
+        """Have `act` called at the monotonic instant, or soon if it is past; never right now."""
 
 
 class Watchdog(Protocol):

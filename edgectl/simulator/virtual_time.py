@@ -106,8 +106,16 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
                 self._leap()
             for _ in range(len(due)):
                 call = due.popleft()
-                if not call.is_cancelled:
-                    call.carry_out()
+                if call.is_cancelled:
+                    continue
+                try:
+                    call.within.run(call.act, *call.arguments)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as raised:  # noqa: BLE001 - as asyncio's own handles do
+                    self.call_exception_handler(
+                        {"message": f"{call.act!r} raised", "exception": raised}
+                    )
             timers = self._timers
             while timers and timers[0][0] <= self._now_s:
                 due.append(heapq.heappop(timers)[2])
@@ -127,7 +135,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 class _Call(asyncio.TimerHandle):
     """Something to be called; as asyncio's own handles, without their help for debugging."""
 
-    __slots__ = ("_act", "_arguments", "_at_s", "_owner", "_within", "is_cancelled")
+    __slots__ = ("_at_s", "_owner", "act", "arguments", "is_cancelled", "within")
 
     def __init__(
         self,
@@ -139,27 +147,16 @@ class _Call(asyncio.TimerHandle):
     ) -> None:
         self._owner = owner
         self._at_s = at_s
-        self._act = act
-        self._arguments = arguments
-        self._within = copy_context() if within is None else within
+        self.act = act
+        self.arguments = arguments
+        self.within = copy_context() if within is None else within
         self.is_cancelled = False
-
-    def carry_out(self) -> None:
-        """Call it; what it raises is the loop's to tell, but for the end of the program."""
-        try:
-            self._within.run(self._act, *self._arguments)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as raised:  # noqa: BLE001 - as asyncio's own handles do
-            self._owner.call_exception_handler(
-                {"message": f"{self._act!r} raised", "exception": raised}
-            )
 
     def cancel(self) -> None:
         """Have it called no more."""
         if not self.is_cancelled:
             self.is_cancelled = True
-            self._arguments = ()
+            self.arguments = ()
             self._owner.forget()
 
     def cancelled(self) -> bool:
@@ -171,7 +168,7 @@ class _Call(asyncio.TimerHandle):
         return self._at_s
 
     def __repr__(self) -> str:
-        return f"<call at {self._at_s:g} s: {self._act!r}>"
+        return f"<call at {self._at_s:g} s: {self.act!r}>"
 
 
 class VirtualClock:
@@ -209,6 +206,10 @@ class VirtualClock:
             await reached
         finally:
             timer.cancel()
+
+    def call_at(self, mono_s: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+        """Have `act` called at the virtual instant."""
+        return asyncio.get_running_loop().call_at(mono_s, act)
 
 
 def _reach(reached: "asyncio.Future[None]") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -213,6 +214,10 @@ class FixedClock:
 
     async def sleep_until(self, mono_s: float) -> None:
         await asyncio.sleep(max(0.0, mono_s - self.at.mono_s))
+
+    def call_at(self, mono_s: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+        wait_s = max(0.0, mono_s - self.at.mono_s)
+        return asyncio.get_running_loop().call_later(wait_s, act)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from edgectl.daemon.lines.mains import MainsOf
 from edgectl.daemon.lines.meter import MeterDesk
 from edgectl.daemon.lines.schedule import Backoff
 from edgectl.daemon.lines.unit import Unit, most_urgent
-from edgectl.daemon.lines.waiting import first_of
+from edgectl.daemon.lines.waiting import Pause, first_of
 from edgectl.devices.bus_time import unanswered_s
 from edgectl.devices.profile import Profile
 from edgectl.errors import Refused
@@ -137,8 +137,7 @@ class LinkOwner:
         self._last_error = ""
         self._given_up = False
         self._leased = False
-        self._sleeper: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
+        self._pause = Pause(clock)
         self._by_number = {unit.health.number: unit for unit in self._units}
         now_s = clock.monotonic_s()
         for id_, view in (known or {}).items():
@@ -174,7 +173,7 @@ class LinkOwner:
             decision = decided.get(id_)
             if decision is not None and charger.aim(decision, now_s):
                 self._by_number[charger.evse.unit].rouse()
-                self._wake()
+                self._pause.end()
 
     async def safe_stop(self, values: Mapping[EvseId, float], *, deadline_s: float) -> None:
         """Write these values wherever a charger answers, read them back, and send no more.
@@ -183,7 +182,7 @@ class LinkOwner:
         """
         self._stop = {id_: value for id_, value in values.items() if id_ in self._chargers}
         self._stop_by_s = deadline_s
-        self._wake()
+        self._pause.end()
         await first_of(self._stopped.wait(), self._clock.sleep_until(deadline_s))
 
     async def ask(
@@ -222,7 +221,7 @@ class LinkOwner:
                 before(sent_s)
 
         return await self._guests.outcome(
-            request, timeout_s=timeout_s, asked_s=now_s, before=entered, wake=self._wake
+            request, timeout_s=timeout_s, asked_s=now_s, before=entered, wake=self._pause.end
         )
 
     def alarms(self) -> tuple[Alarm, ...]:
@@ -245,7 +244,7 @@ class LinkOwner:
         now_s = self._clock.monotonic_s()
         if not self._connected:
             if self._connect_s > now_s:
-                await self._pause(self._connect_s)
+                await self._pause.until(self._connect_s)
             else:
                 await self._connect(timeout_s=CONNECT_S)
             return
@@ -267,7 +266,7 @@ class LinkOwner:
         if isinstance(wanted, Errand):
             await self._carry_out(wanted)
         else:
-            await self._pause(wanted)
+            await self._pause.until(wanted)
 
     def _guest(self, errand: Errand, now_s: float, *, leased: bool) -> Next:
         """The technician's request, or when it may go out."""
@@ -357,22 +356,6 @@ class LinkOwner:
             self._given_up = True
             self._lose(f"{outcome.detail}, {self._unanswered} times in a row", now_s)
 
-    async def _pause(self, until_s: float) -> None:
-        """Wait until the instant or until `_wake`, whichever comes first."""
-        if until_s == math.inf:
-            self._woken.clear()
-            await self._woken.wait()
-            return
-        async with asyncio.TaskGroup() as group:
-            wait = self._clock.sleep_until(until_s)
-            self._sleeper = group.create_task(wait, name=f"{self._link.id} waits")
-        self._sleeper = None
-
-    def _wake(self) -> None:
-        self._woken.set()
-        if self._sleeper is not None:
-            self._sleeper.cancel()
-
     async def _stop_safely(self, values: Mapping[EvseId, float]) -> None:
         """Every EVSE gets one write, those that answer first, and one look at what it holds."""
         if self._mode is Mode.OBSERVE:
@@ -405,7 +388,7 @@ class LinkOwner:
             if max(due_s, now_s) >= self._stop_by_s:
                 return False
             if due_s > now_s:
-                await self._pause(due_s)
+                await self._pause.until(due_s)
                 continue
             errand.timeout_s = min(errand.timeout_s, self._stop_by_s - now_s)
             outcome = await self._carry_out(errand)
