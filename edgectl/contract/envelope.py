@@ -27,7 +27,7 @@ Timestamp: TypeAlias = Annotated[
 def rfc3339(utc_s: float) -> str:
     """UTC to the millisecond, such as `2026-03-01T16:00:00.000Z`."""
     moment = _EPOCH + timedelta(milliseconds=round(utc_s * 1000.0))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 class Outgoing(BaseModel):

@@ -17,6 +17,7 @@ import structlog
 from edgectl.clock import Instant
 from edgectl.contract.record import Recorded
 from edgectl.errors import StorageFailed
+from edgectl.model.quick import maker
 from edgectl.model.record import TickRecord
 from edgectl.model.site import Site
 from edgectl.model.snapshot import KeptTurn
@@ -43,6 +44,8 @@ class Kept:
 
 
 _KEPT: Final = Recorded(Kept)
+
+_kept_turn = maker(KeptTurn)
 
 
 class Turns:
@@ -120,7 +123,7 @@ class Turns:
 
 def _turn(evse: EvseId, state: EvseState) -> KeptTurn | None:
     """The place of an EVSE; None where there is nothing to keep of it."""
-    turn = KeptTurn(
+    turn = _kept_turn(
         evse=evse,
         asked_s=state.asked_s,
         admitted_s=state.admitted_s,
@@ -128,7 +131,7 @@ def _turn(evse: EvseId, state: EvseState) -> KeptTurn | None:
         displaced=state.displaced,
         energy_from_wh=state.energy_from_wh,
     )
-    return None if turn == KeptTurn(evse) else turn
+    return None if turn == _kept_turn(evse) else turn
 
 
 def _shifted(turn: KeptTurn, by_s: float) -> KeptTurn:

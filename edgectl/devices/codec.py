@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, TypeAlias
 
 from edgectl.devices.profile import Point, PointType, WordOrder
@@ -69,33 +70,38 @@ def decode_point(
 ) -> Value:
     """Give the value of a point's words, or why there is none."""
     raw_words = tuple(words)
-
-    def bad(why: str, *, absent: bool = False) -> Bad:
-        return Bad(quantity=point.name, address=address, words=raw_words, why=why, absent=absent)
-
+    text = point.type is PointType.ASCII
+    ordered = raw_words if text or word_order is WordOrder.HIGH else raw_words[::-1]
     if len(raw_words) != point.count:
-        return bad(f"{len(raw_words)} words where {point.count} belong")
+        why = f"{len(raw_words)} words where {point.count} belong"
+        return _bad(point, address, raw_words, why)
     try:
-        packed = _WORDS[point.count].pack(*raw_words)
+        packed = _WORDS[point.count].pack(*ordered)
     except struct.error:
-        return bad("a word outside 0 to 65535")
-    if point.type is PointType.ASCII:
-        text = _text(packed)
-        return bad("not readable as text") if text is None else text
-    if word_order is not WordOrder.HIGH:
-        packed = _WORDS[point.count].pack(*raw_words[::-1])
+        return _bad(point, address, raw_words, "a word outside 0 to 65535")
+    if text:
+        said = _text(packed)
+        return _bad(point, address, raw_words, "not readable as text") if said is None else said
     raw: float = _NUMBERS[point.type].unpack(packed)[0]
-    why = _no_value(point, raw)
-    if why is not None:
-        return bad(why, absent=raw in point.invalid)
+    if raw in point.invalid or not math.isfinite(raw):
+        return _bad(point, address, raw_words, _no_value(raw), absent=raw in point.invalid)
     if point.mask is not None:
         raw = _picked(int(raw), point.mask)
     if point.words_of:
-        word = dict(point.words_of).get(int(raw))
-        return bad(f"code {raw} is not in the profile") if word is None else word
+        code = int(raw)
+        for known, word in point.words_of:
+            if known == code:
+                return word
+        return _bad(point, address, raw_words, f"code {raw} is not in the profile")
     value = scaled(raw, point.scale)
-    why = _out_of_range(point, value)
-    return value if why is None else bad(why)
+    outside = _out_of_range(point, value)
+    return value if outside is None else _bad(point, address, raw_words, outside)
+
+
+def _bad(
+    point: Point, address: int, words: tuple[int, ...], why: str, *, absent: bool = False
+) -> Bad:
+    return Bad(quantity=point.name, address=address, words=words, why=why, absent=absent)
 
 
 def misfit(point: Point, value: float) -> str | None:
@@ -130,17 +136,22 @@ def encode_point(point: Point, value: float, *, word_order: WordOrder) -> tuple[
 
 def scaled(raw: float, scale: float) -> float:
     """Multiply, or divide where the scale is a decimal fraction: 13100 mA is exactly 13.1 A."""
+    divisor = _divisor(scale)
+    return float(raw * scale) if divisor is None else raw / divisor
+
+
+@cache
+def _divisor(scale: float) -> int | None:
+    """The whole number that a scale divides by; profiles name a handful of scales."""
     if 0.0 < abs(scale) < 1.0:
         divisor = round(1.0 / scale)
         if divisor * scale == 1.0:
-            return raw / divisor
-    return float(raw * scale)
+            return divisor
+    return None
 
 
-def _no_value(point: Point, raw: float) -> str | None:
-    if not math.isfinite(raw):
-        return "not a number"
-    return f"{raw} means that the device has no value" if raw in point.invalid else None
+def _no_value(raw: float) -> str:
+    return f"{raw} means that the device has no value" if math.isfinite(raw) else "not a number"
 
 
 def _out_of_range(point: Point, value: float) -> str | None:

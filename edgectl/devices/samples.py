@@ -128,10 +128,13 @@ def vehicle_state(profile: Profile, values: Mapping[str, Value]) -> VehicleState
     """Apply the state rules; UNKNOWN if a point is bad or none holds, None if not all were read."""
     if profile.charger is None:
         return None
-    names = {name for rule in profile.charger.states for name, _ in rule.when}
-    if not names <= values.keys():
-        return None
-    if any(isinstance(values[name], Bad) for name in names):
+    bad = False
+    for rule in profile.charger.states:
+        for name, _ in rule.when:
+            if name not in values:
+                return None
+            bad = bad or isinstance(values[name], Bad)
+    if bad:
         return VehicleState.UNKNOWN
     for rule in profile.charger.states:
         if _rule_holds(rule, values):
@@ -166,5 +169,9 @@ def _on_phases(
 
 
 def _map(change: Callable[[float], float], triple: OptionalTriple) -> OptionalTriple:
-    first, second, third = (None if value is None else change(value) for value in triple)
-    return (first, second, third)
+    one, two, three = triple
+    return (
+        None if one is None else change(one),
+        None if two is None else change(two),
+        None if three is None else change(three),
+    )

@@ -13,7 +13,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -102,12 +102,11 @@ class Tally:
         self, power_w: float, *, for_s: float, good: bool, over: Cause | None, lifted: bool
     ) -> "Tally":
         """One more reading that stands for so long."""
-        over_s = dict(self.over_s)
+        over_s = self.over_s
         if over is not None:
-            over_s[over.value] = over_s.get(over.value, 0.0) + for_s
+            over_s = {**over_s, over.value: over_s.get(over.value, 0.0) + for_s}
         energy_wh = power_w * for_s / 3600.0
-        return replace(
-            self,
+        return Tally(
             seen_s=self.seen_s + for_s,
             good_s=self.good_s + (for_s if good else 0.0),
             energy_wh=self.energy_wh + energy_wh,

@@ -84,7 +84,9 @@ class Blocks:
         if counted.wh == 0.0:
             return
         for start_s, part in _shares(counted):
-            self._port(start_s, port_id, PortBlock(energy_wh=part, estimated=_guess(counted, part)))
+            port = self._of(start_s).port(port_id)
+            port.energy_wh += part
+            port.estimated = port.estimated or _guess(counted, part)
 
     def node_energy(self, node_id: str, counted: Gain, *, export: bool = False) -> None:
         """Lay a meter's energy over the time in which it flowed; time counts with the import."""
@@ -107,7 +109,7 @@ class Blocks:
         """Lay time that passed in one state."""
         for start_s, seconds in pieces(until_s - span_s, until_s):
             if seconds > 0.0:
-                self._port(start_s, port_id, _time_in(state, seconds, curtailed=curtailed))
+                self._of(start_s).port(port_id).add_time(state, seconds, curtailed=curtailed)
 
     def finished(self, before_s: float) -> tuple[Block, ...]:
         """Blocks that were over before a moment, oldest first."""
@@ -123,23 +125,67 @@ class Blocks:
         """Everything that is not written yet, as values."""
         return {start: growing.block(start) for start, growing in self._open.items()}
 
-    def _port(self, start_s: float, port_id: str, part: PortBlock) -> None:
-        ports = self._of(start_s).ports
-        ports[port_id] = ports.get(port_id, PortBlock()) + part
-
     def _of(self, start_s: float) -> "_Growing":
-        return self._open.setdefault(start_s, _Growing(Block(start_s)))
+        growing = self._open.get(start_s)
+        if growing is None:
+            growing = self._open[start_s] = _Growing(Block(start_s))
+        return growing
 
 
 class _Growing:
-    """A block that can still be added to."""
+    """A block that can still be added to: to its ports at every tick."""
 
     def __init__(self, block: Block) -> None:
-        self.ports = dict(block.ports)
         self.nodes = dict(block.nodes)
+        self._ports = {port_id: _GrowingPort(port) for port_id, port in block.ports.items()}
+
+    def port(self, port_id: str) -> "_GrowingPort":
+        growing = self._ports.get(port_id)
+        if growing is None:
+            growing = self._ports[port_id] = _GrowingPort(PortBlock())
+        return growing
 
     def block(self, start_s: float) -> Block:
-        return Block(start_s, dict(self.ports), dict(self.nodes))
+        ports = {port_id: growing.block() for port_id, growing in self._ports.items()}
+        return Block(start_s, ports, dict(self.nodes))
+
+
+class _GrowingPort:
+    __slots__ = (
+        "charging_s",
+        "curtailed_s",
+        "energy_wh",
+        "estimated",
+        "plugged_s",
+        "watched_s",
+    )
+
+    def __init__(self, port: PortBlock) -> None:
+        self.energy_wh = port.energy_wh
+        self.watched_s = port.watched_s
+        self.charging_s = port.charging_s
+        self.plugged_s = port.plugged_s
+        self.curtailed_s = port.curtailed_s
+        self.estimated = port.estimated
+
+    def add_time(self, state: PortState, seconds: float, *, curtailed: bool) -> None:
+        self.watched_s += seconds
+        if state is PortState.CHARGING:
+            self.charging_s += seconds
+        if state in PRESENT:
+            self.plugged_s += seconds
+            if curtailed:
+                self.curtailed_s += seconds
+
+    def block(self) -> PortBlock:
+        return PortBlock(
+            energy_wh=self.energy_wh,
+            watched_s=self.watched_s,
+            charging_s=self.charging_s,
+            plugged_s=self.plugged_s,
+            curtailed_s=self.curtailed_s,
+            estimated=self.estimated,
+        )
 
 
 def _shares(counted: Gain) -> list[tuple[float, float]]:
@@ -152,12 +198,3 @@ def _shares(counted: Gain) -> list[tuple[float, float]]:
 
 def _guess(counted: Gain, part_wh: float) -> bool:
     return counted.estimated and part_wh > 0.0
-
-
-def _time_in(state: PortState, seconds: float, *, curtailed: bool) -> PortBlock:
-    return PortBlock(
-        watched_s=seconds,
-        charging_s=seconds if state is PortState.CHARGING else 0.0,
-        plugged_s=seconds if state in PRESENT else 0.0,
-        curtailed_s=seconds if curtailed and state in PRESENT else 0.0,
-    )

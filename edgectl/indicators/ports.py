@@ -22,6 +22,7 @@ from edgectl.indicators.sessions import (
     end,
     go_on,
 )
+from edgectl.model.quick import maker
 
 GAP_S: Final = 30.0
 RESET_WH: Final = 50.0
@@ -86,6 +87,10 @@ class PortNews:
     passed_in: PortState = PortState.UNHEARD
 
 
+_port = maker(Port)
+_port_news = maker(PortNews)
+
+
 def look(
     port: Port | None, port_id: str, seen: PortSeen, *, session_id: str, most_w: float
 ) -> tuple[Port, PortNews]:
@@ -94,13 +99,13 @@ def look(
         port = Port(port_id=port_id, first_s=seen.at_s, seen_s=seen.at_s, state=PortState.UNHEARD)
     gap = seen.at_s - port.seen_s > GAP_S
     span_s = 0.0 if gap else max(0.0, seen.at_s - port.seen_s)
-    port, counted = _counted(port, seen, most_w=most_w)
+    register, integral, counted = _counted(port, seen, most_w=most_w)
     state = port.state if seen.state is PortState.UNHEARD else seen.state
-    port, ended, started = _sessions(
+    session, ending, ended, started = _sessions(
         port, seen, state=state, span_s=span_s, counted=counted, session_id=session_id
     )
-    port, outages = _outages(port, seen, gap=gap)
-    news = PortNews(
+    outage, outages = _outages(port, seen, gap=gap)
+    news = _port_news(
         started=started,
         ended=ended,
         outages=outages,
@@ -111,8 +116,19 @@ def look(
     counter_wh = port.session_counter_wh
     if seen.session_counter_wh is not None:
         counter_wh = seen.session_counter_wh
-    port = replace(port, seen_s=seen.at_s, state=state)
-    return replace(port, session_counter_wh=counter_wh), news
+    after = _port(
+        port_id=port.port_id,
+        first_s=port.first_s,
+        seen_s=seen.at_s,
+        state=state,
+        register=register,
+        integrated=integral,
+        session_counter_wh=counter_wh,
+        session=session,
+        ending=ending,
+        outage=outage,
+    )
+    return after, news
 
 
 def moved(port: Port, by_s: float) -> Port:
@@ -131,17 +147,22 @@ def moved(port: Port, by_s: float) -> Port:
     )
 
 
-def _counted(port: Port, seen: PortSeen, *, most_w: float) -> tuple[Port, Gain | None]:
-    """Take the newest reading, and say what it adds; power is counted until a register is read."""
+def _counted(
+    port: Port, seen: PortSeen, *, most_w: float
+) -> tuple[Reading | None, Reading | None, Gain | None]:
+    """Take the newest reading, and say what it adds; power is counted until a register is read.
+
+    Gives what the register says now, what power came to, and the gain.
+    """
     before, reading = port.register, seen.register
     if reading is not None and (before is None or reading.at_s > before.at_s):
         counted = None if before is None else gain(before, reading, most_w=most_w)
-        return replace(port, register=reading, integrated=None), counted
+        return reading, None, counted
     if before is not None or seen.power_w is None:
-        return port, None
+        return before, port.integrated, None
     reading = integrated(port.integrated, seen.power_w, at_s=seen.at_s)
     counted = None if port.integrated is None else gain(port.integrated, reading, most_w=most_w)
-    return replace(port, integrated=reading), counted
+    return None, reading, counted
 
 
 def _sessions(
@@ -152,7 +173,8 @@ def _sessions(
     span_s: float,
     counted: Gain | None,
     session_id: str,
-) -> tuple[Port, tuple[Session, ...], Session | None]:
+) -> tuple[Session | None, Session | None, tuple[Session, ...], Session | None]:
+    """Give the session, the one whose last reading is waited for, those that ended, a new one."""
     session, ending = port.session, port.ending
     ended: list[Session] = []
     started = None
@@ -177,7 +199,7 @@ def _sessions(
             before=PortState.UNHEARD,
             span_s=0.0,
         )
-    return replace(port, session=session, ending=ending), tuple(ended), started
+    return session, ending, tuple(ended), started
 
 
 def _shared(
@@ -218,7 +240,8 @@ def _with_energy(session: Session, counted: Gain) -> Session:
     )
 
 
-def _outages(port: Port, seen: PortSeen, *, gap: bool) -> tuple[Port, tuple[Outage, ...]]:
+def _outages(port: Port, seen: PortSeen, *, gap: bool) -> tuple[Outage | None, tuple[Outage, ...]]:
+    """Give the outage that lasts, and those that are over."""
     over: list[Outage] = []
     outage = port.outage
     if gap and outage is None:
@@ -226,7 +249,7 @@ def _outages(port: Port, seen: PortSeen, *, gap: bool) -> tuple[Port, tuple[Outa
         outage = Outage(port.port_id, OutageCause.NO_DATA, port.seen_s, None, evidence)
     cause = _OUT.get(seen.state)
     if seen.state is PortState.UNHEARD:
-        return replace(port, outage=outage), ()
+        return outage, ()
     if outage is not None and outage.cause is not cause:
         over.append(replace(outage, until_s=seen.at_s))
         outage = None
@@ -234,7 +257,7 @@ def _outages(port: Port, seen: PortSeen, *, gap: bool) -> tuple[Port, tuple[Outa
         earliest_s = over[-1].until_s if over else port.first_s
         began_s = _began_s(seen, cause, earliest_s=earliest_s or port.first_s)
         outage = Outage(port.port_id, cause, began_s, None, _evidence(seen))
-    return replace(port, outage=outage), tuple(over)
+    return outage, tuple(over)
 
 
 def _began_s(seen: PortSeen, cause: OutageCause, *, earliest_s: float) -> float:

@@ -127,16 +127,24 @@ def begin(port_id: str, session_id: str, seen: PortSeen, *, known: bool) -> Sess
 def go_on(session: Session, seen: PortSeen, *, before: PortState, span_s: float) -> Session:
     """The session up to now; `before`: the state in which the last `span_s` seconds passed."""
     charged_s = span_s if before is PortState.CHARGING else 0.0
-    session = replace(
-        session,
-        asked=session.asked or seen.state in _ASKS,
-        charging_s=session.charging_s + charged_s,
-        unread_s=session.unread_s + charged_s,
-        curtailed_s=session.curtailed_s + (span_s if seen.curtailed and before in _ASKS else 0.0),
-        last_energy_s=seen.at_s if charged_s else session.last_energy_s,
-        error_codes=tuple(sorted({*session.error_codes, *seen.errors})),
-        peak_w=max(session.peak_w, seen.power_w or 0.0),
-    )
+    curtailed_s = span_s if seen.curtailed and before in _ASKS else 0.0
+    asked = session.asked or seen.state in _ASKS
+    peak_w = max(session.peak_w, seen.power_w or 0.0)
+    errors = session.error_codes
+    if not seen.errors.issubset(errors):
+        errors = tuple(sorted(seen.errors.union(errors)))
+    told = (session.asked, session.peak_w, session.error_codes)
+    if charged_s or curtailed_s or told != (asked, peak_w, errors):
+        session = replace(
+            session,
+            asked=asked,
+            charging_s=session.charging_s + charged_s,
+            unread_s=session.unread_s + charged_s,
+            curtailed_s=session.curtailed_s + curtailed_s,
+            last_energy_s=seen.at_s if charged_s else session.last_energy_s,
+            error_codes=errors,
+            peak_w=peak_w,
+        )
     if seen.state is PortState.CHARGING:
         return _charging(session, seen.at_s)
     if session.first_energy_s is None or session.stopped_by is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from edgectl.units import OptionalTriple
 
@@ -84,3 +84,14 @@ class EvseSample:
         if three is not None and (one is None or three > one):
             one = three
         return one
+
+
+S = TypeVar("S", MeterSample, EvseSample)
+
+
+def taken_after(samples: tuple[S, ...], instant_s: float) -> tuple[S, ...]:
+    """Those of some samples, oldest first, that were taken after a monotonic instant."""
+    first = len(samples)
+    while first and samples[first - 1].taken_s > instant_s:
+        first -= 1
+    return samples[first:]

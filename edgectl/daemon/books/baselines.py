@@ -33,7 +33,7 @@ class Baselines:
         self._zone = ZoneInfo(site.timezone)
         metered = {meter.node for meter in site.meters}
         wanted = [node.id for node in site.nodes if node.parent is None or node.id in metered]
-        self._nodes = tuple(wanted[:NODES_MAX])
+        self._elements = {node: Element(node=node) for node in wanted[:NODES_MAX]}
         self._days: dict[tuple[NodeId, date], dict[int, tuple[float, bool]]] = {}
         self._tallies: dict[NodeId, Tally] = {}
         self._quarter: float | None = None
@@ -66,8 +66,8 @@ class Baselines:
         last_s, self._last_mono_s = self._last_mono_s, now.mono_s
         for_s = 0.0 if last_s is None else min(max(now.mono_s - last_s, 0.0), 5.0)
         self._with_event = self._with_event or with_event
-        for node in self._nodes:
-            found = power_at(record, Element(node=node), frozenset())
+        for node, element in self._elements.items():
+            found = power_at(record, element, frozenset())
             if found is not None and found.good:
                 tally = self._tallies.get(node, Tally())
                 self._tallies[node] = tally.with_reading(
@@ -105,7 +105,7 @@ class Baselines:
             except StorageFailed:
                 return
             self._unsaved.discard((node, day))
-        if not now.utc_trusted:
+        if not (now.utc_trusted and self._days):
             return
         try:
             oldest = self._place(now.utc_s)[0] - timedelta(days=KEEP_DAYS)

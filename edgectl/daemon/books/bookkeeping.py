@@ -33,6 +33,7 @@ from edgectl.daemon.books.looking import Looking
 from edgectl.errors import StorageFailed
 from edgectl.indicators.books import Books, Kept, News
 from edgectl.indicators.energy import BLOCK_S
+from edgectl.indicators.periods import Period
 from edgectl.indicators.ports import Outage
 from edgectl.indicators.sessions import Session
 from edgectl.model.decision import Alarm, AlarmCode
@@ -115,6 +116,7 @@ class Bookkeeping:
         self._waits_for_clock = False
         self._row_number = 0
         self._reported: dict[str, float] = {}
+        self._running: dict[str, Period] = {}
         self._failing = False
         self._failure: StorageFailed | None = None
 
@@ -271,7 +273,9 @@ class Bookkeeping:
         now_s = books.seen_s
         over_s = now_s - REPORT_AFTER_S
         for name, of in PERIODS.items():
-            running = of(over_s, self.archive.zone)
+            running = self._running.get(name)
+            if running is None or not running.from_s <= over_s < running.until_s:
+                running = self._running[name] = of(over_s, self.archive.zone)
             done_s = self._reported.get(name)
             if done_s is None or done_s > now_s + DAY_S:
                 # The first time; or a clock was far ahead when it was marked.

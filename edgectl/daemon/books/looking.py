@@ -5,13 +5,15 @@ from typing import Final
 
 from edgectl.clock import Instant
 from edgectl.contract.evse_state import evse_status
+from edgectl.contract.vocabulary import EvseStatus
 from edgectl.daemon.books.power import drawn_w
 from edgectl.indicators.books import MeterSeen, SiteSeen
 from edgectl.indicators.energy import Reading
 from edgectl.indicators.sessions import Cause, PortSeen, PortState
 from edgectl.model.ceiling import Rank
 from edgectl.model.decision import Alarm, EvseDecision, ReasonCode, Severity
-from edgectl.model.reading import EvseSample
+from edgectl.model.quick import maker
+from edgectl.model.reading import EvseSample, taken_after
 from edgectl.model.record import TickRecord
 from edgectl.model.site import Evse, Meter, Site, nominal_voltages
 from edgectl.model.snapshot import EvseView, MeterView
@@ -20,6 +22,8 @@ from edgectl.units import MeterId
 UNHEARD_S: Final = 15.0
 """So long after the start a device that has not answered yet is not called silent."""
 
+_NOTHING: Final = EvseView()
+_STATE_OF: Final = {status: PortState(status.value) for status in EvseStatus}
 _NOT_HELD: Final = frozenset(
     {
         ReasonCode.OWN_MAXIMUM,
@@ -37,6 +41,8 @@ _CAUSE_OF_RANK: Final[Mapping[Rank, Cause]] = {
     Rank.TECHNICIAN: Cause.TECHNICIAN,
     Rank.PLAN: Cause.PLAN,
 }
+
+_port_seen = maker(PortSeen)
 
 
 class Looking:
@@ -75,17 +81,17 @@ class Looking:
         )
 
     def _port(self, evse: Evse, record: TickRecord, errors: frozenset[str]) -> PortSeen:
-        view = record.snapshot.evses.get(evse.id, EvseView())
+        view = record.snapshot.evses.get(evse.id, _NOTHING)
         decision = record.decision.evses.get(evse.id)
         now = record.now
         isolated = evse.id in record.snapshot.isolated
         status = evse_status(view, decision, pause_a=evse.traits.pause_a, isolated=isolated)
-        state = PortState(status.value)
+        state = _STATE_OF[status]
         young = self._began_s is not None and now.mono_s - self._began_s < UNHEARD_S
         if view.last_answer_s is None and young and not isolated:
             state = PortState.UNHEARD
         held = decision is not None and decision.reason.code not in _NOT_HELD
-        return PortSeen(
+        return _port_seen(
             at_s=now.utc_s,
             state=state,
             power_w=self._power_w(evse, view),
@@ -99,8 +105,7 @@ class Looking:
 
     def _power_w(self, evse: Evse, view: EvseView) -> float | None:
         """The most of what is new; from currents where the charger tells no power."""
-        seen_s = self._seen_s.get(evse.id, float("-inf"))
-        new = [sample for sample in view.samples if sample.taken_s > seen_s]
+        new = taken_after(view.samples, self._seen_s.get(evse.id, float("-inf")))
         if new:
             self._seen_s[evse.id] = new[-1].taken_s
         powers = [self._power_of(evse, sample) for sample in new or view.samples[-1:]]
@@ -114,14 +119,15 @@ class Looking:
 
     def _meter(self, meter: Meter, view: MeterView | None, now: Instant) -> MeterSeen:
         samples = () if view is None else view.samples
-        seen_s = self._seen_s.get(meter.id, float("-inf"))
-        new = [sample for sample in samples if sample.taken_s > seen_s]
+        new = taken_after(samples, self._seen_s.get(meter.id, float("-inf")))
         if new:
             self._seen_s[meter.id] = new[-1].taken_s
         imported = exported = None
-        for sample in samples:
-            imported = _reading(sample.taken_s, sample.energy_import_wh, now) or imported
-            exported = _reading(sample.taken_s, sample.energy_export_wh, now) or exported
+        for sample in reversed(samples):
+            imported = imported or _reading(sample.taken_s, sample.energy_import_wh, now)
+            exported = exported or _reading(sample.taken_s, sample.energy_export_wh, now)
+            if imported is not None and exported is not None:
+                break
         powers = [
             sum(power for power in sample.power_w if power is not None)
             for sample in new

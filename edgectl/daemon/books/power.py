@@ -1,5 +1,6 @@
 """What a node or an EVSE draws at a tick, for the ledger: measured where there is a meter."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgectl.grid.ledger import Cause
@@ -7,7 +8,7 @@ from edgectl.grid.targets import Element
 from edgectl.model.decision import AlarmCode
 from edgectl.model.reading import EvseSample, MeterSample, Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Connection, Evse, nominal_voltages
+from edgectl.model.site import Connection, Evse, Site, nominal_voltages
 from edgectl.units import EvseId, NodeId
 
 _FRESH_S = 15.0
@@ -24,25 +25,21 @@ class Power:
 def power_at(record: TickRecord, element: Element, below: frozenset[EvseId]) -> Power | None:
     """What is drawn there; None where nothing is known. Fed back is negative."""
     site = record.snapshot.site
-    volts = nominal_voltages(site.nodes, site.voltage_v)
-    by_id = {evse.id: evse for evse in site.evses}
     if element.evse is not None:
-        one = by_id[element.evse]
-        return _evse_power(record, one, volts[one.node])
+        return next(_evse_powers(record, frozenset({element.evse})), None)
     meter = next((m for m in site.meters if m.node == element.node), None)
     if meter is not None and element.node is not None:
         view = record.snapshot.meters.get(meter.id)
         sample = view.samples[-1] if view is not None and view.samples else None
         if sample is not None and record.now.mono_s - sample.taken_s <= _FRESH_S:
-            power_w = _meter_w(sample, volts[element.node])
+            power_w = _meter_w(sample, site, element.node)
             if power_w is not None:
                 good = record.decision.nodes[element.node].quality is Quality.GOOD
                 return Power(power_w, good)
     node = None if element.node is None else record.decision.nodes.get(element.node)
     if node is None:
         return None
-    drawn = [_evse_power(record, by_id[evse], volts[by_id[evse].node]) for evse in below]
-    drawn_w = sum(power.power_w for power in drawn if power is not None)
+    drawn_w = sum(power.power_w for power in _evse_powers(record, below))
     return Power(node.base_va + drawn_w, good=False)
 
 
@@ -62,15 +59,28 @@ def cause_at(record: TickRecord, node: NodeId | None, below: frozenset[EvseId]) 
     return Cause.SETTLING
 
 
-def _meter_w(sample: MeterSample, nominal_v: float) -> float | None:
-    if all(value is not None for value in sample.power_w):
-        return sum(value or 0.0 for value in sample.power_w)
+def _meter_w(sample: MeterSample, site: Site, node: NodeId) -> float | None:
+    one_w, two_w, three_w = sample.power_w
+    if one_w is not None and two_w is not None and three_w is not None:
+        return one_w + two_w + three_w
+    nominal_v = nominal_voltages(site.nodes, site.voltage_v)[node]
     total_w, known = 0.0, False
     for current_a, voltage_v in zip(sample.current_a, sample.voltage_v, strict=True):
         if current_a is not None:
             known = True
             total_w += current_a * (nominal_v if voltage_v is None else voltage_v)
     return total_w if known else None
+
+
+def _evse_powers(record: TickRecord, wanted: frozenset[EvseId]) -> Iterator[Power]:
+    """Of those of which something is known."""
+    site = record.snapshot.site
+    volts = nominal_voltages(site.nodes, site.voltage_v)
+    for evse in site.evses:
+        if evse.id in wanted:
+            power = _evse_power(record, evse, volts[evse.node])
+            if power is not None:
+                yield power
 
 
 def _evse_power(record: TickRecord, evse: Evse, volts: float) -> Power | None:

@@ -155,11 +155,13 @@ class Charger:
         """Give what it needs next while it is not silent."""
         soonest_s = math.inf
         if self._mode is Mode.CONTROL and not self._fitness.unfit:
-            for wanted in (self._setpoint_errand, self._feeder.next):
-                found = wanted(now_s, leased=leased)
-                if isinstance(found, Errand):
-                    return found
-                soonest_s = min(soonest_s, found)
+            found = self._setpoint_errand(now_s, leased=leased)
+            if isinstance(found, Errand):
+                return found
+            fed = self._feeder.next(now_s, leased=leased)
+            if isinstance(fed, Errand):
+                return fed
+            soonest_s = min(found, fed)
         polled = self._poller.next(now_s)
         return polled if isinstance(polled, Errand) else min(polled, soonest_s)
 

@@ -87,6 +87,10 @@ class Troubles:
         self._alarms[code, id_, about] = Alarm(code=code, severity=severity, id=id_, text=text)
         self._log.warning(code, id=id_, text=text)
 
+    def __bool__(self) -> bool:
+        """Whether anything is wrong now."""
+        return bool(self._alarms)
+
     def end(self, code: AlarmCode, id_: str, *, about: str = "") -> None:
         """Say that it is over, if it was."""
         if self._alarms.pop((code, id_, about), None) is not None:

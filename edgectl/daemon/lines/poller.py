@@ -101,7 +101,8 @@ class Poller:
         if isinstance(outcome, Answer):
             series.took(outcome.words, sent_s=outcome.sent_s)
             self._answered(outcome.sent_s)
-            self._troubles.end(AlarmCode.DEVICE_REFUSES, self._id, about=_name(batch))
+            if self._troubles:
+                self._troubles.end(AlarmCode.DEVICE_REFUSES, self._id, about=_name(batch))
         elif outcome.exception_code in CONFIGURATION:
             refused = series.refused(now_s)
             if refused is not None:

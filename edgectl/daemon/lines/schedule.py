@@ -181,10 +181,10 @@ class Polls:
             return self.fast
         if not self.fast:
             return self.slow
-        due = [series for series in (self.fast, self.slow) if series.due_s <= now_s]
-        if due:
-            return min(due, key=lambda series: series.deadline_s)
-        return min(self.fast, self.slow, key=lambda series: series.due_s)
+        fast, slow = self.fast, self.slow
+        if fast.due_s <= now_s and slow.due_s <= now_s:
+            return slow if slow.deadline_s < fast.deadline_s else fast
+        return slow if slow.due_s < fast.due_s else fast
 
     def collect(
         self, series: Series, now_s: float, *, early: bool = False

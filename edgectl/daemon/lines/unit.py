@@ -29,6 +29,7 @@ FOREIGN_POLL_S: Final = 1.0
 """For a unit that the site does not name and the technician asks."""
 
 _WRITES: Final = frozenset({Function.WRITE_SINGLE, Function.WRITE_MULTIPLE})
+_NOBODY: Final[frozenset[EvseId]] = frozenset()
 
 
 class Unit:
@@ -63,7 +64,7 @@ class Unit:
             (charger.evse.traits.min_write_interval_s for charger in chargers), default=0.0
         )
         self._write_from_s = -math.inf
-        self._silent: frozenset[EvseId] = frozenset()
+        self._silent = _NOBODY
         self._turns = 0
         self._turn: Turn | None = None
         self._ask: Ask | None = None
@@ -126,19 +127,22 @@ class Unit:
         self._end_turn(now_s)
 
     def _wanted(self, now_s: float, *, leased: bool) -> Next:
-        if self.health.free_s > now_s:
-            return self.health.free_s
+        health = self.health
+        if health.free_s > now_s:
+            return health.free_s
         found = [self._turn_errand(now_s)]
-        if self.health.quiet_until_s > now_s:
-            found.append(self.health.quiet_until_s)
+        if health.quiet_until_s > now_s:
+            found.append(health.quiet_until_s)
         else:
-            found.extend(meter.next(now_s) for meter in self._meters)
-            found.extend(
+            found += [meter.next(now_s) for meter in self._meters]
+            found += [
                 charger.next(now_s, leased=leased)
                 for charger in self.chargers
                 if charger.evse.id not in self._silent
-            )
-        return most_urgent(self._in_time(one, now_s) for one in found)
+            ]
+        if now_s < self._write_from_s:
+            found = [self._in_time(one, now_s) for one in found]
+        return most_urgent(found)
 
     def _in_time(self, found: Next, now_s: float) -> Next:
         """Hold a write back until the device takes one again."""
@@ -165,12 +169,14 @@ class Unit:
     def _begin_turn(self, now_s: float) -> None:
         """Call the silent EVSEs when that is due, else set a failsafe block again if it must be."""
         silent = [charger for charger in self.chargers if charger.must_be_called(now_s)]
-        ids = frozenset(charger.evse.id for charger in silent if charger.can_be_called())
+        ids = _NOBODY
+        if silent:
+            ids = frozenset(charger.evse.id for charger in silent if charger.can_be_called())
         if ids - self._silent:
             self._call_s = min(self._call_s, self._soon(now_s))
         if not ids:
             self._call_s = math.inf
-        self._silent = frozenset(charger.evse.id for charger in silent)
+        self._silent = frozenset(charger.evse.id for charger in silent) if silent else _NOBODY
         if self._call_s <= now_s:
             callees = [charger for charger in silent if charger.can_be_called()]
             first = self._turns % len(callees)

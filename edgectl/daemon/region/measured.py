@@ -17,7 +17,13 @@ from edgectl.contract.envelope import rfc3339
 from edgectl.contract.messages import COARSE_S, Sample
 from edgectl.contract.vocabulary import Quality, Quantity, of_phase
 from edgectl.model.decision import NodeDecision
-from edgectl.model.reading import FRESH_POLLS, EvseSample, MeterSample, quality_at
+from edgectl.model.reading import (
+    FRESH_POLLS,
+    EvseSample,
+    MeterSample,
+    quality_at,
+    taken_after,
+)
 from edgectl.model.record import TickRecord
 from edgectl.model.settings import Sampling, TelemetrySettings
 from edgectl.model.snapshot import EvseView, MeterView
@@ -140,6 +146,8 @@ class Measured:
 
     settings: TelemetrySettings
     _series: dict[tuple[str, Quantity], _Series] = field(default_factory=dict)
+    _on_change: dict[tuple[str, Quantity], _Series] = field(default_factory=dict)
+    _intervals_s: set[float] = field(default_factory=set)
     _seen_s: dict[str, float] = field(default_factory=dict)
     _rhythms: dict[float, _Rhythm] = field(default_factory=dict)
 
@@ -149,8 +157,10 @@ class Measured:
         now = record.now
         coarse: list[Sample] = []
         fine: list[Sample] = []
-        due = {every_s: self._is_due(every_s, now.mono_s) for every_s in self._intervals()}
-        for (id_, _), series in self._series.items():
+        due = {every_s: self._is_due(every_s, now.mono_s) for every_s in self._intervals_s}
+        # Most ticks end no interval, and then only what is told of at once can be news.
+        ends = any(is_due for is_due, _ in due.values())
+        for (id_, _), series in (self._series if ends else self._on_change).items():
             is_due, is_coarse = due[series.sampling.every_s]
             if is_due and self._is_news(series, now.mono_s):
                 (coarse if is_coarse else fine).append(_sample(id_, series, now))
@@ -169,9 +179,6 @@ class Measured:
             if series.readings
         ]
         return Batch(coarse=tuple(running))
-
-    def _intervals(self) -> set[float]:
-        return {series.sampling.every_s for series in self._series.values()}
 
     def _is_due(self, every_s: float, now_s: float) -> tuple[bool, bool]:
         """Whether an interval ends with this tick, and whether with a coarse batch."""
@@ -244,9 +251,8 @@ class Measured:
             ):
                 self._add(evse, counted_s, quantity, value, poll_s=poll_s)
 
-    def _unseen(self, device: str, samples: tuple[_S, ...]) -> list[_S]:
-        seen_s = self._seen_s.get(device, float("-inf"))
-        unseen = [sample for sample in samples if sample.taken_s > seen_s]
+    def _unseen(self, device: str, samples: tuple[_S, ...]) -> tuple[_S, ...]:
+        unseen = taken_after(samples, self._seen_s.get(device, float("-inf")))
         if unseen:
             self._seen_s[device] = unseen[-1].taken_s
         return unseen
@@ -261,7 +267,9 @@ class Measured:
         poll_s: float,
     ) -> None:
         for index, quantity in quantities:
-            self._add(device, taken_s, quantity, values[index], poll_s=poll_s)
+            value = values[index]
+            if value is not None:
+                self._add(device, taken_s, quantity, value, poll_s=poll_s)
 
     def _add(
         self,
@@ -281,6 +289,9 @@ class Measured:
             if not sampling.publish:
                 return
             series = self._series[id_, quantity] = _Series(quantity, sampling, poll_s)
+            self._intervals_s.add(sampling.every_s)
+            if sampling.on_change:
+                self._on_change[id_, quantity] = series
         series.quality = quality
         series.add(taken_s, value)
 

@@ -21,6 +21,7 @@ from edgectl.simulator.memory.line import ExceptionCode
 RELEASE_PERMANENT: Final = 3
 RELEASE_MODBUS: Final = 5
 WATCHDOG_OFF: Final = 0xFFFF
+_READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
 _UNKNOWN: Final = -1
 _GROUP: Final = range(100, 168)
 _CONFIGURATION: Final = range(100, 124)
@@ -116,7 +117,7 @@ class CharxSec:
         now_s: float,  # noqa: ARG002 - reading feeds nothing here
     ) -> Words | ExceptionCode:
         """Give registers inside one block."""
-        if function not in {Function.READ_HOLDING, Function.READ_INPUT}:
+        if function not in _READS:
             return ExceptionCode.ILLEGAL_FUNCTION
         if address in _GROUP:
             if address + count - 1 not in _GROUP:

@@ -2,14 +2,12 @@
 
 import struct
 from collections.abc import Sequence
-from typing import Final
-
-_WORD: Final = 0xFFFF
 
 
 def high_first(value: int, *, words: int) -> tuple[int, ...]:
     """Give an integer as two's complement, most significant register first."""
-    return tuple((value >> (16 * k)) & _WORD for k in reversed(range(words)))
+    raw = (value & ((1 << 16 * words) - 1)).to_bytes(2 * words, "big")
+    return struct.unpack(f">{words}H", raw)
 
 
 def float_high_first(value: float) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from edgectl.simulator.device.simulated_device import Device, Words
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.memory.line import ExceptionCode
 
+_OFF: Final = frozenset({FaultKind.CHARGER_SILENT, FaultKind.METER_SILENT})
+_OFF_UNTIL: Final = frozenset({FaultKind.REBOOT, FaultKind.SITE_POWER})
 _OWN_REPLY_S: Final = 0.004
 _NEVER_HEARD_S: Final = 3600.0
 
@@ -143,9 +145,7 @@ class DepotStation:
 def silent(faults: Sequence[Fault], scenario_s: float) -> bool:
     """Tell whether a device with these faults answers nobody now."""
     for fault in faults:
-        off = fault.kind in {FaultKind.CHARGER_SILENT, FaultKind.METER_SILENT} or (
-            fault.kind in {FaultKind.REBOOT, FaultKind.SITE_POWER} and fault.until_s is not None
-        )
+        off = fault.kind in _OFF or (fault.kind in _OFF_UNTIL and fault.until_s is not None)
         if off and fault.active(scenario_s):
             return True
     return False

@@ -9,11 +9,13 @@
 
 import math
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from edgectl.model.modbus import Answer, Function, Miss, MissCause, Request
 from edgectl.model.ports import Clock
 from edgectl.model.serial_line import SerialLine
+
+_READS: Final = frozenset({Function.READ_HOLDING, Function.READ_INPUT})
 
 
 class ExceptionCode(IntEnum):
@@ -112,7 +114,7 @@ class MemoryLine:
         return not self.reachable
 
     def _serve(self, request: Request) -> tuple[int, ...] | ExceptionCode:
-        if request.function in {Function.READ_HOLDING, Function.READ_INPUT}:
+        if request.function in _READS:
             return self._station.read(
                 request.unit, request.function, request.address, request.count
             )
