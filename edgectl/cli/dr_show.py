@@ -38,7 +38,7 @@ def _urgency(event: dict[str, Any]) -> tuple[int, str]:
 
 def _row(event: dict[str, Any]) -> tuple[str, ...]:
     now = event.get("now", {})
-    state = "lifted" if "lifted_until" in event else str(event["state"])
+    state = event_state(event)
     name = str(event["event_id"])
     return (
         name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + ">",
@@ -50,6 +50,11 @@ def _row(event: dict[str, Any]) -> tuple[str, ...]:
         str(event["program_id"]),
         ",".join(event.get("targets", [])) or "-",
     )
+
+
+def event_state(event: dict[str, Any]) -> str:
+    """How far an event has come, or that it is set aside."""
+    return "lifted" if "lifted_until" in event else str(event["state"])
 
 
 def _asked(event: dict[str, Any]) -> str:
@@ -79,7 +84,11 @@ def _remarks(event: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: may be fed back at most {most}; that is watched, not commanded"
     if "lifted_until" in event:
         until = short_time(event["lifted_until"])
-        yield f"{name}: set aside until {until} by {event['lifted_by']}"
+        said = f"{name}: set aside until {until} by {event['lifted_by']}"
+        said += f": {event['lifted_for']}" if event.get("lifted_for") else ""
+        if event.get("lift_id"):
+            said += f"; `edgectl release {event['lift_id']}` ends that"
+        yield said
     for one in event.get("impact", []):
         yield f"{name}: the vehicle at {one['evse']} will miss {kilo(one['missing_wh'])} kWh"
     now = event.get("now", {})

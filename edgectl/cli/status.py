@@ -4,6 +4,7 @@ import argparse
 from typing import Any, Final
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
+from edgectl.cli.dr_show import event_state
 from edgectl.cli.export_text import export_line
 from edgectl.cli.live import follow, repeat
 from edgectl.cli.output import (
@@ -185,7 +186,7 @@ def _events(answer: dict[str, Any], width: int | None) -> list[str]:
         [
             event.get("name") or event["event_id"],
             event["program_id"],
-            event["state"],
+            event_state(event),
             ",".join(event.get("targets", ())) or "-",
             short_time(event.get("from")),
             short_time(event.get("until")),

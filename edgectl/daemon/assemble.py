@@ -178,7 +178,7 @@ def assemble(
         reply=correspondence.reply_command,
         audit=audit.note,
         seals=seals,
-        lift=events.lift,
+        lifts=events.lifts,
     )
     correspondence.serve(events=events, commands=commands, links=links)
 

@@ -1,7 +1,7 @@
 """Runs the tool against a depot that is served on a real socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgectl.adapters.local_socket import LocalSocket
@@ -9,6 +9,7 @@ from edgectl.cli.main import main
 from edgectl.contract.local import MqttStatus
 from edgectl.daemon.api import Act, LocalApi, Look, Rights
 from edgectl.model.local_api import Handler, HttpRequest, HttpResponse
+from edgectl.model.store import Document
 from tests.api.world import FakeDesk, FixedClock, FixedFacts, Journal
 
 
@@ -20,6 +21,7 @@ def api(
     looks: Mapping[str, Look] | None = None,
     acts: Mapping[str, Act] | None = None,
     mqtt: MqttStatus | None = None,
+    dr: Sequence[Document] = (),
 ) -> LocalApi:
     return LocalApi(
         facts=facts or FixedFacts(),
@@ -28,7 +30,7 @@ def api(
         rights=Rights(daemon_uid=daemon_uid, group_id=lambda _: None),
         version="1.2.3",
         mqtt=lambda: mqtt or MqttStatus(connected=True, backlog=0),
-        dr=list,
+        dr=lambda: list(dr),
         looks=looks,
         acts=acts,
         log=Journal().log(),

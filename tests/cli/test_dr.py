@@ -23,7 +23,7 @@ from tests.evidence.test_evidence import now
 
 Captured = pytest.CaptureFixture[str]
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "event_id": "evt-20261124-0042",
     "program_id": "prog-1",
     "state": "active",
@@ -45,7 +45,7 @@ EVENT = {
         "cause": "base_load",
     },
 }
-LIFTED = {
+LIFTED: dict[str, Any] = {
     "event_id": "flex",
     "program_id": "prog-2",
     "state": "active",
@@ -54,6 +54,8 @@ LIFTED = {
     "from": "2026-11-24T16:30:00.000Z",
     "lifted_until": "2026-11-24T17:00:00.000Z",
     "lifted_by": "technician (local:uid-7)",
+    "lifted_for": "bus 12 must leave",
+    "lift_id": "local-1",
     "impact": [],
 }
 ANSWER: dict[str, Any] = {
@@ -77,13 +79,21 @@ def test_the_table_says_what_is_asked_promised_and_drawn(tmp_path: Path, capsys:
     text = "\n".join(lines)
     for part in (
         "bay07 will miss 12.3 kWh",
-        "set aside until 11-24 17:00Z by technician (local:uid-7)",
+        "set aside until 11-24 17:00Z by technician (local:uid-7): bus 12 must leave;",
+        "`edgectl release local-1` ends that",
         "delivers 270.0 kW against a baseline of 900.0 kW (comparable days)",
         "30.0 kW above its promise in this quarter-hour so far, because of: base load",
         "prog-2 is not heard since 11-24 16:00Z",
         "ledger: 7 rows",
     ):
         assert part in text
+
+
+def test_the_status_calls_an_event_lifted_too(tmp_path: Path, capsys: Captured) -> None:
+    assert tool(tmp_path, "status", handler=api(dr=[EVENT, LIFTED]).handle) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (flex,) = (line for line in lines if line.startswith("flex "))
+    assert flex.split()[:3] == ["flex", "prog-2", "lifted"]
 
 
 COMING = [

@@ -12,6 +12,7 @@ from edgectl.contract.dr_report import DrReport
 from edgectl.control.cap import is_active
 from edgectl.daemon.books.baselines import Baselines
 from edgectl.daemon.books.ledger import Ledger
+from edgectl.daemon.desk.held_event import Lift
 from edgectl.model.ceiling import Rank
 from edgectl.model.evidence import ChainName
 from edgectl.simulator.memory.evidence import MemoryEvidence
@@ -240,15 +241,8 @@ def test_a_lift_lasts_as_long_as_was_said() -> None:
     async def story(d: Set) -> None:
         await d.send(event(programID="prog-2"))
         await d.at("16:40")
-        lifted = await d.desk.lift(
-            "evt-1",
-            rank=Rank.TECHNICIAN,
-            by="local:x",
-            reason="test",
-            until_utc_s=at("16:50"),
-            now=d.now(),
-        )
-        assert lifted
+        lift = Lift(at("16:50"), "local:x", "test", Rank.TECHNICIAN, "c-1")
+        assert await d.desk.lifts.lift("evt-1", lift, now=d.now())
         assert await d.at("16:41", ahead_s=-HOUR_S) == []
         assert await d.at("16:49") == []
         assert await d.at("16:50") == [60.0]

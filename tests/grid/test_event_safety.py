@@ -237,7 +237,7 @@ async def release(d: Desk, store: MemoryStore, *, seq: int) -> None:
         reply=reply,
         audit=d.audited.append,
         seals=seals(operator),
-        lift=d.desk.lift,
+        lifts=d.desk.lifts,
     )
     body = {
         "command_id": "c1",

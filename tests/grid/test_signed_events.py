@@ -10,6 +10,7 @@ import pytest
 
 from edgectl.daemon.desk.event_shelf import EVENTS_MAX
 from edgectl.daemon.desk.events import EventDesk
+from edgectl.daemon.desk.held_event import Lift
 from edgectl.errors import Refused
 from edgectl.model.ceiling import Rank
 from edgectl.model.decision import AlarmCode
@@ -206,6 +207,15 @@ def test_an_issuer_may_what_the_site_file_says(name: str) -> None:
     run(scenario)
 
 
+LIFT = Lift(
+    until_utc_s=at("16:50"),
+    by="technician (local:uid-7)",
+    reason="bus 12 must leave",
+    rank=Rank.TECHNICIAN,
+    command_id="local-1",
+)
+
+
 def test_a_technician_sets_a_voluntary_event_aside_for_a_time() -> None:
     async def scenario(d: SignedDesk) -> None:
         body = event(programID="prog-2", payloadDescriptors=None)
@@ -216,15 +226,7 @@ def test_a_technician_sets_a_voluntary_event_aside_for_a_time() -> None:
         await d.until("16:35")
         assert d.kilowatts() == [60.0]
         before = len(d.said)
-        lifted = await d.desk.lift(
-            "evt-1",
-            rank=Rank.TECHNICIAN,
-            by="technician (local:uid-7)",
-            reason="bus 12 must leave",
-            until_utc_s=at("16:50"),
-            now=d.now(),
-        )
-        assert lifted
+        assert await d.desk.lifts.lift("evt-1", LIFT, now=d.now())
         assert d.kilowatts() == []
         assert d.states(before) == ["refused:lifted"]
         assert "bus 12 must leave" in (d.said[-1].message or "")
@@ -238,22 +240,35 @@ def test_a_technician_sets_a_voluntary_event_aside_for_a_time() -> None:
     run(scenario)
 
 
+def test_a_lift_ends_by_the_id_of_what_set_it_for_no_lower_rank() -> None:
+    async def scenario(d: SignedDesk) -> None:
+        await d.send(event(programID="prog-2"))
+        await d.until("16:35")
+        await d.desk.lifts.lift("evt-1", LIFT, now=d.now())
+        d.__post_init__()
+        await d.desk.load(d.now())
+        lifts = d.desk.lifts
+        with pytest.raises(Refused, match="higher rank"):
+            await lifts.end("local-1", rank=Rank.UTILITY_VOLUNTARY, now=d.now())
+        assert await lifts.end("local-2", rank=Rank.TECHNICIAN, now=d.now()) is None
+        assert d.kilowatts() == []
+        assert await lifts.end("local-1", rank=Rank.TECHNICIAN, now=d.now()) == "prog-2/evt-1"
+        assert d.kilowatts() == [60.0]
+        assert d.states()[-1] == "active", "which is said"
+        assert await lifts.end("local-1", rank=Rank.TECHNICIAN, now=d.now()) is None
+
+    run(scenario)
+
+
 def test_S17_nobody_lifts_a_higher_rank_and_nothing_that_is_not_there() -> None:  # noqa: N802
     async def scenario(d: SignedDesk) -> None:
         await d.sign(event())
         await d.until("16:35")
-        how: dict[str, Any] = {
-            "by": "x",
-            "reason": "x",
-            "until_utc_s": at("17:00"),
-            "now": d.now(),
-        }
-        with pytest.raises(Refused) as caught:
-            await d.desk.lift("evt-1", rank=Rank.TECHNICIAN, **how)
-        assert caught.value.code == "would_widen"
-        with pytest.raises(Refused):
-            await d.desk.lift("evt-1", rank=Rank.UTILITY_MANDATORY, **how)
-        assert not await d.desk.lift("evt-9", rank=Rank.TECHNICIAN, **how)
+        for rank in (Rank.TECHNICIAN, Rank.UTILITY_MANDATORY):
+            with pytest.raises(Refused) as caught:
+                await d.desk.lifts.lift("evt-1", replace(LIFT, rank=rank), now=d.now())
+            assert caught.value.code == "would_widen"
+        assert not await d.desk.lifts.lift("evt-9", LIFT, now=d.now())
         assert d.kilowatts() == [60.0]
 
     run(scenario)

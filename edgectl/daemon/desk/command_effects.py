@@ -152,7 +152,7 @@ def _release(
         raise refused(
             RefusalCode.UNKNOWN_TARGET,
             f"target_command_id: {command.target_command_id} is not held",
-            "name a command that is in force; `edgectl status` shows them",
+            "name what is in force: `edgectl status` shows commands, `edgectl dr` events",
         )
     if other.rank < held.rank:
         raise _not_permitted(other)

@@ -38,6 +38,7 @@ from edgectl.daemon.desk.command_effects import answered, work_out
 from edgectl.daemon.desk.command_keeping import REMEMBERED_S, CommandKeeping
 from edgectl.daemon.desk.command_rights import check_rights, check_sequence
 from edgectl.daemon.desk.held_command import HeldCommand, duplicate
+from edgectl.daemon.desk.held_event import Lift
 from edgectl.daemon.desk.seals import Seals
 from edgectl.errors import Refused, StorageFailed
 from edgectl.model.ceiling import Rank, TimedCeiling
@@ -54,25 +55,24 @@ Reply: TypeAlias = Callable[[str, CommandResponse], Awaitable[None]]
 Audit: TypeAlias = Callable[[Document], None]
 
 
-class LiftEvent(Protocol):
-    """Sets an event aside for a time."""
+class Lifts(Protocol):
+    """Sets events aside for a time; `beside` goes to the disk in the same write."""
 
-    async def __call__(
+    async def lift(
         self,
         name: str,
+        lift: Lift,
         *,
-        rank: Rank,
-        by: str,
-        reason: str,
-        until_utc_s: float,
         now: Instant,
         seal: Seal | None = None,
         beside: tuple[Entry, ...] = (),
     ) -> bool:
-        """False: no such event is in force. Raises `Refused` for one of a higher rank.
+        """False: no such event is in force. Raises `Refused` for one of a higher rank."""
 
-        `beside` goes to the disk in the same write.
-        """
+    async def end(
+        self, command_id: str, *, rank: Rank, now: Instant, beside: tuple[Entry, ...] = ()
+    ) -> str | None:
+        """The event that a command had set aside; None: none. `Refused`: by a higher rank."""
 
 
 COMMANDS_MAX: Final = 512
@@ -108,7 +108,7 @@ class CommandDesk:
         audit: Audit,
         mqtt_rank: Rank = Rank.UTILITY_VOLUNTARY,
         seals: Seals | None = None,
-        lift: LiftEvent | None = None,
+        lifts: Lifts | None = None,
     ) -> None:
         self._site = site
         self._unsigned = unsigned
@@ -116,7 +116,7 @@ class CommandDesk:
         self._audit = audit
         self._mqtt_rank = mqtt_rank
         self._seals = seals or Seals(site=site.id)
-        self._lift = lift
+        self._lifts = lifts
         self._keeping = CommandKeeping(site=site, store=store, lapsed=self._note_lapse)
         self._held = self._keeping.held
         self._lock = asyncio.Lock()
@@ -314,28 +314,27 @@ class CommandDesk:
     async def _lifted(
         self, command: Command, held: HeldCommand, now: Instant, seal: Seal | None
     ) -> HeldCommand | None:
-        """A release that names an event, done and kept with it; None for every other command."""
-        if not isinstance(command, ReleaseCommand) or self._lift is None:
+        """A release that names an event or its lift, done and kept with it; None for all others."""
+        if not isinstance(command, ReleaseCommand) or self._lifts is None:
             return None
-        if command.target_command_id in self._held:
-            return None
-        for_s = LIFT_S if command.duration_s is None else command.duration_s
-        until_s = now.utc_s + for_s
-        message = f"event {command.target_command_id} set aside for {for_s:g} s"
-        made = answered(replace(held, until_utc_s=until_s), message)
-        offset_s = self._keeping.offset_s
-        lifted = await self._lift(
-            command.target_command_id,
-            rank=held.rank,
-            by=f"{held.rank.name.lower()} ({held.actor})",
-            reason=held.reason,
-            until_utc_s=until_s,
-            now=now,
-            seal=seal,
-            beside=self._keeping.entries([made]),
-        )
-        if not lifted:
-            return None
+        name, offset_s = command.target_command_id, self._keeping.offset_s
+        made = answered(held, f"the event that {name} set aside holds again")
+        beside = self._keeping.entries([made])
+        if await self._lifts.end(name, rank=held.rank, now=now, beside=beside) is None:
+            if name in self._held:
+                return None
+            until_s = now.utc_s + (LIFT_S if command.duration_s is None else command.duration_s)
+            made = answered(replace(held, until_utc_s=until_s), f"event {name} is set aside")
+            lift = Lift(
+                until_utc_s=until_s,
+                by=f"{held.rank.name.lower()} ({held.actor})",
+                reason=held.reason,
+                rank=held.rank,
+                command_id=held.id,
+            )
+            beside = self._keeping.entries([made])
+            if not await self._lifts.lift(name, lift, now=now, seal=seal, beside=beside):
+                return None
         self._keeping.take_effect([made], offset_s)
         return made
 

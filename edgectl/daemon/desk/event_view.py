@@ -35,6 +35,8 @@ def event_view(held: HeldEvent) -> Document:
     if held.lift is not None:
         view["lifted_until"] = rfc3339(held.lift.until_utc_s)
         view["lifted_by"] = held.lift.by
+        view["lifted_for"] = held.lift.reason
+        view["lift_id"] = held.lift.command_id
     return view
 
 

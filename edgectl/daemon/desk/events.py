@@ -28,12 +28,12 @@ from edgectl.contract.dr import (
     is_dr_topic,
     read_notice,
 )
-from edgectl.contract.envelope import rfc3339
 from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.daemon.desk.event_clock import EventClock
 from edgectl.daemon.desk.event_deletions import Deletions
 from edgectl.daemon.desk.event_index import EventIndex
 from edgectl.daemon.desk.event_keeping import Audit, EventKeeping, Reply
+from edgectl.daemon.desk.event_lifts import EventLifts
 from edgectl.daemon.desk.event_rules import (
     check_dated,
     check_limits,
@@ -43,20 +43,20 @@ from edgectl.daemon.desk.event_rules import (
 )
 from edgectl.daemon.desk.event_shelf import EVENTS_MAX
 from edgectl.daemon.desk.event_view import event_view
-from edgectl.daemon.desk.held_event import EventKey, EventSeal, HeldEvent, Lift, Promise
+from edgectl.daemon.desk.held_event import EventKey, EventSeal, HeldEvent, Promise
 from edgectl.daemon.desk.permission import check_places
 from edgectl.daemon.desk.seals import Seals
 from edgectl.errors import Refused
 from edgectl.grid.ceilings import Lead, ceilings, no_lead
 from edgectl.grid.plan import EventPlan, plan
-from edgectl.model.ceiling import Rank, TimedCeiling
+from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Alarm, AlarmCode, Severity
 from edgectl.model.issuer import Seal
 from edgectl.model.settings import Unsigned
 from edgectl.model.site import Site
-from edgectl.model.store import Document, Entry, Store
+from edgectl.model.store import Document, Store
 from edgectl.model.trust import Connection, allows_unsigned
-from edgectl.units import EventId, ProgramId
+from edgectl.units import ProgramId
 
 Assess: TypeAlias = Callable[[EventPlan, Instant], Awaitable[Promise]]
 """What an event costs and what can be promised for it."""
@@ -120,6 +120,9 @@ class EventDesk:
             site=site, programs=self._programs, keeping=self._keeping, index=self._index
         )
         self._lock = asyncio.Lock()
+        self.lifts = EventLifts(
+            site=site, keeping=self._keeping, lock=self._lock, advance=self.advance
+        )
         self._promised_mono_s: dict[EventKey, float] = {}
         self._ceilings: tuple[TimedCeiling, ...] = ()
         self._computed: Instant | None = None
@@ -231,58 +234,6 @@ class EventDesk:
             and held.seal is not None
             and now.utc_trusted
             and held.seal.expires_utc_s <= now.utc_s
-        )
-
-    async def lift(
-        self,
-        name: str,
-        *,
-        rank: Rank,
-        by: str,
-        reason: str,
-        until_utc_s: float,
-        now: Instant,
-        seal: Seal | None = None,
-        beside: tuple[Entry, ...] = (),
-    ) -> bool:
-        """Set an event of a lower rank aside for a time. False: no such event is in force.
-
-        `beside`: what is kept together with it. Where several programs have an event of the name,
-        it is the one that may be lifted; `program/name` names one of them.
-        """
-        async with self._lock:
-            held = self._liftable(name, rank)
-            if held is None or held.plan is None:
-                return False
-            if seal is not None:
-                check_places(seal.issuer, held.plan.elements, self._site)
-            lift = Lift(until_utc_s=until_utc_s, by=by, reason=reason)
-            await self._keeping.put_beside(held.lifted(lift), beside)
-            self.advance(now)
-            self._keeping.note(
-                now, "lift", held.event.id, "lifted", f"until {rfc3339(until_utc_s)} by {by}"
-            )
-            await self._keeping.settle(held.key, now)
-            return True
-
-    def _liftable(self, name: str, rank: Rank) -> HeldEvent | None:
-        """The event of a name that this rank may set aside; `Refused` if it may none of them."""
-        program, slash, event_id = name.rpartition("/")
-        found = [
-            held
-            for held in self._shelf.named(EventId(event_id))
-            if held.in_force and (not slash or held.event.program == program)
-        ]
-        for held in found:
-            if held.plan is not None and held.plan.rank > rank:
-                return held
-        if not found:
-            return None
-        word = "mandatory" if found[0].plan and found[0].plan.program.mandatory else "voluntary"
-        raise refused(
-            RefusalCode.WOULD_WIDEN,
-            f"event {name} is {word} and above the rank {rank.name.lower()}",
-            "ask the utility to change or to cancel it",
         )
 
     async def _upsert(

@@ -12,6 +12,7 @@ from edgectl.contract.refusal import RefusalCode, refused
 from edgectl.errors import Refused
 from edgectl.grid.event import Event
 from edgectl.grid.plan import EventPlan, plan
+from edgectl.model.ceiling import Rank
 from edgectl.model.site import Site
 from edgectl.model.store import Document
 from edgectl.units import EventId, ProgramId
@@ -43,11 +44,16 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """An event set aside on site for a time, by a higher rank."""
+    """An event set aside on site for a time, by a higher rank.
+
+    `command_id`: what set it aside, and what a release names to end it.
+    """
 
     until_utc_s: float
     by: str
     reason: str
+    rank: Rank
+    command_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,10 @@ class HeldEvent:
         """Set aside for a time, which is reported upstream."""
         return replace(self, lift=lift, owed=(*self.owed, DrState.REFUSED))
 
+    def unlifted(self) -> "HeldEvent":
+        """In force again, which is reported upstream."""
+        return replace(self, lift=None, owed=(*self.owed, self.state))
+
     def anchored(self, anchor_utc_s: float, site: Site, *, trusted: bool) -> "HeldEvent":
         """The same with another meaning of `now`; a version without a date came as much later."""
         moved_s = anchor_utc_s - self.anchor_utc_s
@@ -202,7 +212,7 @@ class HeldEvent:
             back_s = when.until_utc_s + self.plan.recovery_s
             return replace(self, recovering=False) if back_s <= now.utc_s else self
         if self.lift is not None and (not now.utc_trusted or self.lift.until_utc_s <= now.utc_s):
-            return replace(self, lift=None, owed=(*self.owed, self.state)).advanced(now)
+            return self.unlifted().advanced(now)
         if now.utc_trusted and when.until_utc_s <= now.utc_s:
             over = self.moved(DrState.COMPLETED, ended_utc_s=now.utc_s)
             back_s = when.until_utc_s + self.plan.recovery_s
@@ -250,7 +260,9 @@ class HeldEvent:
                 "floor_a": promise.floor_a,
                 "refused": promise.refused,
             },
-            "lift": None if lift is None else [lift.until_utc_s, lift.by, lift.reason],
+            "lift": None
+            if lift is None
+            else [lift.until_utc_s, lift.by, lift.reason, int(lift.rank), lift.command_id],
             "fault": None if fault is None else [fault.code, fault.message, fault.remedy],
         }
 
@@ -373,8 +385,15 @@ def _promise(doc: object) -> Promise | None:
 def _lift(doc: object) -> Lift | None:
     if doc is None:
         return None
-    until, by, reason = cast("list[object]", doc)
-    return Lift(until_utc_s=_number(until), by=str(by), reason=str(reason))
+    until, by, reason, *more = cast("list[object]", doc)
+    rank, command_id = more or (int(Rank.TECHNICIAN), "")
+    return Lift(
+        until_utc_s=_number(until),
+        by=str(by),
+        reason=str(reason),
+        rank=Rank(cast("int", rank)),
+        command_id=str(command_id),
+    )
 
 
 def _fault(doc: object) -> Refused | None:
