@@ -151,7 +151,7 @@ def test_killed_again_and_again_nothing_is_lost_and_no_lane_goes_back(
 def run_kills(folder: Path, *, kills: int, seed: int) -> None:
     rng = Random(seed)
     # max_queued_messages: mosquitto drops beyond 1000 without a word.
-    extra = "max_queued_messages 0\nautosave_interval 1\n"
+    extra = "max_queued_messages 1000000\nautosave_interval 1\n"
     mosquitto = Mosquitto(folder, extra=extra, persistent=True)
     mosquitto.start()
     consumer = Consumer(mosquitto.port, Random(seed))

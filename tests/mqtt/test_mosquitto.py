@@ -271,6 +271,46 @@ def test_a_topic_of_which_all_is_too_large_is_set_aside_until_there_is_room(
     )
 
 
+@pytest.mark.parametrize("denied", ["event", "status", "site"])
+def test_a_broker_that_hangs_up_after_every_refusal_costs_no_row_of_others(
+    tmp_path: Path, denied: str
+) -> None:
+    """As mosquitto before 2.0.22 does with this setting."""
+
+    async def use(depot: Depot) -> None:
+        for number in range(200):
+            await depot.append(1)
+            await depot.append(1, "event" if number % 20 == 0 else "telemetry")
+            await asyncio.sleep(0.02)
+        await until(lambda: len({one["n"] for one in depot.seen.bodies("/telemetry")}) == 390)
+        await until(lambda: [one.id for one in depot.publisher.alarms()] == [denied])
+        counts = depot.outbox.counts
+        assert counts.refused_rows == 0
+        if denied != "event":
+            await until(lambda: depot.outbox.counts.waiting == 0)
+            assert counts.set_aside_rows == 0
+            return
+        await until(lambda: depot.publisher.status.aside == 10)
+        depot.mosquitto.acl_file.write_text("topic readwrite #\n")
+        depot.mosquitto.send(signal.SIGHUP)
+        await depot.append(1, "event")
+        await until(lambda: len({one["n"] for one in depot.seen.bodies("/event")}) == 11)
+        assert depot.publisher.status.aside == depot.outbox.counts.refused_rows == 0
+        lanes_never_go_back(depot.seen)
+
+    acl = f"topic deny {PREFIX}{denied}\ntopic readwrite #\n"
+    extra = "max_queued_messages 0\n"
+    in_depot(
+        tmp_path,
+        use,
+        acl=acl,
+        extra=extra,
+        **SOON_REFUSED,
+        probe_every_s=1.0,
+        backfill_rows_per_s=500.0,
+    )
+
+
 @SIZE_LIMITS
 def test_a_row_that_no_broker_takes_is_given_up_and_counted(
     tmp_path: Path, protocol: str, limit: str

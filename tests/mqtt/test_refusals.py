@@ -26,7 +26,7 @@ def sample(seq: int) -> StoredRow:
 
 def refuse(refusals: Refusals, one: StoredRow, *, times: int) -> None:
     for _ in range(times):
-        refusals.note(Denial(topic=EVENT, code=0x87, text="Not authorized"))
+        refusals.note(Denial(topic=EVENT, code=0x87, text="Not authorized"), 0.0, one)
         refusals.refused(one)
 
 
@@ -112,8 +112,8 @@ def test_one_row_that_is_taken_opens_its_topic_for_all_that_is_set_aside(
 
 
 def test_denied_topics_are_those_of_this_connection(refusals: Refusals) -> None:
-    refusals.note(Denial(topic="p/z", code=0x87, text="no"))
-    refusals.note(Denial(topic="p/a", code=0x87, text="no"))
+    refusals.note(Denial(topic="p/z", code=0x87, text="no"), 0.0)
+    refusals.note(Denial(topic="p/a", code=0x87, text="no"), 0.0)
     assert refusals.denied() == ("p/a", "p/z")
     refusals.began()
     assert refusals.denied() == ()
@@ -139,6 +139,29 @@ def test_rows_go_together_only_where_the_topic_was_taken_on_this_connection(
     assert refusals.together(rows, set()) == [event(1)]
     assert refusals.together(rows, {"event"}) == [event(1), event(2)]
     assert refusals.together(rows, {"event", "telemetry"}) == rows
+
+
+def test_an_end_soon_after_a_refusal_tells_against_what_was_refused(refusals: Refusals) -> None:
+    """mosquitto with `max_queued_messages 0` hangs up on whatever comes after a refusal."""
+    denial = Denial(topic=EVENT, code=0x87, text="Not authorized")
+    for _ in range(2):
+        refusals.began()
+        refusals.note(denial, 100.0, event(1))
+        refusals.hung_up([sample(2)], 100.1)
+    assert not refusals.is_shut("telemetry")
+    assert refusals.is_shut("event"), "so that no live row of it ends the connection again"
+    refusals.note(denial, 200.0, event(1))
+    hang_up(refusals, sample(2), times=4, now_s=231.0)
+    assert put_out(refusals, sample(2)) is Fate.SET_ASIDE, "a refusal of long ago is no excuse"
+
+
+def test_an_end_after_a_refusal_of_no_row_tells_against_no_row(refusals: Refusals) -> None:
+    refusals.note(Denial(topic="p/status", code=0x87, text="Not authorized"), 0.0)
+    hang_up(refusals, sample(1), times=9)
+    assert refusals.fate(sample(1), 0.0) is Fate.OFFERED
+    refusals.began()
+    hang_up(refusals, sample(1), times=9)
+    assert refusals.fate(sample(1), 0.0) is Fate.SET_ASIDE
 
 
 def test_ends_on_a_lone_row_make_it_doubted_and_then_proven(refusals: Refusals) -> None:

@@ -6,7 +6,9 @@
    the connection `hang_ups_doubted` times running, or once with the word that it was too large, is
    offered again after `probe_every_s`, on the connection of that time; after each vain offer twice
    as long, up to a day.
-3. Of the birth a brief form is offered where the broker does not take the whole one.
+3. An end within `stable_s` of the connect tells against what was refused, if anything was, not
+   against what was on its way (see `refusals`).
+4. Of the birth a brief form is offered where the broker does not take the whole one.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,13 +48,15 @@ class _Standing:
     """How the broker took a part.
 
     `hang_ups`: ends of the connection with it on its way since it was taken last. `why`: why it is
-    not taken; empty: it is, as far as is known. `retry_s`: it is left out until then; `wait_s`: how
+    not taken; empty: it is, as far as is known. `said`, `code`, `topics`: of the last refusal, if
+    the broker said one. `retry_s`: it is left out until then; `wait_s`: how
     long it is left out the next time.
     """
 
     wait_s: float
     hang_ups: int = 0
     why: str = ""
+    said: str = ""
     code: int | None = None
     topics: tuple[str, ...] = ()
     retry_s: float | None = None
@@ -79,11 +83,18 @@ class Greeting:
         self._refusals = refusals
         self._known: dict[str, dict[Part, _Standing]] = {}
         self._standing = self._of("")
+        self._refused: set[Part] = set()
         self._birth_bytes = {Part.BIRTH: 0, Part.BRIEF_BIRTH: 0}
 
     def began(self, broker: str) -> None:
         """Begin on a connection; another broker may take what the one before did not."""
         self._standing = self._of(broker)
+        self._refused.clear()
+
+    def hung_up_early(self) -> None:
+        """Know that the broker ended the connection soon after it was greeted."""
+        for part in self._refused:
+            self._count_end(part, f"{self._standing[part].said}, and ends the connection after it")
 
     async def say(self, session: BrokerSession) -> None:
         """Tell and ask everything that the broker may take."""
@@ -192,35 +203,39 @@ class Greeting:
             answered = True
         finally:
             # Whoever hears first of the end cancels this one, so it is not told by an error.
-            if not answered and session.hung_up:
-                self._hung_up(part, standing, too_large=session.found_too_large)
+            if not answered and session.hung_up and not self._refused:
+                too_large = session.found_too_large
+                why = "it ends the connection on it" + (", as too large" if too_large else "")
+                standing.code = None
+                self._count_end(part, why, at_once=too_large)
         if not denials:
             self._standing[part] = self._as_taken()
             return True
         if not standing.why:
             _log.warning("greeting_refused", part=part.value, text=denials[0].text)
-        standing.why = f"{denials[0].text} (code {denials[0].code})"
+        standing.why = standing.said = f"{denials[0].text} (code {denials[0].code})"
         standing.code = denials[0].code
         standing.topics = tuple(denial.topic for denial in denials)
         standing.retry_s = None
+        self._refused.add(part)
         if part is not Part.BIRTH:
             for denial in denials:
-                self._refusals.note(denial)
+                self._refusals.note(denial, self._clock.monotonic_s())
         return False
 
-    def _hung_up(self, part: Part, standing: _Standing, *, too_large: bool) -> None:
+    def _count_end(self, part: Part, why: str, *, at_once: bool = False) -> None:
+        """Count an end of the connection against a part; after enough of them it is left out."""
+        standing = self._standing[part]
         standing.hang_ups += 1
-        if too_large:
+        if at_once:
             standing.hang_ups = max(standing.hang_ups, self._pace.hang_ups_doubted)
         if standing.hang_ups < self._pace.hang_ups_doubted:
             return
-        if not standing.why:
+        if standing.retry_s is None:
             _log.error("greeting_left_out", part=part.value, hang_ups=standing.hang_ups)
-        standing.why = "it ends the connection on it"
-        if too_large:
-            standing.why += ", as too large"
-        standing.code = None
-        standing.topics = tuple(self._topics.whole(name) for name, _ in topics.SUBSCRIBED)
+        standing.why = why
+        if not standing.topics:
+            standing.topics = tuple(self._topics.whole(name) for name, _ in topics.SUBSCRIBED)
         standing.retry_s = self._clock.monotonic_s() + standing.wait_s
         standing.wait_s = min(2 * standing.wait_s, PROBE_MOST_S)
 

@@ -122,8 +122,11 @@ class Publisher:
                 await self._serve(session, lanes)
             finally:
                 self._connected = False
-                if self._sender.ended() >= self._pace.stable_s:
+                lasted_s = self._sender.ended()
+                if lasted_s >= self._pace.stable_s:
                     self._failures = 0
+                elif session.hung_up:
+                    self._greeting.hung_up_early()
 
     async def _serve(self, session: BrokerSession, lanes: Lanes) -> None:
         """Work until `stop`, then flush and take leave. Ends with `Unreachable` when it is lost."""
@@ -148,7 +151,7 @@ class Publisher:
                 task.cancel()
         denial = await session.publish(self._greeting.presence("offline"))
         if denial is not None:
-            self._sender.refusals.note(denial)
+            self._sender.refusals.note(denial, self._clock.monotonic_s())
 
     async def _offer_again(self, session: BrokerSession, lanes: Lanes) -> None:
         """Offer what was left out of the greeting, each part when it is due."""

@@ -5,10 +5,12 @@
 2. So a row that was on its way at such an end goes alone the next time. After `hang_ups_doubted`
    of them it is offered alone, with nothing else on its way, on a connection that lasted `stable_s`
    before; only those ends tell. An end without the broker (silence, a stop) never does.
-3. A row makes way after `denied_tries` refusals or `hang_ups_proven` ends. If others of its topic
+3. An end within `stable_s` of a refusal tells against what was refused, not against what was on its
+   way: mosquitto with `max_queued_messages 0` hangs up on whatever comes after one.
+4. A row makes way after `denied_tries` refusals or `hang_ups_proven` ends. If others of its topic
    were taken meanwhile it is given up; else it is set aside on the disk, as are those of its topic
    that follow, until the broker takes the topic again.
-4. A topic of which a row is doubted or proven so is shut: its live rows are not sent, or each would
+5. A topic of which a row is doubted or proven so is shut: its live rows are not sent, or each would
    end the connection. The next row after the proof is the witness: if it is taken, the topic is
    open and the proven row is given up; else one is tried every `probe_every_s`.
 """
@@ -62,6 +64,14 @@ class _Closed:
     blamed: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The newest refusal of this connection; `row` None: of something that is no row."""
+
+    row: StoredRow | None
+    at_s: float
+
+
 class Refusals:
     """What is known of refusals. `denied`: by whole topic, each said once; the rest below it."""
 
@@ -73,13 +83,16 @@ class Refusals:
         self._closed: dict[str, _Closed] = {}
         self._opened: set[str] = set()
         self._blamed: set[int] = set()
+        self._last: _Refused | None = None
 
     def began(self) -> None:
         """Begin on a connection, which may have other rights."""
         self._denied.clear()
+        self._last = None
 
-    def note(self, denial: Denial) -> None:
-        """Take a refusal down."""
+    def note(self, denial: Denial, now_s: float, one: StoredRow | None = None) -> None:
+        """Take a refusal down, of a row or of something else."""
+        self._last = _Refused(one, now_s)
         tell = _log.debug if denial.topic in self._denied else _log.warning
         self._denied[denial.topic] = denial
         tell("broker_refuses", topic=denial.topic, code=denial.code, text=denial.text)
@@ -125,6 +138,8 @@ class Refusals:
 
     def hung_up(self, lost: Sequence[StoredRow], now_s: float) -> None:
         """Count that the broker ended the connection with these rows on their way."""
+        if self._last is not None and now_s - self._last.at_s < self._pace.stable_s:
+            lost = () if self._last.row is None else (self._last.row,)
         for one in lost:
             held = self._hold(one)
             if len(lost) > 1:

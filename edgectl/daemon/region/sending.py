@@ -242,7 +242,6 @@ class Sender:
         await self._mark(lane, accepted)
         for one, denial in zip(rows, outcomes, strict=True):
             if denial is not None:
-                self.refusals.note(denial)
                 continue
             self.refusals.taken(one, self._topics.whole(one.row.topic))
             if one.row.response_topic is not None:
@@ -259,7 +258,9 @@ class Sender:
         told: dict[int, Denial | None] = {}
 
         async def publish(one: StoredRow, message: OutMessage) -> None:
-            told[one.seq] = await session.publish(message)
+            denial = told[one.seq] = await session.publish(message)
+            if denial is not None:
+                self.refusals.note(denial, self._clock.monotonic_s(), one)
 
         try:
             ended = await asyncio.gather(*map(publish, rows, messages), return_exceptions=True)
