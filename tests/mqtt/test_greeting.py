@@ -53,6 +53,8 @@ def test_a_birth_beyond_the_bound_that_the_broker_told_is_brief_and_a_warning_sa
         assert "the broker takes 20000" in alarm.text
         assert "max_packet_size" in alarm.text
         assert scene.publisher.status.denied == ()
+        await asyncio.sleep(3600)
+        assert len(births(scene)) == 1, "the brief one is there, and is not told again"
         scene.broker.payload_max_bytes = None
         scene.broker.cut()
         await asyncio.sleep(15)
@@ -134,11 +136,13 @@ def test_a_right_that_is_missing_for_the_greeting_is_an_alarm_until_it_is_given(
         assert (alarm.code, alarm.id) == (AlarmCode.BROKER_REFUSES, part)
         assert "the right to publish retained messages below its prefix" in alarm.text
         scene.broker.denied.clear()
-        scene.broker.cut()
-        await asyncio.sleep(15)
+        await asyncio.sleep(120)
         assert scene.publisher.alarms() == ()
+        assert scene.broker.connections == 1, "rights are mended without a new connection"
 
-    play(script, facts=FACTS)
+    scene = play(script, facts=FACTS)
+    assert births(scene) == [False]
+    assert [body["state"] for body in scene.told("status")] == ["online", "offline"]
 
 
 def test_a_subscription_that_is_refused_is_an_alarm() -> None:

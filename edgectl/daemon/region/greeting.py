@@ -2,10 +2,11 @@
 
 1. Nothing of it may keep the rows from going: a part that the broker does not take is left out, an
    alarm names it and the remedy, and everything else goes on.
-2. A refusal costs nothing, so it is offered again on every connect. A part on which the broker ends
-   the connection `hang_ups_doubted` times running, or once with the word that it was too large, is
-   offered again after `probe_every_s`, on the connection of that time; after each vain offer twice
-   as long, up to a day.
+2. A refusal costs nothing, so what was refused is offered again on every connect, and every
+   `greeting_retry_s` while it lasts: rights are mended without ending it. A part on which the
+   broker ends the connection `hang_ups_doubted` times running, or once with the word that it was
+   too large, is offered again after `probe_every_s`, on the connection of that time; after each
+   vain offer twice as long, up to a day.
 3. An end within `stable_s` of the connect tells against what was refused, if anything was, not
    against what was on its way (see `refusals`).
 4. Of the birth a brief form is offered where the broker does not take the whole one.
@@ -49,8 +50,8 @@ class _Standing:
 
     `hang_ups`: ends of the connection with it on its way since it was taken last. `why`: why it is
     not taken; empty: it is, as far as is known. `said`, `code`, `topics`: of the last refusal, if
-    the broker said one. `retry_s`: it is left out until then; `wait_s`: how
-    long it is left out the next time.
+    the broker said one. `retry_s`: when it is offered again on a connection; `left_out`: and not
+    before, on a new one either; `wait_s`: how long the next time.
     """
 
     wait_s: float
@@ -60,6 +61,7 @@ class _Standing:
     code: int | None = None
     topics: tuple[str, ...] = ()
     retry_s: float | None = None
+    left_out: bool = False
 
 
 class Greeting:
@@ -84,12 +86,14 @@ class Greeting:
         self._known: dict[str, dict[Part, _Standing]] = {}
         self._standing = self._of("")
         self._refused: set[Part] = set()
+        self._brief_is_there = False
         self._birth_bytes = {Part.BIRTH: 0, Part.BRIEF_BIRTH: 0}
 
     def began(self, broker: str) -> None:
         """Begin on a connection; another broker may take what the one before did not."""
         self._standing = self._of(broker)
         self._refused.clear()
+        self._brief_is_there = False
 
     def hung_up_early(self) -> None:
         """Know that the broker ended the connection soon after it was greeted."""
@@ -104,7 +108,7 @@ class Greeting:
         await self._offer(Part.SUBSCRIPTIONS, session, self._subscribing(session))
 
     async def offer_again(self, session: BrokerSession) -> None:
-        """Offer what was left out and has waited long enough."""
+        """Offer what was not taken and has waited long enough."""
         now_s = self._clock.monotonic_s()
         due = {
             part
@@ -120,7 +124,7 @@ class Greeting:
             await self._offer(Part.SUBSCRIPTIONS, session, self._subscribing(session))
 
     def next_probe_s(self) -> float | None:
-        """When a part that is left out is to be offered again; None while there is none."""
+        """When a part that was not taken is to be offered again; None while there is none."""
         due = [one.retry_s for one in self._standing.values() if one.retry_s is not None]
         return min(due, default=None)
 
@@ -184,8 +188,10 @@ class Greeting:
         if await self._offer(Part.BIRTH, session, self._birth(session, Part.BIRTH)):
             self._standing[Part.BRIEF_BIRTH] = self._as_taken()
             return
-        if self._standing[Part.BIRTH].why:
-            await self._offer(Part.BRIEF_BIRTH, session, self._birth(session, Part.BRIEF_BIRTH))
+        if self._standing[Part.BIRTH].why and not self._brief_is_there:
+            self._brief_is_there = await self._offer(
+                Part.BRIEF_BIRTH, session, self._birth(session, Part.BRIEF_BIRTH)
+            )
 
     async def _offer(
         self,
@@ -195,7 +201,8 @@ class Greeting:
     ) -> bool:
         """Offer a part unless it is left out; True when the broker took it."""
         standing = self._standing[part]
-        if standing.retry_s is not None and self._clock.monotonic_s() < standing.retry_s:
+        now_s = self._clock.monotonic_s()
+        if standing.left_out and standing.retry_s is not None and now_s < standing.retry_s:
             return False
         answered = False
         try:
@@ -216,7 +223,8 @@ class Greeting:
         standing.why = standing.said = f"{denials[0].text} (code {denials[0].code})"
         standing.code = denials[0].code
         standing.topics = tuple(denial.topic for denial in denials)
-        standing.retry_s = None
+        standing.left_out = False
+        standing.retry_s = now_s + self._pace.greeting_retry_s
         self._refused.add(part)
         if part is not Part.BIRTH:
             for denial in denials:
@@ -231,11 +239,12 @@ class Greeting:
             standing.hang_ups = max(standing.hang_ups, self._pace.hang_ups_doubted)
         if standing.hang_ups < self._pace.hang_ups_doubted:
             return
-        if standing.retry_s is None:
+        if not standing.left_out:
             _log.error("greeting_left_out", part=part.value, hang_ups=standing.hang_ups)
         standing.why = why
         if not standing.topics:
             standing.topics = tuple(self._topics.whole(name) for name, _ in topics.SUBSCRIBED)
+        standing.left_out = True
         standing.retry_s = self._clock.monotonic_s() + standing.wait_s
         standing.wait_s = min(2 * standing.wait_s, PROBE_MOST_S)
 

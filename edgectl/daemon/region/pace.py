@@ -10,8 +10,9 @@ class Pace:
     A pause lies between `backoff_least` of the back-off and all of it. A connection that lasted
     `stable_s` ends the back-off. `in_flight`: rows of the live lane that wait for their PUBACK at
     once. `denied_retry_s`: until a refused row is offered again, `denied_tries` times at most;
-    `hang_ups_doubted`, `hang_ups_proven`, `probe_every_s`: see `refusals`. `storage_retry_s`: until
-    an outbox that failed is read again. `flush_s`: how long a stop waits for the live lane.
+    `greeting_retry_s`: until a refused part of the greeting is offered again; `hang_ups_doubted`,
+    `hang_ups_proven`, `probe_every_s`: see `refusals`. `storage_retry_s`: until an outbox that
+    failed is read again. `flush_s`: how long a stop waits for the live lane.
     """
 
     backoff_first_s: float = 10.0
@@ -23,6 +24,7 @@ class Pace:
     backfill_chunk: int = 10
     denied_retry_s: float = 30.0
     denied_tries: int = 20
+    greeting_retry_s: float = 120.0
     hang_ups_doubted: int = 3
     hang_ups_proven: int = 8
     probe_every_s: float = 3600.0
