@@ -24,6 +24,8 @@ WEIGHT_MAX: Final[float]
 STEP_MIN_A: Final[float]
 TURNS_MIN: Final[float]
 TURNS_MAX: Final[float]
+SCALE_MIN: Final[float]
+SCALE_MAX: Final[float]
 
 @final
 class Kernel:

@@ -70,6 +70,9 @@ WEIGHT_MAX = 1e6
 STEP_MIN_A = 1e-3
 TURNS_MIN = 1e-3
 TURNS_MAX = 1e3
+# What all transformers on a way may scale a current by.
+SCALE_MIN = 1e-6
+SCALE_MAX = 1e6
 
 include "records.pxi"
 

@@ -217,11 +217,10 @@ cdef double ROW_SLACK_RELATIVE = 1e-12
 # The check afterwards only has to tell a fault from rounding.
 cdef double VERIFY_SLACK = 1e-6
 cdef double VERIFY_SLACK_RELATIVE = 1e-9
-# Turns ratios, and what all transformers on a way may scale a current by.
 cdef double C_TURNS_MIN = TURNS_MIN
 cdef double C_TURNS_MAX = TURNS_MAX
-cdef double C_SCALE_MIN = 1e-6
-cdef double C_SCALE_MAX = 1e6
+cdef double C_SCALE_MIN = SCALE_MIN
+cdef double C_SCALE_MAX = SCALE_MAX
 # Weights farther apart than this are counted anew when the heavy ones have stopped.
 cdef double UNEVEN = 256.0
 # Up to so many entries insertion sorts faster than radix.

@@ -29,6 +29,8 @@ WEIGHT_MAX: Final = _kernel.WEIGHT_MAX
 STEP_MIN_A: Final = _kernel.STEP_MIN_A
 TURNS_MIN: Final = _kernel.TURNS_MIN
 TURNS_MAX: Final = _kernel.TURNS_MAX
+SCALE_MIN: Final = _kernel.SCALE_MIN
+SCALE_MAX: Final = _kernel.SCALE_MAX
 
 _CODES: Final = {
     _kernel.OWN_MAXIMUM: ReasonCode.OWN_MAXIMUM,
@@ -49,6 +51,21 @@ _FAULTS: Final = {
     _kernel.ROW_EXCEEDED: "the answer exceeds a ceiling at node",
     _kernel.SETPOINT_OUTSIDE: "the answer is outside the allowed set of EVSE",
 }
+
+
+def bears_ratios(turns: Iterable[float], *, line_to_line: bool) -> bool:
+    """Whether an EVSE can stand behind transformers of these ratios, from its own node upwards.
+
+    They may scale its current by no more than `SCALE_MAX` and no less than `SCALE_MIN`.
+    """
+    scale, kind = 1.0, int(line_to_line)
+    for ratio in turns:
+        # To neutral, line to line, and that seen through one transformer; then line to line again.
+        scale = scale * (3.0 / ratio) if kind == 2 else scale / ratio
+        kind = 2 if kind == 1 else 1
+        if not SCALE_MIN <= scale <= SCALE_MAX:
+            return False
+    return True
 
 
 class FlatAllocator:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from math import sqrt
 from typing import Final
 
+from edgectl.control.kernel import bears_ratios
 from edgectl.errors import Finding
 from edgectl.model.site import fed_by
 from edgectl.sitefile.draft import Draft, Placed
@@ -132,8 +133,30 @@ def _check_transformers(draft: Draft) -> Iterator[Finding]:
                 message=f"{node.id} has no transformer, so it has no primary side",
                 remedy="add transformer with its winding and turns_ratio, or write limit_a",
             )
+    yield from _check_ratios(draft)
     if draft.head is not None:
         yield from _check_voltages(draft, draft.head.voltage_v)
+
+
+def _check_ratios(draft: Draft) -> Iterator[Finding]:
+    """All transformers above an EVSE leave something of its current, and not too much."""
+    nodes = {placed.entry.id: placed.entry for placed in draft.nodes}
+    for placed in draft.evses:
+        evse = placed.entry
+        ratios = [
+            node.transformer.turns_ratio
+            for node in _path(nodes, evse.node)
+            if node.transformer is not None
+        ]
+        if not bears_ratios(ratios, line_to_line=evse.connection == "line_to_line"):
+            yield draft.source.finding(
+                (*placed.where, "node"),
+                code="ratios_too_far",
+                message=f"the transformers above {evse.id} turn its current into less than a "
+                "millionth, or more than a million times, of it",
+                remedy="correct turns_ratio: primary volts line to line by secondary volts line to "
+                "neutral, 4 for 480 V to 208/120 V",
+            )
 
 
 def _check_voltages(draft: Draft, voltage_v: float) -> Iterator[Finding]:
