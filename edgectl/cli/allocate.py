@@ -4,13 +4,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final, TextIO
 
 from edgectl.cli.output import BAD_INPUT, DONE, CliError, prose, show_json
-from edgectl.contract.allocate import answer_to
+from edgectl.contract.allocate import answer_to, refusal
+from edgectl.contract.problem_faults import ErrorCode, WrongProblem
 
 _STDIN: Final = "-"
 _FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+_PASSED_OVER_BYTES: Final = 1024 * 1024
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,7 +34,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Answer the problem, or all of them."""
-    return _answer_lines() if args.problem == _STDIN else _answer_file(Path(args.problem))
+    if args.problem == _STDIN:
+        return answer_lines(sys.stdin.buffer, sys.stdout, bytes_max=_FILE_BYTES_MAX)
+    return _answer_file(Path(args.problem))
 
 
 def _answer_file(path: Path) -> int:
@@ -58,15 +62,32 @@ def _answer_file(path: Path) -> int:
     return DONE if good else BAD_INPUT
 
 
-def _answer_lines() -> int:
+def answer_lines(lines: BinaryIO, answers: TextIO, *, bytes_max: int) -> int:
     """Answer each line before the next is read, so that a program can ask one at a time."""
     code = DONE
-    for line in sys.stdin.buffer:
+    while line := lines.readline(bytes_max + 1):
         if not line.strip():
             continue
-        answer, good = answer_to(line)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        if len(line) > bytes_max:
+            answer, good = _too_long(lines, line, bytes_max), False
+        else:
+            answer, good = answer_to(line)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
         if not good:
             code = BAD_INPUT
     return code
+
+
+def _too_long(lines: BinaryIO, line: bytes, bytes_max: int) -> dict[str, Any]:
+    """The refusal of a line, the rest of which is passed over."""
+    while line and not line.endswith(b"\n"):
+        line = lines.readline(_PASSED_OVER_BYTES)
+    return refusal(
+        WrongProblem(
+            ErrorCode.TOO_LARGE,
+            None,
+            f"the line has more than {bytes_max} bytes",
+            "end every problem with a line feed; 10,000 EVSEs need a fiftieth of that",
+        )
+    )

@@ -7,13 +7,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
+from edgectl.contract.problem_faults import ErrorCode, WrongProblem, first_fault
 from edgectl.control.kernel import (
     MAGNITUDE_MAX,
     STEP_MIN_A,
@@ -22,28 +22,13 @@ from edgectl.control.kernel import (
     WEIGHT_MAX,
     WEIGHT_MIN,
     Allocator,
+    bears_ratios,
 )
 from edgectl.model.allocation import ROWS, Outcome
 from edgectl.units import OptionalTriple, Triple
 
 CURRENT_MAX_A: Final = 1e9
 VOLTAGE_MAX_V: Final = 1e6
-
-
-class ErrorCode(StrEnum):
-    """Why a problem has no answer."""
-
-    MALFORMED = "malformed"
-    MISSING_FIELD = "missing_field"
-    UNKNOWN_FIELD = "unknown_field"
-    BAD_VALUE = "bad_value"
-    OUT_OF_RANGE = "out_of_range"
-    NOT_FINITE = "not_finite"
-    DUPLICATE_ID = "duplicate_id"
-    UNKNOWN_NODE = "unknown_node"
-    CYCLE = "cycle"
-    EMPTY_PHASES = "empty_phases"
-    NOT_SUPPORTED = "not_supported"
 
 
 class _Strict(BaseModel):
@@ -151,11 +136,15 @@ class Answer(_Strict):
 
 
 class AnswerError(_Strict):
-    """`element`: the id of the node or EVSE that is wrong, or the way to it; null for the whole."""
+    """`element`: the id of the node or EVSE that is wrong, or the way to it; null for the whole.
+
+    `message`: the way to the value and what is wrong with it; `remedy`: what to do.
+    """
 
     code: ErrorCode
     element: str | None
     message: str
+    remedy: str | None = None
 
 
 class Failure(_Strict):
@@ -173,36 +162,62 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+_KINDS: Final[dict[str, type[BaseModel]]] = {
+    "": Problem,
+    "nodes": ProblemNode,
+    "evses": ProblemEvse,
+    "transformer": Transformer,
+}
+
+
 def answer_to(text: str | bytes) -> tuple[dict[str, Any], bool]:
     """Solve a problem given as JSON: the answer and True, or an error in its place and False."""
     try:
         return _answer(_read(text)), True
-    except _WrongProblem as wrong:
-        error = {"code": wrong.code.value, "element": wrong.element, "message": wrong.message}
-        return {"error": error}, False
+    except WrongProblem as wrong:
+        return refusal(wrong), False
 
 
-class _WrongProblem(Exception):
-    def __init__(self, code: ErrorCode, element: str | None, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.element = element
-        self.message = message
+def refusal(wrong: WrongProblem) -> dict[str, Any]:
+    """What stands in place of an answer."""
+    error = {
+        "code": wrong.code.value,
+        "element": wrong.element,
+        "message": wrong.message,
+        "remedy": wrong.remedy,
+    }
+    return {"error": error}
+
+
+_JSON: Final = "send one JSON object a problem, in UTF-8, with nodes, evses and voltage_v"
+_INTEGER_CHARS: Final = 20
+
+
+def _integer(text: str) -> int:
+    if len(text) > _INTEGER_CHARS:
+        raise ValueError(f"number {text[:20]}... is out of range")
+    return int(text)
 
 
 def _read(text: str | bytes) -> Problem:
     try:
-        raw = json.loads(text, object_pairs_hook=_once)
+        raw = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
     except RecursionError:
-        raise _WrongProblem(ErrorCode.MALFORMED, None, "it is nested too deeply") from None
+        raise WrongProblem(ErrorCode.MALFORMED, None, "it is nested too deeply", _JSON) from None
     except ValueError as fault:
-        raise _WrongProblem(ErrorCode.MALFORMED, None, f"not usable JSON: {fault}") from None
+        message = f"not usable JSON: {fault}"
+        raise WrongProblem(ErrorCode.MALFORMED, None, message, _JSON) from None
     try:
         problem = Problem.model_validate(raw)
     except ValidationError as fault:
-        raise _first_fault(raw, fault) from None
+        raise first_fault(raw, fault, _KINDS) from None
+    if any(phase is True for evse in raw["evses"] for phase in evse["phases"]):
+        # To pydantic it is the number 1.
+        remedy = "write 1, 2 or 3"
+        raise WrongProblem(ErrorCode.BAD_VALUE, "evses", "phases: true is no phase", remedy)
     _check_nodes(problem)
     _check_evses(problem)
+    _check_transformers(problem)
     _check_unbalance(problem)
     return problem
 
@@ -215,54 +230,26 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return made
 
 
-_CODES: Final = {
-    "missing": ErrorCode.MISSING_FIELD,
-    "extra_forbidden": ErrorCode.UNKNOWN_FIELD,
-    "finite_number": ErrorCode.NOT_FINITE,
-    "greater_than": ErrorCode.OUT_OF_RANGE,
-    "greater_than_equal": ErrorCode.OUT_OF_RANGE,
-    "less_than_equal": ErrorCode.OUT_OF_RANGE,
-}
-
-
-def _first_fault(raw: object, fault: ValidationError) -> _WrongProblem:
-    """Say the first fault with the element that it is about and the way to the value."""
-    first = fault.errors(include_url=False, include_context=False)[0]
-    way = [part for part in first["loc"] if isinstance(part, int) or not _is_branch(part)]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in way)[1:]
-    element: str | None = path or None
-    if len(way) >= 2 and isinstance(raw, dict):
-        value = raw[way[0]][way[1]]
-        if isinstance(value, dict) and isinstance(value.get("id"), str):
-            element = value["id"]
-        else:
-            element = f"{way[0]}[{way[1]}]"
-    code = _CODES.get(first["type"], ErrorCode.BAD_VALUE)
-    if not way:
-        code = ErrorCode.MALFORMED
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return _WrongProblem(code, element, f"{path}: {message}" if path else message)
-
-
-def _is_branch(part: str) -> bool:
-    """Whether a part of a way is only the name that pydantic gives to an alternative of a union."""
-    return part in {"[number]", "[list]"}
-
-
 def _check_nodes(problem: Problem) -> None:
     parents: dict[str, str | None] = {}
     for node in problem.nodes:
         if node.id in parents:
-            raise _WrongProblem(ErrorCode.DUPLICATE_ID, node.id, f"two nodes are called {node.id}")
+            raise _twice(node.id, "nodes")
         parents[node.id] = node.parent
         if node.primary_ceiling_a is not None and node.transformer is None:
-            raise _WrongProblem(
-                ErrorCode.BAD_VALUE, node.id, "primary_ceiling_a: it has no transformer"
+            raise WrongProblem(
+                ErrorCode.BAD_VALUE,
+                node.id,
+                "primary_ceiling_a: it has no transformer",
+                "add transformer, or write ceiling_a",
             )
     for node in problem.nodes:
         if node.parent is not None and node.parent not in parents:
-            raise _WrongProblem(
-                ErrorCode.UNKNOWN_NODE, node.id, f"its parent {node.parent} does not exist"
+            raise WrongProblem(
+                ErrorCode.UNKNOWN_NODE,
+                node.id,
+                f"its parent {node.parent} does not exist",
+                "add that node, or correct the name",
             )
     _check_cycles(parents)
 
@@ -276,7 +263,12 @@ def _check_cycles(parents: Mapping[str, str | None]) -> None:
         while node is not None and node not in rooted:
             if node in on_way:
                 loop = " -> ".join([*way[way.index(node) :], node])
-                raise _WrongProblem(ErrorCode.CYCLE, node, f"parents go round: {loop}")
+                raise WrongProblem(
+                    ErrorCode.CYCLE,
+                    node,
+                    f"parents go round: {loop}",
+                    "leave out the parent of the one that is the grid connection",
+                )
             way.append(node)
             on_way.add(node)
             node = parents[node]
@@ -288,27 +280,73 @@ def _check_evses(problem: Problem) -> None:
     known: set[str] = set()
     for evse in problem.evses:
         if evse.id in known:
-            raise _WrongProblem(ErrorCode.DUPLICATE_ID, evse.id, f"two EVSEs are called {evse.id}")
+            raise _twice(evse.id, "EVSEs")
         known.add(evse.id)
         if evse.node not in nodes:
-            raise _WrongProblem(
-                ErrorCode.UNKNOWN_NODE, evse.id, f"its node {evse.node} does not exist"
+            raise WrongProblem(
+                ErrorCode.UNKNOWN_NODE,
+                evse.id,
+                f"its node {evse.node} does not exist",
+                "add that node, or correct the name",
             )
-        if not evse.phases:
-            raise _WrongProblem(ErrorCode.EMPTY_PHASES, evse.id, "it is wired to no phase")
-        if len(set(evse.phases)) != len(evse.phases):
-            raise _WrongProblem(ErrorCode.BAD_VALUE, evse.id, "phases: one of them stands twice")
-        if evse.connection == "line_to_line" and len(evse.phases) != 2:
-            raise _WrongProblem(
-                ErrorCode.BAD_VALUE, evse.id, "phases: line to line it needs exactly two"
-            )
-        if evse.max_discharge_a > 0.0 and evse.pause_a > 0.0:
-            raise _WrongProblem(
-                ErrorCode.BAD_VALUE, evse.id, "pause_a: whoever discharges pauses at 0"
-            )
-        if isinstance(evse.step_a, float | int) and 0.0 < evse.step_a < STEP_MIN_A:
-            raise _WrongProblem(
-                ErrorCode.OUT_OF_RANGE, evse.id, f"step_a: 0 or at least {STEP_MIN_A} A"
+        for code, fault, remedy in _evse_faults(evse):
+            raise WrongProblem(code, evse.id, fault, remedy)
+
+
+def _evse_faults(evse: ProblemEvse) -> Iterator[tuple[ErrorCode, str, str]]:
+    if not evse.phases:
+        yield (
+            ErrorCode.EMPTY_PHASES,
+            "phases: it is wired to no phase",
+            "write the site phases that it loads, such as [1, 2, 3]",
+        )
+    if len(set(evse.phases)) != len(evse.phases):
+        yield ErrorCode.BAD_VALUE, "phases: one of them stands twice", "write each of them once"
+    if evse.connection == "line_to_line" and len(evse.phases) != 2:
+        yield (
+            ErrorCode.BAD_VALUE,
+            "phases: line to line it needs exactly two",
+            "write the two that it hangs between, or leave connection out",
+        )
+    if evse.max_discharge_a > 0.0 and evse.pause_a > 0.0:
+        yield (
+            ErrorCode.BAD_VALUE,
+            "pause_a: whoever discharges pauses at 0",
+            "leave pause_a out, or max_discharge_a",
+        )
+    if isinstance(evse.step_a, float | int) and 0.0 < evse.step_a < STEP_MIN_A:
+        yield (
+            ErrorCode.OUT_OF_RANGE,
+            f"step_a: it must be 0 or at least {STEP_MIN_A:g} A",
+            "write 0 for any current",
+        )
+
+
+def _twice(name: str, what: str) -> WrongProblem:
+    return WrongProblem(
+        ErrorCode.DUPLICATE_ID, name, f"two {what} are called {name}", "rename one of them"
+    )
+
+
+def _check_transformers(problem: Problem) -> None:
+    nodes = {node.id: node for node in problem.nodes}
+    if all(node.transformer is None for node in problem.nodes):
+        return
+    for evse in problem.evses:
+        ratios: list[float] = []
+        at: str | None = evse.node
+        while at is not None:
+            ratio = _turns_ratio(nodes[at])
+            if ratio is not None:
+                ratios.append(ratio)
+            at = nodes[at].parent
+        if not bears_ratios(ratios, line_to_line=evse.connection == "line_to_line"):
+            raise WrongProblem(
+                ErrorCode.OUT_OF_RANGE,
+                evse.id,
+                "the transformers above it turn its current into less than a millionth, or more"
+                " than a million times, of it",
+                "correct their turns_ratio",
             )
 
 
@@ -320,10 +358,11 @@ def _check_unbalance(problem: Problem) -> None:
         evse.connection == "line_to_line" for evse in problem.evses
     )
     if phasors:
-        raise _WrongProblem(
+        raise WrongProblem(
             ErrorCode.NOT_SUPPORTED,
             bounded.id,
             "unbalance_a beside line-to-line EVSEs or transformers is not supported",
+            "leave unbalance_a out",
         )
 
 
@@ -409,11 +448,12 @@ def _volts_above(
     if not implied:
         return problem.voltage_v
     if max(implied) - min(implied) > _SAME_VOLTAGE * max(implied):
-        raise _WrongProblem(
+        raise WrongProblem(
             ErrorCode.BAD_VALUE,
             problem.nodes[top].id,
             "the transformers below it lead to different voltages: "
             + ", ".join(f"{v:.1f} V" for v in sorted(set(implied))),
+            "correct turns_ratio: voltage_v holds wherever no transformer is below",
         )
     return implied[0]
 
@@ -439,8 +479,11 @@ def _base_va(node: ProblemNode, volts: float) -> float:
         return node.base_va
     base_va = volts * sum(node.base_a)
     if abs(base_va) > MAGNITUDE_MAX:
-        raise _WrongProblem(
-            ErrorCode.OUT_OF_RANGE, node.id, f"base_a times voltage_v is above {MAGNITUDE_MAX} VA"
+        raise WrongProblem(
+            ErrorCode.OUT_OF_RANGE,
+            node.id,
+            f"base_a: times the voltage it is above {MAGNITUDE_MAX:g} VA",
+            "correct base_a or voltage_v",
         )
     return base_va
 

@@ -1,11 +1,14 @@
 import json
 import subprocess
 import sys
+from io import BytesIO, StringIO
+from math import log, sqrt
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgectl.cli.allocate import answer_lines
 from edgectl.contract.allocate import Answer, Failure, Problem, answer_to, schemas
 from edgectl.model.decision import ReasonCode
 from tests.kernel.bridge import solve
@@ -193,6 +196,7 @@ def test_nothing_at_all_is_a_problem_too() -> None:
         (b"\xff\xfe{", "malformed", None),
         (b"[" * 100_000, "malformed", None),
         (b'{"nodes": [], "nodes": [], "evses": [], "voltage_v": 230}', "malformed", None),
+        (b'{"nodes": [], "evses": [], "voltage_v": 1' + b"0" * 5000 + b"}", "malformed", None),
         ([], "malformed", None),
         (7, "malformed", None),
         ({}, "missing_field", "nodes"),
@@ -203,7 +207,7 @@ def test_nothing_at_all_is_a_problem_too() -> None:
         ({**problem(), "nodes": [3]}, "bad_value", "nodes[0]"),
         ({**problem(), "nodes": []}, "unknown_node", "e1"),
         (node_of(colour="red"), "unknown_field", "grid"),
-        (node_of(id=""), "bad_value", ""),
+        (node_of(id=""), "bad_value", "nodes[0]"),
         (node_of(parent="moon"), "unknown_node", "grid"),
         (node_of(parent="grid"), "cycle", "grid"),
         (node_of(ceiling_a=[1, 2]), "bad_value", "grid"),
@@ -230,6 +234,7 @@ def test_nothing_at_all_is_a_problem_too() -> None:
         (problem(phases=[]), "empty_phases", "e1"),
         (problem(phases=[4]), "bad_value", "e1"),
         (problem(phases=[1, 1]), "bad_value", "e1"),
+        (problem(phases=[True]), "bad_value", "evses"),
         (problem(phases="123"), "bad_value", "e1"),
         (problem(connection="line_to_line"), "bad_value", "e1"),
         (problem(connection="line_to_line", phases=[1]), "bad_value", "e1"),
@@ -261,6 +266,74 @@ def test_bad_problems_get_an_error_and_no_number(
     error = refusal(made)
     assert (error["code"], error["element"]) == (code, element)
     assert error["message"]
+    assert error["remedy"]
+    assert "nput" not in error["message"], "the words of the library are not ours"
+
+
+@pytest.mark.parametrize(
+    ("made", "message", "remedy"),
+    [
+        (
+            problem(maxa=32, max_a=None),
+            "evses[0].maxa: there is no such key",
+            "write max_a, or remove it",
+        ),
+        (
+            node_of(colour="red"),
+            "nodes[0].colour: there is no such key",
+            (
+                "remove it; there are id, parent, ceiling_a, ceiling_va, base_a, base_va,"
+                " unbalance_a, export_ceiling_a, export_ceiling_va, transformer, primary_ceiling_a"
+            ),
+        ),
+        (
+            node_of(transformer={"winding": "star", "turns_ratio": 4.0}),
+            "nodes[0].transformer.winding: it must be 'delta-wye'",
+            "write 'delta-wye'",
+        ),
+        (
+            problem(max_a="32"),
+            "evses[0].max_a: it must be a number",
+            "write a number, without quotes",
+        ),
+        (problem(weight=0), "evses[0].weight: it must be at least 1e-06", "write a greater number"),
+        (node_of(ceiling_a=[1, 2]), "nodes[0].ceiling_a: it has 2 values", "write at least 3"),
+        ({}, "nodes: it is missing", "add it"),
+        (3, "it must be an object", "write an object in curly brackets"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_an_error_says_where_what_and_what_to_do(made: object, message: str, remedy: str) -> None:
+    error = refusal(made)
+    assert (error["message"], error["remedy"]) == (message, remedy)
+
+
+@pytest.mark.parametrize("connection", ["line_to_neutral", "line_to_line"])
+@pytest.mark.parametrize("ratio", [1e-3, 0.3, 1.2, 5.0, 1000.0])
+def test_more_transformers_in_a_row_than_can_be_counted_are_refused(
+    ratio: float, connection: str
+) -> None:
+    for count in range(1, 60):
+        made = problem(phases=[1, 2], connection=connection, node="t0")
+        transformer = {"winding": "delta-wye", "turns_ratio": ratio}
+        made["nodes"] = [
+            {"id": f"t{n}", "parent": f"t{n + 1}", "transformer": transformer} for n in range(count)
+        ]
+        made["nodes"].append({"id": f"t{count}"})
+        answer, good = answer_to(json.dumps(made))
+        if not good:
+            break
+    assert (answer["error"]["code"], answer["error"]["element"]) == ("out_of_range", "e1")
+    # A balanced current changes by the root of three over the ratio at each.
+    assert abs(count * log(ratio / sqrt(3.0))) > log(1e6) - 2.0
+
+
+def test_a_line_that_is_too_long_is_passed_over() -> None:
+    line, answers = json.dumps(json.loads(EXAMPLE)).encode() + b"\n", StringIO()
+    lines = BytesIO(line + b"[" * 10_000 + b"\n" + line + b"7" * 10_000)
+    assert answer_lines(lines, answers, bytes_max=len(line)) == 2
+    told = [json.loads(answer) for answer in answers.getvalue().splitlines()]
+    assert [one.get("error", {}).get("code") for one in told] == [None, "too_large"] * 2
 
 
 def test_long_cycles_and_double_ids_are_named() -> None:
