@@ -42,21 +42,13 @@ from edgectl.model.site import (
     nominal_voltages,
 )
 from edgectl.sitefile.cross import MODBUS_PORT
-from edgectl.sitefile.entries import (
-    DAYS,
-    CapEntry,
-    EvseEntry,
-    IndicatorsEntry,
-    LinkEntry,
-    LinkLossEntry,
-    MeterEntry,
-    MqttEntry,
-    NodeEntry,
-    ProgramEntry,
-    SamplingEntry,
-    SiteFile,
-    TelemetryEntry,
-)
+from edgectl.sitefile.entries.authority import LinkLossEntry, ProgramEntry
+from edgectl.sitefile.entries.devices import EvseEntry, LinkEntry, MeterEntry
+from edgectl.sitefile.entries.electrical import NodeEntry
+from edgectl.sitefile.entries.operation import CapEntry, IndicatorsEntry
+from edgectl.sitefile.entries.region import MqttEntry, SamplingEntry, TelemetryEntry
+from edgectl.sitefile.entries.site_file import SiteFile
+from edgectl.sitefile.entries.values import DAYS
 from edgectl.sitefile.fitting import traits_of
 from edgectl.sitefile.outside import minute_of
 from edgectl.units import W_PER_KW, EvseId, LinkId, MeterId, NodeId, ProgramId

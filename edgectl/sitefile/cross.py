@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from edgectl.errors import Finding
 from edgectl.model.reading import FRESH_POLLS, STALE_S
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import EvseEntry, LinkEntry, MeterEntry
+from edgectl.sitefile.entries.devices import EvseEntry, LinkEntry, MeterEntry
 from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
 

@@ -12,20 +12,13 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edgectl.errors import Finding
-from edgectl.sitefile.entries import (
-    FORMS,
-    CapEntry,
-    CommandsEntry,
-    EvseEntry,
-    LinkEntry,
-    MeterEntry,
-    MqttEntry,
-    NodeEntry,
-    PolicyEntry,
-    ProgramEntry,
-    SiteFile,
-    SiteHead,
-)
+from edgectl.sitefile.entries.authority import CommandsEntry, ProgramEntry
+from edgectl.sitefile.entries.devices import EvseEntry, LinkEntry, MeterEntry
+from edgectl.sitefile.entries.electrical import NodeEntry, SiteHead
+from edgectl.sitefile.entries.operation import CapEntry, PolicyEntry
+from edgectl.sitefile.entries.region import MqttEntry
+from edgectl.sitefile.entries.site_file import SiteFile
+from edgectl.sitefile.entries.values import FORMS
 from edgectl.sitefile.source import Source, findings_of
 from edgectl.sitefile.yaml_text import Where
 

@@ -12,7 +12,7 @@ from edgectl.devices.traits import charger_traits, trait_faults
 from edgectl.errors import Finding
 from edgectl.model.site import ChargerTraits, Connection, Evse, Meter, Site, voltages_of
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import EvseEntry, MeterEntry
+from edgectl.sitefile.entries.devices import EvseEntry, MeterEntry
 from edgectl.units import LinkId
 
 _STEP_SHARE: Final = 1e-6

@@ -17,7 +17,7 @@ from edgectl.model.base64url import bytes_of, text_of
 from edgectl.model.ceiling import Rank
 from edgectl.model.issuer import Algorithm, Issuer, IssuerKey
 from edgectl.sitefile.draft import Draft
-from edgectl.sitefile.entries import IssuerEntry
+from edgectl.sitefile.entries.authority import IssuerEntry
 from edgectl.sitefile.source import did_you_mean
 from edgectl.sitefile.yaml_text import Where
 from edgectl.units import NodeId, ProgramId

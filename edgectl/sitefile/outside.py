@@ -6,7 +6,7 @@ from itertools import pairwise
 from edgectl.errors import Finding
 from edgectl.model.settings import BrokerAddress
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import ProgramEntry
+from edgectl.sitefile.entries.authority import ProgramEntry
 
 
 def check_outside(draft: Draft) -> Iterator[Finding]:

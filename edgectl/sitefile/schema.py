@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from edgectl.sitefile.entries import SiteFile
+from edgectl.sitefile.entries.site_file import SiteFile
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

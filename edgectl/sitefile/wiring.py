@@ -12,7 +12,8 @@ from edgectl.control.kernel import bears_ratios
 from edgectl.errors import Finding
 from edgectl.model.site import fed_by
 from edgectl.sitefile.draft import Draft, Placed
-from edgectl.sitefile.entries import EvseEntry, MeterEntry, NodeEntry
+from edgectl.sitefile.entries.devices import EvseEntry, MeterEntry
+from edgectl.sitefile.entries.electrical import NodeEntry
 
 LINES: Final = frozenset((1, 2, 3))
 SAME_V_SHARE: Final = 1e-3

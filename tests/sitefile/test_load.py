@@ -32,7 +32,7 @@ from edgectl.model.site import (
     Node,
     Program,
 )
-from edgectl.sitefile.entries import SampledQuantity
+from edgectl.sitefile.entries.region import SampledQuantity
 from edgectl.sitefile.load import LoadedSite, load_site
 from tests.sitefile.sites import (
     CONFIG,

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edgectl.sitefile.entries import SiteFile
+from edgectl.sitefile.entries.site_file import SiteFile
 from edgectl.sitefile.schema import site_schema
 from edgectl.sitefile.source import parse_bytes, read_source
 from tests.sitefile.sites import CONFIG, GOOD, spoil
