@@ -138,6 +138,7 @@ def test_a_right_that_is_missing_for_the_greeting_is_an_alarm_until_it_is_given(
         scene.broker.denied.clear()
         await asyncio.sleep(120)
         assert scene.publisher.alarms() == ()
+        assert scene.publisher.status.denied == ()
         assert scene.broker.connections == 1, "rights are mended without a new connection"
 
     scene = play(script, facts=FACTS)

@@ -216,6 +216,7 @@ class Greeting:
                 standing.code = None
                 self._count_end(part, why, at_once=too_large)
         if not denials:
+            self._refusals.granted(standing.topics)
             self._standing[part] = self._as_taken()
             return True
         if not standing.why:

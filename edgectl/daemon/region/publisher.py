@@ -194,4 +194,4 @@ class Publisher:
             first = first.exceptions[0]
         self._last_error = str(first)
         tell = _log.debug if self._failures else _log.warning
-        tell("broker_unreachable", broker=self._broker.name, error=self._last_error)
+        tell("broker_unreachable", error=self._last_error)

@@ -16,7 +16,7 @@
 """
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -96,6 +96,11 @@ class Refusals:
         tell = _log.debug if denial.topic in self._denied else _log.warning
         self._denied[denial.topic] = denial
         tell("broker_refuses", topic=denial.topic, code=denial.code, text=denial.text)
+
+    def granted(self, wholes: Iterable[str]) -> None:
+        """Know that topics are not refused any more."""
+        for whole in wholes:
+            self._denied.pop(whole, None)
 
     def denied(self) -> tuple[str, ...]:
         """The topics that are refused now, whole."""
