@@ -6,6 +6,7 @@ from typing import Any, Final
 from edgectl.cli.output import broken, kilo, printable, short_time, table
 
 EVENTS_SHOWN: Final = 15
+IMPACT_SHOWN: Final = 3
 _NAME_CHARS: Final = 16
 _FIRST: Final = {"active": 0, "accepted": 1, "partial": 1}
 
@@ -23,7 +24,8 @@ def dr_lines(answer: dict[str, Any], *, width: int | None, every: bool) -> list[
         lines.append("no event is in force")
     if len(shown) < len(events):
         lines.append(f"and {len(events) - len(shown)} more to come: `edgectl dr --all`")
-    said = [remark for event in shown for remark in _remarks(event)]
+    named = IMPACT_SHOWN if width is not None and not every else None
+    said = [remark for event in shown for remark in _remarks(event, named)]
     said += _links(answer["links"])
     lines += said if width is None else [p for s in said for p in broken(printable(s), width)]
     for name, head in answer["chains"].items():
@@ -72,7 +74,7 @@ def _when(event: dict[str, Any]) -> str:
     return f"from {short_time(event.get('from'))}"
 
 
-def _remarks(event: dict[str, Any]) -> Iterator[str]:
+def _remarks(event: dict[str, Any], named: int | None) -> Iterator[str]:
     name = event["event_id"]
     if len(name) > _NAME_CHARS:
         yield f"{name[: _NAME_CHARS - 1]}> is {name}"
@@ -89,8 +91,13 @@ def _remarks(event: dict[str, Any]) -> Iterator[str]:
         if event.get("lift_id"):
             said += f"; `edgectl release {event['lift_id']}` ends that"
         yield said
-    for one in event.get("impact", []):
+    impact, rest = event.get("impact", []), event.get("impact_rest", {})
+    for one in impact[:named]:
         yield f"{name}: the vehicle at {one['evse']} will miss {kilo(one['missing_wh'])} kWh"
+    left = [] if named is None else impact[named:]
+    if more := len(left) + rest.get("evses", 0):
+        wh = sum(one["missing_wh"] for one in left) + rest.get("missing_wh", 0.0)
+        yield f"{name}: and {more} more vehicles will miss {kilo(wh)} kWh"
     now = event.get("now", {})
     if "delivered_w" in now:
         yield (

@@ -1,5 +1,6 @@
 """Demand response over MQTT: what arrives on `dr/*`, and the answers on `dr/response`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
@@ -20,6 +21,8 @@ from edgectl.units import EventId, ProgramId
 EVENT_BYTES_MAX: Final = 131_072
 INDEX_BYTES_MAX: Final = 262_144
 INDEX_EVENTS_MAX: Final = 2048
+IMPACT_MAX: Final = 100
+NAMES_MAX: Final = 64
 _ID_CHARS: Final = 128
 _WRITES: Final = frozenset({"CREATE", "UPDATE", "POST", "PUT"})
 
@@ -43,12 +46,20 @@ class Impact(Outgoing):
     missing_wh: float
 
 
+class ImpactRest(Outgoing):
+    """The vehicles beyond `IMPACT_MAX`, which miss less than those named, together."""
+
+    evses: int
+    missing_wh: float
+
+
 class DrResponse(Outgoing):
     """An answer to an event. `modified`: the version that it is about.
 
     `promised_w`: the ceiling that will be kept in the tightest interval. `impact`: vehicles that
-    will miss their targets because of the event. `not_acted_on`: payload types that are only
-    recorded. `unknown_targets`: names not known here.
+    will miss their targets because of the event, the worst first; `impact_rest`: those left out.
+    `not_acted_on`: payload types that are only recorded, at most `NAMES_MAX`. `unknown_targets`:
+    names not known here.
     """
 
     schema_id: ClassVar[str] = "edgectl/v1/dr/response"
@@ -61,9 +72,21 @@ class DrResponse(Outgoing):
     message: str | None = None
     remedy: str | None = None
     promised_w: float | None = None
-    impact: tuple[Impact, ...] | None = None
+    impact: Annotated[tuple[Impact, ...], Field(max_length=IMPACT_MAX)] | None = None
+    impact_rest: ImpactRest | None = None
     not_acted_on: tuple[str, ...] | None = None
     unknown_targets: tuple[str, ...] | None = None
+
+
+def impact_of(
+    missing_wh: Sequence[tuple[str, float]],
+) -> tuple[tuple[Impact, ...], ImpactRest | None]:
+    """The vehicles that miss most, as many as an answer names, and the others together."""
+    worst = sorted(missing_wh, key=lambda pair: -pair[1])
+    rest = worst[IMPACT_MAX:]
+    named = tuple(Impact(evse=evse, missing_wh=wh) for evse, wh in worst[:IMPACT_MAX])
+    left_wh = sum(wh for _, wh in rest)
+    return named, ImpactRest(evses=len(rest), missing_wh=left_wh) if rest else None
 
 
 class DrResponseMessage(Envelope, DrResponse):

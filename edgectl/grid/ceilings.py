@@ -174,7 +174,7 @@ def _ceiling(
     window: _Window, element: Element, site: Site, *, exports: bool, lead: Lead
 ) -> TimedCeiling:
     plan = window.plan
-    held = window.limit if exports else window.limit.held(plan.program, element, site)
+    held = window.limit if exports else plan.held(window.limit, element, site)
     from_s, until_s = window.span.from_utc_s, window.span.until_utc_s
     if until_s == window.ends_s:
         until_s += plan.recovery_s

@@ -14,9 +14,9 @@ from typing import Final
 
 from edgectl.errors import Refused
 from edgectl.grid.event import Event, Interval, Payload, Value
-from edgectl.grid.targets import Element
+from edgectl.grid.targets import Element, full_v
 from edgectl.model.site import Program, Site
-from edgectl.units import PHASES, W_PER_KW, OptionalTriple
+from edgectl.units import W_PER_KW, OptionalTriple
 
 IMPORT_LIMIT: Final = "IMPORT_CAPACITY_LIMIT"
 EXPORT_LIMIT: Final = "EXPORT_CAPACITY_LIMIT"
@@ -51,8 +51,7 @@ class Limit:
         """The limit, no lower than the minimum that the program guarantees to leave."""
         if not program.hold_minimum or program.minimum_w is None:
             return self
-        least_a = program.minimum_w / (site.voltage_v * _phases(element, site))
-        return self.raised(floor_w=program.minimum_w, floor_a=least_a)
+        return self.raised(program.minimum_w, element, site)
 
     def least(self, other: "Limit") -> "Limit":
         """Both at once."""
@@ -61,16 +60,17 @@ class Limit:
             current_a=_least(self.current_a, other.current_a),
         )
 
-    def raised(self, *, floor_w: float, floor_a: float) -> "Limit":
-        """The limit, no lower than a floor."""
+    def raised(self, floor_w: float, element: Element, site: Site) -> "Limit":
+        """The limit, no lower than a floor; in A as much as that is on every phase there."""
+        floor_a = floor_w / full_v(site, element)
         return Limit(
             power_w=None if self.power_w is None else max(self.power_w, floor_w),
             current_a=None if self.current_a is None else max(self.current_a, floor_a),
         )
 
-    def whole_w(self, voltage_v: float) -> float | None:
-        """What it leaves over three phases of this voltage, in W; None: it is free."""
-        amps_w = None if self.current_a is None else self.current_a * voltage_v * len(PHASES)
+    def whole_w(self, element: Element, site: Site) -> float | None:
+        """What it leaves at a place over all phases, at nominal voltage; None: it is free."""
+        amps_w = None if self.current_a is None else self.current_a * full_v(site, element)
         return _least(self.power_w, amps_w)
 
     def no_wider(self, other: "Limit") -> bool:
@@ -230,13 +230,6 @@ _MEANING: Final[dict[str, Callable[[float, Program, str], Limit]]] = {
     "AMPS": _amps,
     "PERCENT": _percent,
 }
-
-
-def _phases(element: Element, site: Site) -> int:
-    for evse in site.evses:
-        if evse.id == element.evse:
-            return len(evse.phases)
-    return len(PHASES)
 
 
 def _least(one: float | None, other: float | None) -> float | None:

@@ -19,7 +19,8 @@ class EventPlan:
     """What an event does at this site.
 
     `limits` (of what is drawn) and `exports` (of what is fed back) have one entry for each interval
-    of the event, None where it says nothing. `ignored`: payload types that are kept and not acted
+    of the event, None where it says nothing. `floor_w`: no limit of what is drawn is kept below it,
+    by the promise that was given. `ignored`: payload types that are kept and not acted
     on. `unknown`: targets that this site does not have. `recovery_s`: how long after its end the
     site comes back.
     """
@@ -35,6 +36,7 @@ class EventPlan:
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     recovery_s: float = 0.0
+    floor_w: float | None = None
 
     @property
     def cancels(self) -> bool:
@@ -72,24 +74,24 @@ class EventPlan:
         found = (self.limits[s.index] for s in when.spans if s.from_utc_s <= utc_s < s.until_utc_s)
         return any(limit is not None and not limit.free for limit in found)
 
-    def least_w(self, voltage_v: float) -> float | None:
-        """The tightest limit of what is drawn, in W at this voltage; None where there is none."""
-        limits = (limit.whole_w(voltage_v) for limit in self.limits if limit is not None)
-        return min((limit_w for limit_w in limits if limit_w is not None), default=None)
+    def least_w(self, site: Site) -> float | None:
+        """The tightest limit of what is drawn, at nominal voltage; None where there is none."""
+        found = (
+            limit.whole_w(element, site)
+            for limit in self.limits
+            if limit is not None
+            for element in self.elements
+        )
+        return min((limit_w for limit_w in found if limit_w is not None), default=None)
 
     def shifted(self, by_s: float) -> "EventPlan":
         """The same, so much later."""
         return replace(self, schedule=self.schedule.shifted(by_s))
 
-    def raised(self, *, floor_w: float, floor_a: float) -> "EventPlan":
-        """The same with no limit of what is drawn below the floor."""
-        return replace(
-            self,
-            limits=tuple(
-                None if limit is None else limit.raised(floor_w=floor_w, floor_a=floor_a)
-                for limit in self.limits
-            ),
-        )
+    def held(self, limit: Limit, element: Element, site: Site) -> Limit:
+        """A limit of what is drawn as it is kept at a place: no lower than any floor."""
+        kept = limit.held(self.program, element, site)
+        return kept if self.floor_w is None else kept.raised(self.floor_w, element, site)
 
 
 def plan(event: Event, site: Site, *, anchor_utc_s: float, draw: float) -> EventPlan:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.grid.event import Target
-from edgectl.model.site import Site
-from edgectl.units import EvseId, NodeId
+from edgectl.model.site import Site, nominal_v
+from edgectl.units import PHASES, EvseId, NodeId
 
 _OF_THE_MESSAGE: Final = frozenset({"PROGRAM_NAME", "EVENT_NAME"})
 """Target types of OpenADR 3.0.1 that name no place."""
@@ -52,6 +52,12 @@ def resolve(site: Site, targets: Iterable[Target]) -> Resolved:
         elements=tuple(dict.fromkeys(e for elements in found.values() for e in elements)),
         unknown=tuple(name for name, elements in found.items() if not elements),
     )
+
+
+def full_v(site: Site, element: Element) -> float:
+    """The W of one ampere on every phase of a place, at nominal voltage."""
+    volts = nominal_v(site, node=element.node, evse=element.evse)
+    return volts * next((e.voltages for e in site.evses if e.id == element.evse), len(PHASES))
 
 
 def roots(site: Site) -> tuple[Element, ...]:

@@ -56,7 +56,7 @@ from edgectl.grid.ledger import (
 from edgectl.grid.targets import Element
 from edgectl.model.evidence import ChainName, Evidence
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Site, nominal_v
+from edgectl.model.site import Site
 from edgectl.model.store import Document, Store
 from edgectl.units import EvseId, NodeId
 
@@ -307,25 +307,17 @@ class Ledger:
             tally,
             at=element,
             promised_w=self._promised_w(book, one, element),
-            limit_w=one.limit.whole_w(self._volts(element)),
+            limit_w=one.limit.whole_w(element, self._site),
             baseline=Baseline(None, Method.NONE)
             if one.exports
             else self._baselines.baseline(element, one.from_utc_s, event_from_utc_s=started_s),
         )
 
-    def _volts(self, element: Element) -> float:
-        return nominal_v(self._site, node=element.node, evse=element.evse)
-
     def _promised_w(self, book: Book, one: Slice, element: Element) -> float | None:
-        limit_w = one.limit.whole_w(self._volts(element))
-        promise, program = book.held.promise, book.plan.program
-        if limit_w is None or one.exports:
-            return limit_w
-        if program.hold_minimum and program.minimum_w is not None:
-            limit_w = max(limit_w, program.minimum_w)
-        if promise is not None and promise.floor_w is not None:
-            limit_w = max(limit_w, promise.floor_w)
-        return limit_w
+        promise = book.held.promise
+        made = replace(book.plan, floor_w=None if promise is None else promise.floor_w)
+        limit = one.limit if one.exports else made.held(one.limit, element, self._site)
+        return limit.whole_w(element, self._site)
 
     async def _report(self, book: Book) -> None:
         """Tell what is settled; what the outbox does not take is told with the next."""

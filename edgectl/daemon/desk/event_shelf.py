@@ -42,6 +42,7 @@ class EventShelf:
         self._owing: dict[EventKey, None] = {}
         self._begun: dict[EventKey, None] = {}
         self._doubtful: dict[EventKey, None] = {}
+        self._seals: list[tuple[float, EventKey]] = []
         self._due_utc_s = math.inf
         self._trusted: bool | None = None
 
@@ -71,6 +72,8 @@ class EventShelf:
             self._begun[key] = None
         if not held.anchor_trusted and held.puts_ceilings:
             self._doubtful[key] = None
+        if held.in_force and held.seal is not None:
+            bisect.insort(self._seals, (held.seal.expires_utc_s, key))
         self._due_utc_s = min(self._due_utc_s, held.changes_utc_s())
 
     def drop(self, key: EventKey) -> None:
@@ -89,6 +92,11 @@ class EventShelf:
     def owing(self) -> tuple[EventKey, ...]:
         """Those that owe an answer, in the order in which they began to."""
         return tuple(self._owing)
+
+    def outlived(self, utc_s: float) -> list[HeldEvent]:
+        """Those in force whose signature is not valid any more at this moment."""
+        count = bisect.bisect_right(self._seals, (utc_s, _LAST_KEY))
+        return [self._held[key] for _, key in self._seals[:count]]
 
     def begun(self) -> list[HeldEvent]:
         """Those whose time it is, lifted or not, and those that completed since the start."""
@@ -160,3 +168,6 @@ class EventShelf:
         if before.plan is not None and before.puts_ceilings:
             place = bisect.bisect_left(self._starts, (before.begins_utc_s, key))
             del self._starts[place]
+        if before.in_force and before.seal is not None:
+            place = bisect.bisect_left(self._seals, (before.seal.expires_utc_s, key))
+            del self._seals[place]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from edgectl.contract.dr import impact_of
 from edgectl.contract.envelope import rfc3339
 from edgectl.daemon.desk.held_event import HeldEvent
 from edgectl.grid.limit import Limit
@@ -31,7 +32,10 @@ def event_view(held: HeldEvent) -> Document:
     if held.promise is not None:
         if held.promise.ceiling_w is not None:
             view["promised_w"] = held.promise.ceiling_w
-        view["impact"] = [{"evse": evse, "missing_wh": wh} for evse, wh in held.promise.missing_wh]
+        impact, rest = impact_of(held.promise.missing_wh)
+        view["impact"] = [one.model_dump() for one in impact]
+        if rest is not None:
+            view["impact_rest"] = rest.model_dump()
     if held.lift is not None:
         view["lifted_until"] = rfc3339(held.lift.until_utc_s)
         view["lifted_by"] = held.lift.by

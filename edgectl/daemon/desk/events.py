@@ -11,6 +11,7 @@
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
@@ -124,6 +125,7 @@ class EventDesk:
             site=site, keeping=self._keeping, lock=self._lock, advance=self.advance
         )
         self._promised_mono_s: dict[EventKey, float] = {}
+        """When each promise was last looked at, the oldest first."""
         self._ceilings: tuple[TimedCeiling, ...] = ()
         self._computed: Instant | None = None
 
@@ -222,6 +224,7 @@ class EventDesk:
 
     def alarms(self, now: Instant) -> tuple[Alarm, ...]:
         """Ceilings without an end whose signature is not valid any more: they stay."""
+        outlived = self._shelf.outlived(now.utc_s) if now.utc_trusted else ()
         return tuple(
             Alarm(
                 code=AlarmCode.SEAL_EXPIRED,
@@ -229,11 +232,7 @@ class EventDesk:
                 id=held.event.id,
                 text=f"event {held.event.id} has no end and its signature expired; it stays",
             )
-            for held in self._shelf
-            if held.in_force
-            and held.seal is not None
-            and now.utc_trusted
-            and held.seal.expires_utc_s <= now.utc_s
+            for held in outlived
         )
 
     async def _upsert(
@@ -260,6 +259,13 @@ class EventDesk:
             self.advance(now)
         if fresh.in_force and fresh.plan is not None:
             fresh = self._promised(fresh, await self._assess(fresh.plan, now), now)
+            known = None if held is None else self._shelf.get(held.key)
+            if not fresh.in_force and known is not None and known.in_force:
+                # What was promised for the version before still is: a refusal changes nothing.
+                self._keeping.note(now, "event", event.id, RefusalCode.VEHICLES_FIRST.value, "")
+                await self._keeping.say(fresh.response(DrState.REFUSED))
+                return
+            self._promised_mono_s.pop(fresh.key, None)
             self._promised_mono_s[fresh.key] = now.mono_s
             self._keeping.put(fresh)
             self.advance(now)
@@ -317,7 +323,8 @@ class EventDesk:
             check_places(seal.issuer, old.elements, self._site)
         others = [] if now.utc_trusted else self._shelf.plans()
         check_time(judged, old, [p for p in others if p.key != judged.key], now)
-        if old is None and not self._shelf.room(event.program):
+        moves = held is not None and held.event.program != event.program
+        if (old is None or moves) and not self._shelf.room(event.program):
             raise refused(
                 RefusalCode.TOO_MANY,
                 f"{EVENTS_MAX} events of program {event.program} are in force",
@@ -362,26 +369,23 @@ class EventDesk:
 
     async def _promise_again(self, now: Instant) -> None:
         """Look at the event whose promise is oldest, and say it again where it is another now."""
-        due = sorted(
-            (told_s, key)
-            for key, told_s in self._promised_mono_s.items()
-            if now.mono_s - told_s >= _PROMISE_AGAIN_S
-        )
-        for _, key in due[:1]:
-            held = self._shelf.get(key)
-            if held is None or held.plan is None or not held.in_force:
-                del self._promised_mono_s[key]
-                continue
-            self._promised_mono_s[key] = now.mono_s
-            promise = replace(await self._assess(held.plan, now), refused=False)
-            held = self._shelf.get(key)
-            if held is None or not held.in_force or held.promise == promise:
-                continue
-            self._keeping.put(replace(held, promise=promise, owed=(*held.owed, held.state)))
-            self.advance(now)
-            word = f"{promise.ceiling_w} W"
-            self._keeping.note(now, "promise", held.event.id, held.state.value, word)
-            await self._keeping.settle(key, now)
+        key, told_s = next(iter(self._promised_mono_s.items()), (None, math.inf))
+        if key is None or now.mono_s - told_s < _PROMISE_AGAIN_S:
+            return
+        del self._promised_mono_s[key]
+        held = self._shelf.get(key)
+        if held is None or held.plan is None or not held.in_force:
+            return
+        self._promised_mono_s[key] = now.mono_s
+        promise = replace(await self._assess(held.plan, now), refused=False)
+        held = self._shelf.get(key)
+        if held is None or not held.in_force or held.promise == promise:
+            return
+        self._keeping.put(replace(held, promise=promise, owed=(*held.owed, held.state)))
+        self.advance(now)
+        word = f"{promise.ceiling_w} W"
+        self._keeping.note(now, "promise", held.event.id, held.state.value, word)
+        await self._keeping.settle(key, now)
 
     def _forget_ceilings(self) -> None:
         self._computed = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
 from edgectl.clock import Instant
-from edgectl.contract.dr import DrResponse, DrState, Impact
+from edgectl.contract.dr import NAMES_MAX, DrResponse, DrState, impact_of
 from edgectl.contract.envelope import rfc3339
 from edgectl.contract.openadr import parse_event
 from edgectl.contract.refusal import RefusalCode, refused
@@ -30,15 +30,13 @@ class Promise:
     """What an event costs and what is promised for it.
 
     `missing_wh`: what vehicles will lack at their departure, by EVSE. `ceiling_w`: what will be
-    kept in the tightest interval. `floor_w`, per phase `floor_a`: no interval is kept below it, for
-    the vehicles' sake.
+    kept in the tightest interval. `floor_w`: no interval is kept below it, for the vehicles' sake.
     `refused`: it costs more than the program's rule gives.
     """
 
     missing_wh: tuple[tuple[str, float], ...] = ()
     ceiling_w: float | None = None
     floor_w: float | None = None
-    floor_a: float = 0.0
     refused: bool = False
 
 
@@ -162,7 +160,7 @@ class HeldEvent:
         if not self.puts_ceilings or self.lift is not None or made is None:
             return ()
         if self.promise is not None and self.promise.floor_w is not None:
-            made = made.raised(floor_w=self.promise.floor_w, floor_a=self.promise.floor_a)
+            made = replace(made, floor_w=self.promise.floor_w)
         return (made, *(made.shifted(-clock.ahead_s) for clock in self.before))
 
     def moved(self, state: DrState, *, ended_utc_s: float | None = None) -> "HeldEvent":
@@ -257,7 +255,6 @@ class HeldEvent:
                 "missing": [list(pair) for pair in promise.missing_wh],
                 "ceiling": promise.ceiling_w,
                 "floor": promise.floor_w,
-                "floor_a": promise.floor_a,
                 "refused": promise.refused,
             },
             "lift": None
@@ -284,7 +281,7 @@ class HeldEvent:
             remedy = self.fault.remedy
         verdict = state in {DrState.PARTIAL, DrState.REFUSED}
         promise = self.promise if state in IN_FORCE or state is DrState.REFUSED else None
-        missing = () if promise is None else promise.missing_wh
+        impact, rest = impact_of(() if promise is None else promise.missing_wh)
         return DrResponse(
             event_id=self.event.id,
             program_id=self.event.program,
@@ -294,8 +291,9 @@ class HeldEvent:
             message=message,
             remedy=remedy,
             promised_w=None if promise is None else promise.ceiling_w,
-            impact=tuple(Impact(evse=evse, missing_wh=wh) for evse, wh in missing) or None,
-            not_acted_on=ignored if verdict and ignored else None,
+            impact=impact or None,
+            impact_rest=rest,
+            not_acted_on=ignored[:NAMES_MAX] if verdict and ignored else None,
             unknown_targets=unknown if verdict and unknown else None,
         )
 
@@ -377,7 +375,6 @@ def _promise(doc: object) -> Promise | None:
         ),
         ceiling_w=None if kept["ceiling"] is None else _number(kept["ceiling"]),
         floor_w=None if kept["floor"] is None else _number(kept["floor"]),
-        floor_a=_number(kept["floor_a"]),
         refused=kept["refused"] is True,
     )
 

@@ -56,7 +56,7 @@ class Promises:
 
     async def __call__(self, plan: EventPlan, now: Instant) -> Promise:
         """What the event costs and what is promised for it."""
-        asked_w = plan.least_w(nominal_v(self._site))
+        asked_w = plan.least_w(self._site)
         needs = self._needs()
         if not any(need.departure_utc_s is not None for need in needs) or plan.cancels:
             return Promise(ceiling_w=asked_w)
@@ -93,7 +93,6 @@ class Promises:
         return Promise(
             ceiling_w=max(floor_w, asked_w or 0.0),
             floor_w=floor_w,
-            floor_a=floor_w / (len(PHASES) * nominal_v(self._site)),
         )
 
     async def _in_turns(self, steps: Generator[None, None, T]) -> T:
