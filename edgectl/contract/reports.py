@@ -104,11 +104,11 @@ class OutageReport(Outgoing):
 
 
 class PortReport(Outgoing):
-    """One port over the period."""
+    """One port over the period. `peak_w`: of the sessions that ended in it."""
 
     energy_wh: float
     counts: Counts
-    peak_w: float
+    peak_w: float | None = None
     charging_s: float
     plugged_s: float
     curtailed_s: float
@@ -293,7 +293,7 @@ def _port(port: PortFigures, outages: Sequence[tuple[Outage, float, float]]) -> 
     return PortReport(
         energy_wh=round(port.energy_wh, 1),
         counts=_counts(port.sessions),
-        peak_w=round(port.peak_w, 1),
+        peak_w=_watts(port.peak_w),
         charging_s=round(port.charging_s, 1),
         plugged_s=round(port.plugged_s, 1),
         curtailed_s=round(port.curtailed_s, 1),

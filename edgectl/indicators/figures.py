@@ -84,11 +84,14 @@ class SessionFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortFigures:
-    """One port. Utilisation and load factor are parts of the time in service, not percentages."""
+    """One port. Utilisation and load factor are parts of the time in service, not percentages.
+
+    `peak_w`: of the sessions that ended in the period, None where none did.
+    """
 
     energy_wh: float
     sessions: SessionFigures
-    peak_w: float
+    peak_w: float | None
     charging_s: float
     plugged_s: float
     curtailed_s: float
@@ -104,7 +107,8 @@ class PortFigures:
 class NodeFigures:
     """One node. `demand_peak_at_s`: start of the quarter hour. `source`: its meter, or its ports.
 
-    `missing_s`: time without readings. Load factor: mean by greatest demand.
+    `missing_s`: time without readings. Load factor: mean by greatest demand; that of a quarter hour
+    that runs, or was watched in part only, is not known whole, but never less than the mean.
     """
 
     source: str
@@ -214,7 +218,7 @@ def _port(
     return PortFigures(
         energy_wh=whole.energy_wh,
         sessions=_counts(ended),
-        peak_w=max((session.peak_w for session in ended), default=0.0),
+        peak_w=max((session.peak_w for session in ended), default=None),
         charging_s=whole.charging_s,
         plugged_s=whole.plugged_s,
         curtailed_s=whole.curtailed_s,
@@ -254,7 +258,7 @@ def _node(node: str, tally: Tally, *, place: Place, seconds: float) -> NodeFigur
         demand_mean_w=mean_w,
         demand_peak_w=peak_w,
         demand_peak_at_s=None if peak is None else peak[1],
-        load_factor=mean_w / peak_w if mean_w is not None and peak_w else None,
+        load_factor=mean_w / max(mean_w, peak_w) if mean_w is not None and peak_w else None,
         missing_s=max(0.0, seconds - whole.counted_s),
         estimated=whole.estimated,
     )

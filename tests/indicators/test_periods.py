@@ -178,5 +178,25 @@ def test_a_day_that_runs_and_a_site_without_a_meter() -> None:
     assert made.until_s == day.from_s + 1800.0
     assert made.sessions.success_rate is None
     assert made.ports["p"].utilisation == 0.25
+    assert made.ports["p"].peak_w is None, "no session has ended yet"
     node = made.nodes["grid"]
     assert (node.source, node.demand_peak_w, node.missing_s) == ("ports", 4000.0, 900.0)
+
+
+def test_a_load_factor_is_never_above_one_however_short_the_quarter_hour_was_watched() -> None:
+    day = named("2026-03-01", UTC)
+    blocks = [
+        Block(day.from_s, nodes={"grid": NodeBlock(1000.0, 0.0, 900.0)}),
+        Block(day.from_s + 900.0, nodes={"grid": NodeBlock(900.0, 0.0, 300.0)}),
+    ]
+    place = Place({}, "grid", frozenset({"grid"}))
+    made = figures(
+        day,
+        Facts(tally_of(day, place, *blocks)),
+        place=place,
+        exclusions=Exclusions(),
+        now_s=day.from_s + 1200.0,
+    )
+    node = made.nodes["grid"]
+    assert (node.demand_mean_w, node.demand_peak_w) == (5700.0, 4000.0)
+    assert node.load_factor == 1.0
