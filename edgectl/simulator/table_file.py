@@ -11,6 +11,7 @@ from edgectl.errors import BadInput, Finding
 
 _MAX_FINDINGS: Final = 20
 _YEARS: Final = (2000, 2099)
+_OTHER_MARKS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _Row = TypeVar("_Row")
 
 
@@ -38,20 +39,13 @@ def read_table(
     a word what the rows are, such as `session`. Further columns are left alone.
     """
     rows = csv.DictReader(_text(path, holds).splitlines())
-    missing = [name for name in columns if name not in (rows.fieldnames or ())]
-    if missing:
-        raise bad_file(
-            path,
-            line=1,
-            code="missing_column",
-            message=f"the header lacks {', '.join(missing)}",
-            remedy=f"begin the file with the line {','.join(columns)}",
-        )
+    _refuse_header(path, rows.fieldnames or (), columns)
     read: list[_Row] = []
     findings: list[Finding] = []
     try:
         for row in rows:
             try:
+                _refuse_surplus(row)
                 read.append(parse({name: (row[name] or "").strip() for name in columns}))
             except BadCell as bad:
                 findings.append(
@@ -83,6 +77,49 @@ def read_table(
             remedy="name a file with at least one row below its header",
         )
     return tuple(read)
+
+
+def _refuse_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    wanted = f"begin the file with the line {','.join(columns)}"
+    other = next((mark for mark in _OTHER_MARKS if len(header) == 1 and mark in header[0]), None)
+    if other is not None:
+        raise bad_file(
+            path,
+            line=1,
+            code="not_commas",
+            message=f"its columns are separated by {_OTHER_MARKS[other]}, not by commas",
+            remedy="save it with commas between columns and points in numbers",
+        )
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise bad_file(
+            path,
+            line=1,
+            code="missing_column",
+            message=f"the header lacks {', '.join(missing)}",
+            remedy=wanted,
+        )
+    doubled = [name for name in columns if header.count(name) > 1]
+    if doubled:
+        raise bad_file(
+            path,
+            line=1,
+            code="doubled_column",
+            message=f"the header has {', '.join(doubled)} more than once",
+            remedy="keep one of them, with the values that are meant",
+        )
+
+
+def _refuse_surplus(row: Mapping[str | None, object]) -> None:
+    """A line with more cells than columns was broken at a comma too many."""
+    surplus = row.get(None)
+    if isinstance(surplus, list):
+        raise BadCell(
+            "",
+            code="too_many_cells",
+            message=f"the line has {len(surplus)} cells more than the header has columns",
+            remedy="write numbers with a decimal point, and put texts with commas in quotes",
+        )
 
 
 def bad_file(path: Path, *, line: int, code: str, message: str, remedy: str) -> BadInput:

@@ -159,3 +159,36 @@ def test_the_recorded_council_sites_fill_a_depot() -> None:
     evses = [EVSES[0]] * 12
     sessions = compress(rows, evses, duration_s=90.0, voltage_v=230.0)
     assert sum(session.arrival_s < 10.0 for session in sessions) >= 8
+
+
+@pytest.mark.parametrize(("mark", "named"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_another_separator_is_named(tmp_path: Path, mark: str, named: str) -> None:
+    path = written(tmp_path, GOOD.replace(",", mark), header=HEADER.replace(",", mark))
+    with pytest.raises(BadInput) as caught:
+        read_sessions(path)
+    (finding,) = caught.value.findings
+    assert (finding.line, finding.code) == (1, "not_commas")
+    assert named in finding.message
+    assert "commas" in finding.remedy
+
+
+def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_sessions(written(tmp_path, GOOD + ",9.0", header=HEADER + ",energy_kwh"))
+    (finding,) = caught.value.findings
+    assert (finding.line, finding.code) == (1, "doubled_column")
+    assert "energy_kwh" in finding.message
+
+
+def test_further_columns_are_left_alone(tmp_path: Path) -> None:
+    (session,) = read_sessions(written(tmp_path, GOOD + ",blue", header=HEADER + ",colour"))
+    assert session.session_id == "s1"
+
+
+def test_a_line_with_a_decimal_comma_is_named_and_not_read_askew(tmp_path: Path) -> None:
+    askew = "yard,s1,e1,2018-03-01T17:00:00Z,2018-03-01T19:00:00Z,14,3,7,1"
+    with pytest.raises(BadInput) as caught:
+        read_sessions(written(tmp_path, GOOD, askew))
+    (finding,) = caught.value.findings
+    assert (finding.line, finding.code) == (3, "too_many_cells")
+    assert "decimal point" in finding.remedy
