@@ -38,8 +38,9 @@ class Limits:
     """The bounds of one server.
 
     `head_bytes`: what an unfinished head may hold (one read more where it comes in one piece);
-    `request_s`: from a request's first byte to its last; `idle_s`: between two requests;
-    `answer_s`: for the handler; `send_s`: for the peer to take the answer.
+    `request_s`: from a request's first byte to its last; `idle_s`: between two requests, or
+    `idle_least_s` where somebody else needs the connection's place; `answer_s`: for the handler;
+    `send_s`: for the peer to take the answer.
     """
 
     connections: int = 16
@@ -47,6 +48,7 @@ class Limits:
     body_bytes: int = 65536
     request_s: float = 5.0
     idle_s: float = 30.0
+    idle_least_s: float = 1.0
     answer_s: float = 10.0
     send_s: float = 5.0
 
@@ -62,7 +64,7 @@ class LocalSocket:
         self._group_id = group_id
         self._lock_fd: int | None = None
         self._listening: socket.socket | None = None
-        self._open_connections = 0
+        self._talking: dict[asyncio.Task[None], _Conversation] = {}
 
     def open(self) -> None:
         """Take the lock, remove a stale file, listen; nothing happens where it is open already."""
@@ -88,11 +90,15 @@ class LocalSocket:
                 if stopping:
                     writer.close()
                     return
-                self._open_connections += 1
+                conversation = _Conversation(reader, writer, self._limits)
+                room = len(self._talking) < self._limits.connections or self._end_idle()
                 task = group.create_task(
-                    self._converse(reader, writer, handler), name="local-api-connection"
+                    _converse(conversation, writer, handler if room else None),
+                    name="local-api-connection",
                 )
-                task.add_done_callback(lambda _: self._closed())
+                if room:
+                    self._talking[task] = conversation
+                    task.add_done_callback(lambda done: self._talking.pop(done, None))
 
             # A copy is served, so that the next daemon in this process can serve the same path:
             # whoever asks in between waits in the kernel's queue.
@@ -160,24 +166,30 @@ class LocalSocket:
         invariant(self._listening is not None, "the local socket is served before it is open")
         return cast("socket.socket", self._listening).dup()
 
-    def _closed(self) -> None:
-        self._open_connections -= 1
+    def _end_idle(self) -> bool:
+        """Make room by ending the conversation that asks nothing for longest; whether there was."""
+        for task, conversation in self._talking.items():
+            if conversation.idle_s() >= self._limits.idle_least_s:
+                del self._talking[task]
+                conversation.end()
+                return True
+        return False
 
-    async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler
-    ) -> None:
-        try:
-            conversation = _Conversation(reader, writer, self._limits)
-            if self._open_connections > self._limits.connections:
-                await conversation.refuse_for_load()
-                return
+
+async def _converse(
+    conversation: "_Conversation", writer: asyncio.StreamWriter, handler: Handler | None
+) -> None:
+    try:
+        if handler is None:
+            await conversation.refuse_for_load()
+        else:
             await conversation.run(handler, _peer_of(writer))
-        except ConnectionError:
-            pass  # the peer is gone: nobody is left to answer
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+    except ConnectionError:
+        pass  # the peer is gone: nobody is left to answer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 class _Conversation:
@@ -191,6 +203,17 @@ class _Conversation:
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._bodiless = False
+        self._idle_since_s: float | None = None
+
+    def idle_s(self) -> float:
+        """How long it has been waited for a request's first byte."""
+        if self._idle_since_s is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._idle_since_s
+
+    def end(self) -> None:
+        """Let go of a peer that asks nothing."""
+        self._writer.transport.abort()
 
     async def run(self, handler: Handler, peer: Peer) -> None:
         while True:
@@ -255,11 +278,14 @@ class _Conversation:
     async def _wait_for_first_byte(self) -> bool:
         if self._http.trailing_data[0]:
             return True
+        self._idle_since_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._limits.idle_s):
                 data = await self._reader.read(_READ_CHUNK)
         except TimeoutError:
             return False
+        finally:
+            self._idle_since_s = None
         if data:
             self._http.receive_data(data)
         return bool(data)

@@ -23,6 +23,7 @@ PATIENT = Limits(
     body_bytes=1000,
     request_s=20.0,
     idle_s=20.0,
+    idle_least_s=20.0,
     answer_s=20.0,
     send_s=20.0,
 )
@@ -66,7 +67,10 @@ class Raw:
         return status, json.loads(await self.reader.readexactly(length))
 
     async def at_end(self) -> bool:
-        return await self.reader.read(1) == b""
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
 
 
 @asynccontextmanager
@@ -305,6 +309,37 @@ def test_one_connection_too_many_is_told_so_and_room_comes_back(tmp_path: Path) 
         pytest.fail("no room came back")
 
     serve(tmp_path, scenario)
+
+
+def test_many_at_once_are_served_up_to_the_bound_and_the_rest_told_so(tmp_path: Path) -> None:
+    async def scenario(path: Path) -> None:
+        request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+        async def one() -> int:
+            async with connected(path) as client:
+                with suppress(ConnectionError):
+                    await client.send(request)
+                return (await client.answer())[0]
+
+        answers = await asyncio.gather(*(one() for _ in range(20)))
+        assert set(answers) == {200, 503}
+        assert answers.count(200) >= 2
+
+    serve(tmp_path, scenario)
+
+
+def test_whoever_asks_nothing_makes_room_for_one_who_asks(tmp_path: Path) -> None:
+    async def scenario(path: Path) -> None:
+        async with connected(path) as first, connected(path) as second:
+            await second.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await second.answer())[0] == 200
+            await asyncio.sleep(0.1)
+            assert (await ask(path, b"GET / HTTP/1.0\r\n\r\n"))[0] == 200
+            assert await first.at_end(), "it was the first to be idle"
+            await second.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await second.answer())[0] == 200
+
+    serve(tmp_path, scenario, limits=replace(PATIENT, idle_least_s=0.05))
 
 
 def test_an_answer_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
