@@ -7,7 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgectl.cli.output import BAD_INPUT, DONE, NO, fail_with_findings, show_json, table
+from edgectl.cli.output import (
+    BAD_INPUT,
+    DONE,
+    NO,
+    fail_with_findings,
+    folded,
+    show_json,
+    terminal_width,
+)
 from edgectl.control.static import LinkProof, NodeProof, PrimaryProof
 from edgectl.errors import BadInput, Finding
 from edgectl.sitefile.load import LoadedSite, load_site
@@ -96,7 +104,7 @@ def answer_of(loaded: LoadedSite) -> dict[str, Any]:
 
 
 def report_of(loaded: LoadedSite, *, file: str, details: bool = False) -> list[str]:
-    """Give the answer for people, in 80 columns."""
+    """Give the answer for people, in 80 columns or in those of a narrower terminal."""
     site = loaded.site
     head = (
         f"{file}: site {site.id}: {len(site.nodes)} node(s), {len(site.meters)} meter(s), "
@@ -105,9 +113,11 @@ def report_of(loaded: LoadedSite, *, file: str, details: bool = False) -> list[s
     lines = [
         *_wrap(head),
         "",
-        *table(
+        *folded(
             ("node", "row", *_FIGURES),
             [row for proof in loaded.proof.nodes.values() for row in _rows(proof)],
+            width=terminal_width(),
+            keep=2,
         ),
         "",
         *_wrap(_LEGEND),
@@ -150,7 +160,7 @@ def _reaction_lines(loaded: LoadedSite) -> list[str]:
         if (found := proof.reaction) is not None
     ]
     heads = ("node", *_REACTION, "slowest link")
-    return [*table(heads, rows), "", *_wrap(_REACTION_LEGEND)]
+    return [*folded(heads, rows, width=terminal_width()), "", *_wrap(_REACTION_LEGEND)]
 
 
 def _link_lines(loaded: LoadedSite) -> list[str]:
@@ -168,7 +178,7 @@ def _link_lines(loaded: LoadedSite) -> list[str]:
                 _figure(proof.timeout_s),
             )
         )
-    return [*table(_LINKS, rows), "", *_wrap(_LINKS_LEGEND)]
+    return [*folded(_LINKS, rows, width=terminal_width()), "", *_wrap(_LINKS_LEGEND)]
 
 
 def _verdict(loaded: LoadedSite) -> list[str]:
@@ -235,7 +245,7 @@ def _short_id(name: str) -> str:
 def _wrap(text: str, *, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text,
-        _WIDTH,
+        min(_WIDTH, terminal_width() or _WIDTH),
         initial_indent=indent,
         subsequent_indent=indent + "  " if indent else "",
         break_long_words=False,

@@ -6,10 +6,12 @@
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol, cast
 
 from edgectl import __version__
@@ -70,6 +72,9 @@ exit codes: 0 done, 1 the answer is no, 2 bad input, 3 daemon not reachable,
 """
 
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class _WideFormatter(argparse.RawDescriptionHelpFormatter):
     """Room for the longest verb beside its meaning."""
 
@@ -109,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = _joined(list(sys.argv[1:] if arguments is None else arguments))
     as_json = "--json" in words
     try:
-        return _run(words)
+        return _written(words)
     except CliError as fault:
         fail(code=fault.code, message=fault.message, remedy=fault.remedy, as_json=as_json)
         return fault.exit_code
@@ -130,10 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             as_json=as_json,
         )
         return NO
-    except BrokenPipeError:
-        # Whoever read our output went away, as `head` does; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as fault:
@@ -173,6 +174,35 @@ def _parser() -> tuple[Parser, Any]:
     )
     parser.add_argument("--version", action="version", version=f"edgectl {__version__}")
     return parser, parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+
+def _written(words: Sequence[str]) -> int:
+    """Run, and see that what was said reached where it goes."""
+    if sys.stdout is None:  # closed by whoever started us: nobody wants to hear
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output went away, as `head` does; there is nobody left to tell.
+        _say_no_more()
+        return DONE
+    except OSError as fault:
+        if fault.errno not in _NO_ROOM or fault.filename is not None:
+            raise
+        _say_no_more()
+        raise CliError(
+            exit_code=NO,
+            code="not_written",
+            message=f"the output cannot be written: {fault.strerror}",
+            remedy="free space where it goes, or send it elsewhere",
+        ) from fault
+    return code
+
+
+def _say_no_more() -> None:
+    """Let what is still to be written vanish: it would fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: Sequence[str]) -> int:

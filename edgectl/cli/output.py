@@ -157,6 +157,29 @@ def table(
     return [line(names), *(line(row) for row in rows)]
 
 
+def folded(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None, keep: int = 1
+) -> list[str]:
+    """A table that has more columns than fit `width`, in parts below each other.
+
+    Every part begins with the first `keep` columns; without a width the table stays whole.
+    """
+    whole = table(heads, rows)
+    if width is None or max(map(len, whole)) <= width:
+        return whole
+    count = len(heads) - 1
+    part = whole
+    while count > keep:
+        part = table(heads[:count], [row[:count] for row in rows])
+        if max(map(len, part)) <= width or count == keep + 1:
+            break
+        count -= 1
+    if count <= keep:
+        return whole
+    rest = [[*row[:keep], *row[count:]] for row in rows]
+    return [*part, "", *folded((*heads[:keep], *heads[count:]), rest, width=width, keep=keep)]
+
+
 def _broken_cell(row: Sequence[str], width: int) -> list[list[str]]:
     """The row, and below it what its last cell has no room for."""
     first, *more = broken(row[-1], width, indent="")

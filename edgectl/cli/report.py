@@ -3,18 +3,21 @@
 import argparse
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from edgectl.cli.client import Client, add_socket_option, socket_path
 from edgectl.cli.output import (
     DONE,
+    folded,
     kilo,
     printable,
     prose,
+    say,
+    short_time,
     show_json,
     show_lines,
-    table,
+    terminal_width,
     time_text,
 )
 
@@ -87,25 +90,29 @@ def run(args: argparse.Namespace) -> int:
     elif args.name == "sessions":
         show_lines(_session_table(answer["sessions"]))
     else:
-        show_lines(list(_period_lines(answer)))
+        _show_period(answer)
     return DONE
 
 
-def _period_lines(answer: dict[str, Any]) -> Iterator[str]:
+def _show_period(answer: dict[str, Any]) -> None:
     so_far = "" if answer["complete"] else f"   so far, until {time_text(answer['until'])}"
-    yield f"{answer['period']} ({answer['timezone']}){so_far}"
+    say(f"{answer['period']} ({answer['timezone']}){so_far}")
     counts = answer["counts"]
-    yield (
+    say(
         f"{kilo(answer['energy_wh'])} kWh in {counts['sessions']} sessions, "
         f"{counts['successes']} of {counts['attempts']} attempts successful"
     )
-    yield ""
+    show_lines(["", *_ports(answer), "", *_nodes(answer), ""])
+    say("USED, LOAD, UP in %; CUT, OUT, EXCL, GAP in minutes; ~ in part a guess")
+
+
+def _ports(answer: dict[str, Any]) -> list[str]:
     rows = [
         [
             port_id,
             kilo(port["energy_wh"]) + ("~" if port["estimated"] else ""),
             str(port["counts"]["sessions"]),
-            kilo(port["peak_w"]),
+            kilo(port.get("peak_w")),
             _percent(port.get("utilisation")),
             _percent(port.get("load_factor")),
             f"{port['curtailed_s'] / 60.0:.0f}",
@@ -116,8 +123,10 @@ def _period_lines(answer: dict[str, Any]) -> Iterator[str]:
         for port_id, port in answer["ports"].items()
     ]
     heads = ("PORT", ">kWh", ">N", ">kW MAX", ">USED", ">LOAD", ">CUT", ">OUT", ">EXCL", ">UP 12M")
-    yield from table(heads, rows)
-    yield ""
+    return folded(heads, rows, width=terminal_width())
+
+
+def _nodes(answer: dict[str, Any]) -> list[str]:
     rows = [
         [
             node,
@@ -126,13 +135,13 @@ def _period_lines(answer: dict[str, Any]) -> Iterator[str]:
             kilo(part["energy_export_wh"]),
             kilo(part.get("demand_mean_w")),
             kilo(part.get("demand_peak_w")),
-            time_text(part.get("demand_peak_at")),
+            short_time(part.get("demand_peak_at")),
             _percent(part.get("load_factor")),
             f"{part['missing_s'] / 60.0:.0f}",
         ]
         for node, part in answer["nodes"].items()
     ]
-    node_heads = (
+    heads = (
         "NODE",
         "FROM",
         ">kWh IN",
@@ -143,9 +152,7 @@ def _period_lines(answer: dict[str, Any]) -> Iterator[str]:
         ">LOAD",
         ">GAP",
     )
-    yield from table(node_heads, rows)
-    yield ""
-    yield "USED, LOAD, UP in %; CUT, OUT, EXCL, GAP in minutes; ~ in part a guess"
+    return folded(heads, rows, width=terminal_width())
 
 
 def _session_table(sessions: Sequence[dict[str, Any]]) -> list[str]:
@@ -162,7 +169,11 @@ def _session_table(sessions: Sequence[dict[str, Any]]) -> list[str]:
         ]
         for one in sessions
     ]
-    return table(("PORT", "PLUG IN", "PLUG OUT", ">kWh", ">kW", ">MIN", ">CUT", "OK"), rows)
+    return folded(
+        ("PORT", "PLUG IN", "PLUG OUT", ">kWh", ">kW", ">MIN", ">CUT", "OK"),
+        rows,
+        width=terminal_width(),
+    )
 
 
 def _csv(name: str, answer: dict[str, Any]) -> list[str]:

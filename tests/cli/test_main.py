@@ -1,6 +1,8 @@
 """The tool's door: help, wrong words, schemas, amounts."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +14,7 @@ from edgectl.cli.main import main
 from edgectl.cli.output import (
     CliError,
     fail,
+    folded,
     short_time,
     show_lines,
     span,
@@ -186,3 +189,41 @@ def test_texts_from_afar_do_not_steer_the_terminal(capsys: Captured) -> None:
 def test_an_endless_problem_file_is_not_read_to_its_end(capsys: Captured) -> None:
     assert main(["allocate", "/dev/zero"]) == 2
     assert "/dev/zero is larger than 67108864 bytes" in capsys.readouterr().err
+
+
+def test_a_table_with_more_columns_than_fit_is_folded_below_its_first_columns() -> None:
+    heads = ("node", "row", ">limit", ">base", ">trip")
+    rows = [["grid", "L1-3", "125", "40", "60"], ["", "kVA", "80", "30", ""]]
+    assert folded(heads, rows, width=None) == folded(heads, rows, width=80) == table(heads, rows)
+    assert folded(heads, rows, width=24, keep=2) == [
+        "node  row   limit  base",
+        "grid  L1-3    125    40",
+        "      kVA      80    30",
+        "",
+        "node  row   trip",
+        "grid  L1-3    60",
+        "      kVA",
+    ]
+    narrow = folded(heads, rows, width=5)
+    assert [line for line in narrow if line.startswith("node")] == [
+        "node  row",
+        "node  limit",
+        "node  base",
+        "node  trip",
+    ]
+
+
+def test_output_that_cannot_be_written_is_said_and_is_no_fault_of_the_tool() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgectl.cli.main", "schema", "site"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "the output cannot be written: No space left on device",
+        "free space where it goes, or send it elsewhere",
+    ]
