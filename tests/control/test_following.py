@@ -75,4 +75,6 @@ def test_who_answers_counts_what_it_was_told_or_draws(  # noqa: PLR0917
     assert one.committed_a == max(told_a, newest_a)
     assert one.measured_a == newest_a
     assert one.excess_a == excess_a
+    above_a = newest_a - excess_a
+    assert one.descends is (not settled and above_a > told_a + max(0.5, 0.03 * told_a))
     assert one.failsafe_a == (traits.failsafe_a if failsafe_a is None else failsafe_a)
