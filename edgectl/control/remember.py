@@ -122,7 +122,9 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     displaced = before.displaced
     stopped = before.admitted_s is not None and admitted_s is None and not before.resumes
     if takes_part and stopped:
-        displaced += 1
+        # The end of a turn is no want of room: it counts for those alone whom noise stopped before.
+        in_turn = not _had_its_turn(situation, before.admitted_s)
+        displaced += in_turn or displaced >= ONCE_MORE
     elif asked_s is None:
         displaced = 0
     elif _had_its_turn(situation, admitted_s):

@@ -85,6 +85,14 @@ def test_each_gets_a_turn_and_who_had_one_waits_behind_all_others() -> None:
     assert order[:4] == ["e1", "e2", "e3", "e1"]
 
 
+def test_who_comes_next_does_not_wait_once_a_turn_is_over() -> None:
+    world = for_one(Sharing(turn_s=300.0))
+    told = [setpoints(world.live(5.0)) for _ in range(720)]
+    idle = [max(one.values()) < 6.0 for one in told]
+    assert sum(idle) <= len(told) // 60  # a tick or so at each of twelve changes
+    assert all(known.displaced == 0 for known in world.state.evses.values())
+
+
 def for_one_restarted() -> World:
     """e2 is in its turn, e3 waits, e1 had its own; then the daemon is another."""
     world = for_one()
