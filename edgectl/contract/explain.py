@@ -314,8 +314,7 @@ def _next_relaxation(
         )
     if reason.until_s is not None:
         in_s = max(0.0, reason.until_s - now.mono_s)
-        rests = reason.code is ReasonCode.MIN_OFF
-        what = "its rest after the last stop ends" if rests else "what stops it ends"
+        what = _ENDS.get(reason.code, "what stops it ends")
         return NextRelaxation(text=what, at=rfc3339(now.utc_s + in_s), in_s=in_s)
     if held is not None:
         return NextRelaxation(text=f"when {holder_text(held.holder)} is changed or released")
@@ -324,6 +323,11 @@ def _next_relaxation(
         return None
     return NextRelaxation(text=text.format(node=reason.node or "a node above"))
 
+
+_ENDS: Final = {
+    ReasonCode.MIN_OFF: "its rest after the last stop ends",
+    ReasonCode.NO_DEMAND: "it waits for its minimum with the others again",
+}
 
 _DEPENDS_ON: Final = {
     ReasonCode.NODE_CEILING: "when base load or other vehicles under {node} take less",

@@ -120,8 +120,14 @@ def _fixed_over_ceiling(reason: Reason, _now: Instant) -> str:
     )
 
 
-def _no_demand(_reason: Reason, _now: Instant) -> str:
-    return "the vehicle asks for nothing"
+def _no_demand(reason: Reason, now: Instant) -> str:
+    if reason.until_s is None:
+        return "the vehicle asks for nothing"
+    wait = duration_text(reason.until_s - now.mono_s)
+    return (
+        f"the vehicle asks for nothing; it waits for its minimum with the others again in {wait}, "
+        "or when its charger says that it wants power"
+    )
 
 
 def _evse_ceiling(reason: Reason, _now: Instant) -> str:

@@ -34,6 +34,7 @@ from edgectl.model.decision import (
 )
 from edgectl.model.quick import maker
 from edgectl.model.site import Meter, Sees
+from edgectl.model.state import NoDemand
 from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
 
 _evse_decision = maker(EvseDecision)
@@ -94,19 +95,24 @@ def _evse_reasons(
 ) -> tuple[Reason, ...]:
     """Why each setpoint is what it is."""
     made = _Reasons(situation, shared)
+    min_a, behind = situation.layout.min_a, shared.ranks.behind
     reasons = []
-    for allocation_a, one, part, stop, ceiling, draw in zip(
-        shared.outcome.setpoint_a,
-        shaped,
-        shared.parts,
-        shared.outcome.stops,
-        situation.evse_ceilings,
-        situation.draws,
-        strict=True,
+    for i, (allocation_a, one, part, stop, ceiling, draw) in enumerate(
+        zip(
+            shared.outcome.setpoint_a,
+            shaped,
+            shared.parts,
+            shared.outcome.stops,
+            situation.evse_ceilings,
+            situation.draws,
+            strict=True,
+        )
     ):
         back = one.held_back_by
         if part.why is not None:
             reason = made.of_part(part, ceiling)
+        elif i in behind and one.setpoint_a < min_a[i]:
+            reason = made.of_no_demand(situation.no_demand[i])
         elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
             reason = made.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
         elif stop.code is ReasonCode.OWN_MAXIMUM:
@@ -245,6 +251,10 @@ class _Reasons:
                 code=ReasonCode.PAUSED, holder=ceiling.holder, limit=ceiling.max_a, until_s=until_s
             )
         return Reason(code=part.why or ReasonCode.NO_DEMAND, until_s=part.until_s)
+
+    def of_no_demand(self, known: NoDemand | None) -> Reason:
+        """It asks for nothing, and all others leave no room for it."""
+        return Reason(code=ReasonCode.NO_DEMAND, until_s=None if known is None else known.until_s)
 
     def of_maximum(self, ceiling: EvseCeiling, most_a: float | None) -> Reason:
         """It has what it may have; `most_a`: what its vehicle was seen to need."""

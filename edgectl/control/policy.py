@@ -6,7 +6,9 @@
    vehicle's target stands in place of its EVSE's tier.
 3. `deadline`: the least laxity first. Laxity is the time until departure less the time that the
    energy still needed takes at the fastest. Everybody's minimum comes before anybody's more.
-4. Laxity counts in bands, within which all share alike, and a band is left for a less pressing one
+4. Who asks for nothing (`control/demand.py`) comes behind all others, whatever its tier, unless it
+   presses: its laxity is less than a turn.
+5. Laxity counts in bands, within which all share alike, and a band is left for a less pressing one
    only well beyond its bound: so two vehicles do not take turns from tick to tick.
 """
 
@@ -14,6 +16,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.control.need import needed_wh
 from edgectl.control.situation import Situation
 from edgectl.model.decision import Urgency
 from edgectl.model.policy import Policy
@@ -29,12 +32,13 @@ LATE_BAND: Final = len(LAXITY_BANDS_S) + 1
 """Cannot make it any more: gets what others can spare."""
 NO_TARGET_BAND: Final = LATE_BAND + 1
 DONE_BAND: Final = NO_TARGET_BAND + 1
+NO_DEMAND_BAND: Final = DONE_BAND + 1
 
 BAND_SLACK_S: Final = 120.0
 """So far beyond a bound a band is left: chargers count energy in steps of up to 0.1 kWh."""
 SECONDS_PER_HOUR: Final = 3600.0
 
-_IN_TURN, _WAITING, _HAD_ITS_TURN = range(3)
+_IN_TURN, _WAITING, _HAD_ITS_TURN, _NO_DEMAND = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Ranks:
 
     `queue`: all of them, in the order in which minima are given. `band`: the order in which the
     room above is given, None where weight and tier alone count. `urgency`: None without a target.
+    `behind`: who asks for nothing, and has its minimum where all others leave room.
     """
 
     queue: tuple[int, ...]
@@ -50,6 +55,7 @@ class Ranks:
     tier: tuple[int, ...]
     band: tuple[int, ...] | None = None
     urgency: tuple[Urgency | None, ...] | None = None
+    behind: frozenset[int] = frozenset()
 
 
 def rank(situation: Situation) -> Ranks:
@@ -57,28 +63,42 @@ def rank(situation: Situation) -> Ranks:
     layout, targets = situation.layout, situation.snapshot.targets
     policy = situation.snapshot.site.sharing.policy
     every = len(layout.evse_ids)
+    behind = frozenset(
+        i
+        for i, one in enumerate(situation.no_demand)
+        if one is not None and one.until_s is not None
+    )
     if policy is Policy.DEADLINE:
         urgency = _urgencies(situation)
         band = tuple(_band(situation, i, one) for i, one in enumerate(urgency))
+        presses = bisect_right(LAXITY_BANDS_S, situation.snapshot.site.sharing.turn_s)
+        behind = frozenset(i for i in behind if band[i] >= presses)
         return Ranks(
-            queue=_queue(situation, band),
+            queue=_queue(situation, band, behind),
             weight=(1.0,) * every,
             tier=(0,) * every,
-            band=band,
+            band=tuple(NO_DEMAND_BAND if i in behind else one for i, one in enumerate(band)),
             urgency=urgency,
+            behind=behind,
         )
-    queue = _queue(situation, None)
+    queue, weight, tier = _queue(situation, None, behind), (1.0,) * every, (0,) * every
     if policy is Policy.PRIORITY:
-        tier = layout.tier
+        weight, tier = layout.weight, layout.tier
         asked = {one.evse: one.priority for one in targets if one.priority is not None}
         if asked:
             tier = tuple(asked.get(id_, tier[i]) for i, id_ in enumerate(layout.evse_ids))
-        return Ranks(queue=queue, weight=layout.weight, tier=tier)
-    return Ranks(queue=queue, weight=(1.0,) * every, tier=(0,) * every)
+    if behind:
+        last = max(tier) + 1
+        tier = tuple(last if i in behind else one for i, one in enumerate(tier))
+    return Ranks(queue=queue, weight=weight, tier=tier, behind=behind)
 
 
-def _queue(situation: Situation, band: tuple[int, ...] | None) -> tuple[int, ...]:
+def _queue(
+    situation: Situation, band: tuple[int, ...] | None, behind: frozenset[int]
+) -> tuple[int, ...]:
     """Who is in its turn, then who waits, then who had its turn; in each group by time.
+
+    Last come those who ask for nothing, and of them first who has its minimum.
 
     With bands, those that wait and press harder than a turn lasts come first of all.
     """
@@ -95,7 +115,9 @@ def _queue(situation: Situation, band: tuple[int, ...] | None) -> tuple[int, ...
             group, since_s = _IN_TURN, admitted_s
         else:
             group, since_s = _HAD_ITS_TURN, -admitted_s
-        if band is None:
+        if i in behind:
+            places.append((_NO_DEMAND, int(group == _WAITING), since_s, i))
+        elif band is None:
             places.append((group, 0, since_s, i))
         elif band[i] < presses:
             places.append((-1, group, since_s, i))
@@ -126,7 +148,7 @@ def _urgency(
     state: EvseState | None,
 ) -> Urgency:
     """What it still needs, and how long it could wait before charging at its fastest."""
-    need_wh = max(0.0, target.energy_wh - _session_wh(view, state))
+    need_wh = needed_wh(target, view, state)
     fastest_a, draw = situation.evse_ceilings[i].max_a, situation.draws[i]
     if draw is not None and draw.most_a is not None:
         fastest_a = min(fastest_a, draw.most_a)
@@ -141,17 +163,6 @@ def _urgency(
     return Urgency(
         need_wh=need_wh, departure_utc_s=target.departure_utc_s, laxity_s=left_s - takes_s
     )
-
-
-def _session_wh(view: EvseView | None, state: EvseState | None) -> float:
-    """What the vehicle got since it was plugged in, by the charger's count or by its meter."""
-    if view is None:
-        return 0.0
-    if view.session_wh is not None:
-        return view.session_wh
-    if view.energy_wh is None or state is None or state.energy_from_wh is None:
-        return 0.0
-    return max(0.0, view.energy_wh - state.energy_from_wh)
 
 
 def _band(situation: Situation, i: int, urgency: Urgency | None) -> int:

@@ -10,7 +10,7 @@ from edgectl.control.situation import Situation
 from edgectl.model.quick import maker
 from edgectl.model.reading import VehicleState
 from edgectl.model.snapshot import EvseView, Snapshot
-from edgectl.model.state import EvseState, State
+from edgectl.model.state import EvseState, NoDemand, State
 from edgectl.units import EvseId
 
 _UNHEARD = EvseView()
@@ -54,13 +54,14 @@ def remember(
     ids, min_a = situation.layout.evse_ids, situation.layout.min_a
     bands = shared.ranks.band or (None,) * len(ids)
     states: dict[EvseId, EvseState] = {}
-    for i, (evse_id, before, view, commitment, draw, one, band) in enumerate(
+    for i, (evse_id, before, view, commitment, draw, no_demand, one, band) in enumerate(
         zip(
             ids,
             map(situation.state.evses.get, ids),
             map(situation.snapshot.evses.get, ids),
             situation.commitments,
             situation.draws,
+            situation.no_demand,
             shaped,
             bands,
             strict=True,
@@ -70,6 +71,7 @@ def remember(
             before is not None
             and view is not None
             and before.draw is draw
+            and before.no_demand is no_demand
             and before.band == band
             and one.setpoint_a >= min_a[i]
             and _goes_on(before, view, commitment, one)
@@ -83,6 +85,7 @@ def remember(
                 before or _NEW,
                 one,
                 shared.parts[i].takes_part,
+                i in shared.ranks.behind,
                 band,
             )
     return states
@@ -114,14 +117,19 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     before: EvseState,
     shaped: Shaped,
     takes_part: bool,  # noqa: FBT001
+    behind: bool,  # noqa: FBT001
     band: int | None,
 ) -> EvseState:
     """The timers of one EVSE and what else it knows of itself."""
     commitment, draw = situation.commitments[i], situation.draws[i]
+    no_demand = situation.no_demand[i]
     admitted_s, stopped_s, asked_s = _timers(situation, i, view.vehicle, before, shaped)
     displaced = before.displaced
     stopped = before.admitted_s is not None and admitted_s is None and not before.resumes
-    if takes_part and stopped:
+    gave_way = stopped and behind
+    if asked_s is not None and (gave_way or _asks_again(before, no_demand)):
+        asked_s = situation.now.mono_s
+    if takes_part and stopped and not gave_way:
         # The end of a turn is no want of room: it counts for those alone whom noise stopped before.
         in_turn = not _had_its_turn(situation, before.admitted_s)
         displaced += in_turn or displaced >= ONCE_MORE
@@ -151,6 +159,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         and before.energy_from_wh == energy_from_wh
         and before.resumes is resumes
         and before.draw is draw
+        and before.no_demand is no_demand
         and before is not _NEW
     ):
         return before
@@ -167,6 +176,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
         energy_from_wh,
         draw,
         resumes,
+        no_demand,
     )
 
 
@@ -198,6 +208,13 @@ def _timers(
         if _had_its_turn(situation, admitted_s):
             asked_s = now_s
     return None, stopped_s, asked_s
+
+
+def _asks_again(before: EvseState, no_demand: NoDemand | None) -> bool:
+    """Whether it asked for nothing, and is now one of those that wait."""
+    known = before.no_demand
+    was_behind = known is not None and known.until_s is not None
+    return was_behind and (no_demand is None or no_demand.until_s is None)
 
 
 def _had_its_turn(situation: Situation, admitted_s: float | None) -> bool:

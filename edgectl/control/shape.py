@@ -18,7 +18,7 @@ MOST_DOUBLINGS = 10
 ONCE_MORE = 2
 """Who was stopped for want of room a second time starts again once its minimum fitted for so long
 at a stretch, twice as long after every further stop, up to a turn: noise starts and stops nobody
-for ever."""
+for ever. Who asks for nothing starts again once it fitted for a turn."""
 
 
 class Shaped(NamedTuple):
@@ -48,7 +48,8 @@ def shape(situation: Situation, shared: Shared, calls_a: tuple[float, ...]) -> t
         ):
             shaped[i] = Shaped(allocation_a)
         else:
-            shaped[i] = _raise(situation, room, i, allocation_a)
+            behind = i in shared.ranks.behind
+            shaped[i] = _raise(situation, room, i, allocation_a, behind=behind)
     return tuple(one for one in shaped if one is not None)
 
 
@@ -78,7 +79,9 @@ def _call_a(situation: Situation, room: Room, i: int, value_a: float) -> float:
     return situation.snapshot.site.evses[i].traits.pause_a
 
 
-def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Shaped:
+def _raise(
+    situation: Situation, room: Room, i: int, allocation_a: float, *, behind: bool
+) -> Shaped:
     """As much of the raise as the account proves room for; none into a row that is in debt."""
     traits, commitment = situation.snapshot.site.evses[i].traits, situation.commitments[i]
     tight = room.tightest(i)
@@ -95,23 +98,26 @@ def _raise(situation: Situation, room: Room, i: int, allocation_a: float) -> Sha
         target_a = allocation_a if allocation_a <= most_a else round_down(traits, most_a)
     if target_a < traits.min_a or target_a <= commitment.in_force_a + TOLERANCE_A:
         return waits
-    if _is_too_soon(situation, i, target_a):
+    if _is_too_soon(situation, i, target_a, behind=behind):
         starts = commitment.in_force_a < traits.min_a
         return Shaped(commitment.in_force_a, held_back_by if starts else None, wants_raise=True)
     room.take(i, max(0.0, target_a - commitment.committed_a))
     return Shaped(target_a, held_back_by if target_a < allocation_a else None, wants_raise=True)
 
 
-def _is_too_soon(situation: Situation, i: int, target_a: float) -> bool:
+def _is_too_soon(situation: Situation, i: int, target_a: float, *, behind: bool) -> bool:
     """Whether a raise was not wanted long enough: a small one, or a start after a stop."""
     evse_id, in_force_a = situation.layout.evse_ids[i], situation.commitments[i].in_force_a
     known = situation.state.evses.get(evse_id)
     if in_force_a < situation.layout.min_a[i]:
-        if known is None or known.displaced < ONCE_MORE or not situation.rules.turns:
-            return False
         turn_s = situation.snapshot.site.sharing.turn_s
-        doublings = min(known.displaced - ONCE_MORE, MOST_DOUBLINGS)
-        hold_s = min(turn_s, START_HOLD_S * (1 << doublings))
+        if behind:
+            hold_s = turn_s
+        elif known is None or known.displaced < ONCE_MORE or not situation.rules.turns:
+            return False
+        else:
+            doublings = min(known.displaced - ONCE_MORE, MOST_DOUBLINGS)
+            hold_s = min(turn_s, START_HOLD_S * (1 << doublings))
     elif target_a - in_force_a < RAISE_NOW_A:
         hold_s = RAISE_HOLD_S
     else:

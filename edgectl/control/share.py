@@ -103,6 +103,8 @@ def share(situation: Situation) -> Shared:
         else min(ceiling.max_a, draw.most_a)
         for ceiling, part, draw in zip(evse_ceilings, parts, situation.draws, strict=True)
     ]
+    for i in ranks.behind:
+        most_a[i] = min(most_a[i], layout.least_a[i])
     outcome, fixed_rows = problem.solve(most_a, fixed_a)
     return Shared(
         outcome=outcome,
@@ -157,7 +159,7 @@ class _Problem:
         """Minima to as many as possible first; then the room above them, band after band.
 
         Without bands one pass does both. With them, who has its minimum counts it while the bands
-        before its own are filled.
+        before its own are filled; who asks for nothing has it after all bands.
         """
         layout, commitments = self.situation.layout, self.situation.commitments
         pause_a = [
@@ -165,14 +167,21 @@ class _Problem:
         ]
         if self.ranks.band is None:
             return self._solve(most_a, pause_a, self.ranks.tier, fixed)
+        behind = self.ranks.behind
         least = self._solve(
-            [min(a, b) for a, b in zip(most_a, layout.least_a, strict=True)],
+            [
+                0.0 if i in behind else min(a, b)
+                for i, (a, b) in enumerate(zip(most_a, layout.least_a, strict=True))
+            ],
             pause_a,
             self.ranks.tier,
             fixed,
         )
         more = self._solve(
-            [a if has else 0.0 for a, has in zip(most_a, least.admitted, strict=True)],
+            [
+                a if has or i in behind else 0.0
+                for i, (a, has) in enumerate(zip(most_a, least.admitted, strict=True))
+            ],
             [
                 low_a if has else a
                 for low_a, a, has in zip(least.setpoint_a, pause_a, least.admitted, strict=True)
@@ -182,10 +191,15 @@ class _Problem:
         )
         return replace(
             more,
-            admitted=least.admitted,
+            admitted=tuple(
+                late if i in behind else has
+                for i, (has, late) in enumerate(zip(least.admitted, more.admitted, strict=True))
+            ),
             stops=tuple(
-                stop if has else why
-                for stop, why, has in zip(more.stops, least.stops, least.admitted, strict=True)
+                stop if has or i in behind else why
+                for i, (stop, why, has) in enumerate(
+                    zip(more.stops, least.stops, least.admitted, strict=True)
+                )
             ),
         )
 

@@ -9,7 +9,7 @@ from edgectl.control.layout import Layout
 from edgectl.control.limits import EvseCeiling, NodeCeilings
 from edgectl.model.rules import Rules
 from edgectl.model.snapshot import Snapshot
-from edgectl.model.state import DrawState, State
+from edgectl.model.state import DrawState, NoDemand, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +26,4 @@ class Situation:
     judged: tuple[NodeJudgement, ...]
     node_ceilings: tuple[NodeCeilings, ...]
     evse_ceilings: tuple[EvseCeiling, ...]
+    no_demand: tuple[NoDemand | None, ...]

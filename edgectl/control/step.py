@@ -5,6 +5,7 @@ from edgectl.control.account import commit
 from edgectl.control.balance import keep_balance
 from edgectl.control.boot import boot_room, keep_boot_room, verify_boot_room
 from edgectl.control.cap import cap_evses, cap_nodes
+from edgectl.control.demand import watch_demand
 from edgectl.control.explain import explain
 from edgectl.control.export import watch_exports
 from edgectl.control.judge import judge
@@ -33,6 +34,7 @@ def step(
     draws = watch_draws(snapshot, state, commitments, now, rules)
     layout = layout_of(snapshot.site, used_phases(layout_of(snapshot.site), draws, now))
     judged, meters = judge(snapshot, layout, commitments, state, now, rules)
+    evse_ceilings = cap_evses(snapshot, layout, judged, now, rules)
 
     situation = Situation(
         snapshot=snapshot,
@@ -44,7 +46,14 @@ def step(
         draws=draws,
         judged=judged,
         node_ceilings=cap_nodes(snapshot, layout, now, rules),
-        evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
+        evse_ceilings=evse_ceilings,
+        no_demand=watch_demand(
+            snapshot,
+            state,
+            tuple(zip(commitments, evse_ceilings, strict=True)),
+            now,
+            rules,
+        ),
     )
 
     shared = share(situation)

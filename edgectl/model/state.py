@@ -5,6 +5,7 @@ Of all this only the queue outlives a restart, and comes back through the snapsh
 
 from dataclasses import dataclass, field
 
+from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 
@@ -52,6 +53,24 @@ class DrawState:
 
 
 @dataclass(frozen=True, slots=True)
+class NoDemand:
+    """A vehicle that draws nothing although it may. Instants are monotonic.
+
+    `since_s`: since when it draws nothing under a confirmed setpoint of its minimum at least.
+    `times`: how often in a row it was found to ask for nothing; `until_s`: until when it therefore
+    ranks behind all others, None: as one of them. `wants`: its charger says that it wants power;
+    `doubted`: it said so before, and drew nothing. `target`: what it was known to need.
+    """
+
+    since_s: float | None
+    times: int = 0
+    until_s: float | None = None
+    wants: bool = False
+    doubted: bool = False
+    target: ChargeTarget | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvseState:
     """One EVSE. Instants are monotonic.
 
@@ -61,7 +80,8 @@ class EvseState:
     by a whole turn to what makes it wait; `asked_s`: since when it waits or asks; `raise_s`:
     since when it is meant to get more; `band`: how pressing its target is; `energy_from_wh`: its
     energy register when it was plugged.
-    `resumes`: its turn began under the daemon before, and it has not charged since.
+    `resumes`: its turn began under the daemon before, and it has not charged since. `no_demand`:
+    None while it draws, and while it was not offered anything since it was plugged in.
     """
 
     held_a: float
@@ -76,6 +96,7 @@ class EvseState:
     energy_from_wh: float | None = None
     draw: DrawState | None = None
     resumes: bool = False
+    no_demand: NoDemand | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,16 @@ def test_next_relaxation_of_a_rest_is_its_end() -> None:
     assert (relaxation.in_s, relaxation.at) == (60.0, "2027-01-15T08:01:00.000Z")
 
 
+def test_next_relaxation_of_one_that_asks_for_nothing_is_when_it_waits_again() -> None:
+    full = evse_decision(
+        ReasonCode.NO_DEMAND, reason=Reason(ReasonCode.NO_DEMAND, until_s=NOW.mono_s + 60.0)
+    )
+    relaxation = Why.model_validate(_why(record(evses={BAY: full}))).next_relaxation
+    assert relaxation is not None
+    assert relaxation.text == "it waits for its minimum with the others again"
+    assert relaxation.in_s == 60.0
+
+
 def test_next_relaxation_without_a_timer_says_what_it_depends_on() -> None:
     relaxation = Why.model_validate(_why(record(ceilings=()))).next_relaxation
     assert relaxation is not None

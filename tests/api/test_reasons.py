@@ -66,6 +66,11 @@ def test_fixed_over_ceiling() -> None:
 
 def test_no_demand() -> None:
     assert _say(Reason(ReasonCode.NO_DEMAND)) == "the vehicle asks for nothing"
+    text = _say(Reason(ReasonCode.NO_DEMAND, until_s=NOW.mono_s + 90.0))
+    assert text == (
+        "the vehicle asks for nothing; it waits for its minimum with the others again in "
+        "1 min 30 s, or when its charger says that it wants power"
+    )
 
 
 def test_evse_ceiling() -> None:

@@ -312,6 +312,7 @@ def situation_of(world: World) -> tuple[Situation, Shared]:
         layout=layout,
         commitments=commitments,
         draws=watch_draws(snapshot, world.state, commitments, now, rules),
+        no_demand=(None,) * len(commitments),
         judged=judged,
         node_ceilings=cap_nodes(snapshot, layout, now, rules),
         evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),

@@ -313,6 +313,7 @@ class TestS12Promise:
             layout=layout,
             commitments=commitments,
             draws=(None,) * len(commitments),
+            no_demand=(None,) * len(commitments),
             judged=judged,
             node_ceilings=cap_nodes(snapshot, layout, now, rules),
             evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
