@@ -196,10 +196,13 @@ cdef class Kernel:
     cdef Unbalance[::1] unbalances
     cdef Simplex simplex
     cdef int[::1] standing
-    cdef double[::1] drawn
-    cdef double[::1] rising
     cdef double[::1] sums
     cdef double[::1] rates
+    cdef double[::1] weighs
+    cdef double[::1] basic_start
+    cdef double[::1] basic_rate
+    cdef double[::1] full_level
+    cdef int[::1] full_row
     cdef int[::1] row_standing
     cdef int[::1] tight
     cdef int[::1] locked

@@ -149,11 +149,20 @@ cdef struct Unbalance:
     double[6] bound
 
 # The state of the simplex method: how many rows are tight, the level, and what happens next, to the
-# EVSE or row `index`.
+# EVSE or row `index`. It fills roster[begin:end]; `unsettled` may still rise, and `next_start` and
+# `next_cap` are the next in order to begin that and to end it. What is weighed concerns the EVSEs
+# `first` to `last` - 1.
 cdef struct Simplex:
     int size
     int event
     int index
+    int begin
+    int end
+    int unsettled
+    int next_start
+    int next_cap
+    int first
+    int last
     double level
     double at_level
     double heaviest

@@ -3,6 +3,12 @@
 # Tight rows and basic EVSEs make a square matrix; everything else follows from the level. A row is
 # a combination of its node's three phase sums, so that one pass over the tree gives the values of
 # all rows, and one pass down it what any combination of rows weighs for each EVSE.
+#
+# Between two exchanges every sum is a straight line over the level: `sums` has what it would be at
+# level 0, `rates` and the weights in `fills` by how much it rises. Who begins to rise, or stops at
+# its upper bound or below a full row, bends the lines on its way to the root and, through the tight
+# rows, those of the basic EVSEs; each node knows where its first row will be full. Only an exchange
+# has all counted anew. Weights are counted in quanta: what is left of a sum of them is exact.
 
 # Where an EVSE stands in the simplex method.
 cdef enum:
@@ -34,44 +40,67 @@ cdef enum:
 
 cdef int _solve_simplex(Kernel site, int begin, int end) except -1 nogil:
     """Raise the level until everybody in roster[begin:end] has stopped; sets `filled` and stops."""
-    cdef int k, i, left = 64 * (site.evse_count + 4 * site.live_count) + 1024
+    cdef int j, k, i, left = 64 * (site.evse_count + 4 * site.live_count) + 1024
+    cdef bint anew
     cdef Evse* evse
     cdef Simplex* own = &site.simplex
     own.size = 0
     own.level = 0.0
-    own.heaviest = 0.0
+    own.begin = begin
+    own.end = end
     for i in range(site.evse_count):
         site.standing[i] = OUTSIDE
     for k in range(begin, end):
         i = site.roster[k]
-        evse = &site.evses[i]
-        if evse.admitted:
+        if site.evses[i].admitted:
             site.standing[i] = AT_LOWER
-            own.heaviest = max(own.heaviest, evse.weight)
     memset(&site.row_standing[0], 0, ROWS_PER_NODE * site.live_count * sizeof(int))
+    _weigh_unsettled(site)
+    _count_lines(site)
     while left:
         left -= 1
-        _simplex_values(site)
         _next_event(site)
         if own.event == NO_EVENT:
             break
         own.level = max(own.level, own.at_level)
         if own.event == CAPPED:
-            _simplex_stop(site, own.index, site.evses[own.index].upper)
+            _stop_and_bend(site, own.index, site.evses[own.index].upper)
+            # The light ones are lost among what rounding left of the heavy ones.
+            anew = site.uneven
         elif own.event == ROW_FULL:
-            # What the tight rows hold follows the level; so does the proof, if there is one.
-            _simplex_values(site)
-            _make_tight(site, own.index // ROWS_PER_NODE, own.index % ROWS_PER_NODE)
+            anew = _make_tight(site, own.index // ROWS_PER_NODE, own.index % ROWS_PER_NODE)
         elif own.event != BREAKPOINT:
-            _simplex_values(site)
-            _leave(site, own.index, own.event == BASIC_LOW)
+            anew = _leave(site, own.index, own.event == BASIC_LOW)
+        else:
+            continue
+        if anew or site.uneven:
+            _weigh_unsettled(site)
+            _count_lines(site)
+    _count_lines(site)
+    for j in range(own.size):
+        i = site.basics[j]
+        evse = &site.evses[i]
+        evse.filled = min(max(_basic_at(site, j), evse.lower), evse.upper)
     for k in range(begin, end):
         i = site.roster[k]
         evse = &site.evses[i]
+        evse.doing = STANDING
         if site.standing[i] == AT_UPPER:
             evse.filled = evse.upper
-        elif site.standing[i] != OUTSIDE and site.standing[i] != SETTLED:
-            evse.filled = min(max(site.drawn[i], evse.lower), evse.upper)
+        elif site.standing[i] == AT_LOWER:
+            evse.filled = _lower_at(site, i)
+    return 0
+
+
+cdef int _weigh_unsettled(Kernel site) except -1 nogil:
+    """See how heavy those are who may still rise; where weights are far apart, count in theirs."""
+    cdef int i
+    site.simplex.heaviest = 0.0
+    for i in range(site.evse_count):
+        if site.standing[i] == AT_LOWER or site.standing[i] == BASIC:
+            site.simplex.heaviest = max(site.simplex.heaviest, site.evses[i].weight)
+    if site.uneven:
+        _count_weights(site, site.simplex.heaviest)
     return 0
 
 
@@ -103,118 +132,252 @@ cdef double _coefficient(Kernel site, int at, int row, int i) except? -1.0 nogil
     return _row_sum(node, LOADS[evse.phases], row)
 
 
-cdef int _simplex_values(Kernel site) except -1 nogil:
-    """Set what everybody draws at the level, how fast that rises with it, and the sums of both."""
-    cdef int i, k, j, at, row
-    cdef double rate
+cdef inline double _lower_at(Kernel site, int i) noexcept nogil:
+    """What an EVSE draws at the level that stands at its lower bound there."""
+    cdef Evse* evse = &site.evses[i]
+    return min(max(evse.weight * site.simplex.level, evse.lower), evse.upper)
+
+
+cdef inline double _basic_at(Kernel site, int j) noexcept nogil:
+    """What the j-th basic EVSE draws at the level."""
+    return site.basic_start[j] + site.basic_rate[j] * site.simplex.level
+
+
+cdef int _count_lines(Kernel site) except -1 nogil:
+    """Count all straight lines anew, and where the rows of every node are full."""
+    cdef int i, j, k, p, at, row, up
+    cdef double fixed
+    cdef long long quanta
     cdef Evse* evse
     cdef Simplex* own = &site.simplex
     memset(&site.sums[0], 0, 4 * site.live_count * sizeof(double))
     memset(&site.rates[0], 0, 4 * site.live_count * sizeof(double))
+    for at in range(site.live_count):
+        memset(&site.fills[at].moving[0], 0, 4 * sizeof(long long))
+    own.unsettled = 0
     for i in range(site.evse_count):
         evse = &site.evses[i]
-        rate = 0.0
+        quanta = 0
         if site.standing[i] == OUTSIDE:
-            site.drawn[i] = evse.value
+            fixed = evse.value
         elif site.standing[i] == SETTLED:
-            site.drawn[i] = evse.filled
+            fixed = evse.filled
         elif site.standing[i] == AT_UPPER:
-            site.drawn[i] = evse.upper
+            fixed = evse.upper
         elif site.standing[i] == AT_LOWER:
-            site.drawn[i] = min(max(evse.weight * own.level, evse.lower), evse.upper)
-            if evse.weight * own.level >= evse.lower:
-                rate = evse.weight
+            own.unsettled += 1
+            fixed = evse.upper
+            evse.doing = STANDING
+            if evse.weight * own.level < evse.lower:
+                fixed = evse.lower
+                evse.doing = RESTING
+            elif evse.weight * own.level < evse.upper:
+                fixed = 0.0
+                quanta = evse.quanta
+                evse.doing = MOVING
         else:
+            own.unsettled += site.standing[i] == BASIC
             continue
-        site.rising[i] = rate
-        _count(site, i, site.drawn[i], rate)
-    _sum_up(site)
+        for p in range(3):
+            if evse.phases >> p & 1:
+                site.sums[4 * evse.node + p] += fixed
+                site.fills[evse.node].moving[p] += quanta
+    for at in range(site.live_count - 1, -1, -1):
+        up = site.nodes[at].up
+        if up >= 0:
+            for p in range(3):
+                site.sums[4 * up + p] += site.sums[4 * at + p]
+                site.fills[up].moving[p] += site.fills[at].moving[p]
     for k in range(own.size):
         at = site.tight[k] // ROWS_PER_NODE
         row = site.tight[k] % ROWS_PER_NODE
         site.left[k] = _row_room(site, at, row) - _row_sum(
             &site.nodes[at], &site.sums[4 * at], row
         )
-        site.falling[k] = -_row_sum(&site.nodes[at], &site.rates[4 * at], row)
-    if own.size:
-        for j in range(own.size):
-            i = site.basics[j]
-            site.drawn[i] = site.rising[i] = 0.0
-            for k in range(own.size):
-                site.drawn[i] += site.inverse[BASIS_MAX * j + k] * site.left[k]
-                site.rising[i] += site.inverse[BASIS_MAX * j + k] * site.falling[k]
-            at = site.evses[i].node
-            while at >= 0:
-                for k in range(3):
-                    if site.evses[i].phases >> k & 1:
-                        site.sums[4 * at + k] += site.drawn[i]
-                        site.rates[4 * at + k] += site.rising[i]
-                at = site.nodes[at].up
+        site.falling[k] = -_row_rate(site, at, row)
+    for j in range(own.size):
+        site.basic_start[j] = site.basic_rate[j] = 0.0
+        for k in range(own.size):
+            site.basic_start[j] += site.inverse[BASIS_MAX * j + k] * site.left[k]
+            site.basic_rate[j] += site.inverse[BASIS_MAX * j + k] * site.falling[k]
+    for j in range(own.size):
+        _bend(site, site.basics[j], site.basic_start[j], site.basic_rate[j], 0)
+    for at in range(site.live_count):
+        _find_full(site, at)
+    own.next_start = own.next_cap = own.begin
     return 0
 
 
-cdef int _count(Kernel site, int i, double drawn, double rate) except -1 nogil:
+cdef int _bend(Kernel site, int i, double start, double rate, long long quanta) except -1 nogil:
+    """Add to the lines of everything above an EVSE, on its phases."""
     cdef int p, at = site.evses[i].node
-    for p in range(3):
-        if site.evses[i].phases >> p & 1:
-            site.sums[4 * at + p] += drawn
-            site.rates[4 * at + p] += rate
+    while at >= 0:
+        for p in range(3):
+            if site.evses[i].phases >> p & 1:
+                site.sums[4 * at + p] += start
+                site.rates[4 * at + p] += rate
+                site.fills[at].moving[p] += quanta
+        at = site.nodes[at].up
     return 0
 
 
-cdef int _sum_up(Kernel site) except -1 nogil:
-    cdef int at, up, p
-    for at in range(site.live_count - 1, -1, -1):
-        up = site.nodes[at].up
-        if up >= 0:
-            for p in range(3):
-                site.sums[4 * up + p] += site.sums[4 * at + p]
-                site.rates[4 * up + p] += site.rates[4 * at + p]
+cdef int _change(Kernel site, int i, double start, long long quanta) except -1 nogil:
+    """The line of an EVSE that is not basic changes; those of the basic ones follow."""
+    cdef int j, k
+    cdef double counts, by_start, by_rate
+    cdef Simplex* own = &site.simplex
+    cdef bint followed = False
+    _bend(site, i, start, 0.0, quanta)
+    for k in range(own.size):
+        counts = _coefficient(
+            site, site.tight[k] // ROWS_PER_NODE, site.tight[k] % ROWS_PER_NODE, i
+        )
+        followed = followed or counts != 0.0
+        site.left[k] = -counts * start
+        site.falling[k] = -counts * (<double>quanta * site.quantum)
+    if followed:
+        for j in range(own.size):
+            by_start = by_rate = 0.0
+            for k in range(own.size):
+                by_start += site.inverse[BASIS_MAX * j + k] * site.left[k]
+                by_rate += site.inverse[BASIS_MAX * j + k] * site.falling[k]
+            if by_start == 0.0 and by_rate == 0.0:
+                continue
+            site.basic_start[j] += by_start
+            site.basic_rate[j] += by_rate
+            _bend(site, site.basics[j], by_start, by_rate, 0)
+            _find_full_above(site, site.basics[j])
+    return _find_full_above(site, i)
+
+
+cdef int _find_full_above(Kernel site, int i) except -1 nogil:
+    cdef int at = site.evses[i].node
+    while at >= 0:
+        _find_full(site, at)
+        at = site.nodes[at].up
     return 0
+
+
+cdef int _find_full(Kernel site, int at) except -1 nogil:
+    """Find the level at which the first loose row of a node is full."""
+    cdef int row
+    site.full_level[at] = INFINITY
+    for row in range(STRAIGHT_VA + 1):
+        if site.nodes[at].headroom[row] < INFINITY:
+            _consider_row(site, at, row)
+    if site.places[at].unbalance >= 0:
+        for row in range(UNBALANCE_ROW, UNBALANCE_ROW + PAIRS):
+            _consider_row(site, at, row)
+    return 0
+
+
+cdef int _consider_row(Kernel site, int at, int row) except -1 nogil:
+    cdef double level, rate, least = RATE_MIN * site.simplex.heaviest
+    if site.row_standing[ROWS_PER_NODE * at + row] != LOOSE:
+        return 0
+    if row == STRAIGHT_VA:
+        least *= 100.0
+    rate = _row_rate(site, at, row)
+    if rate > least:
+        level = _row_room(site, at, row) - _row_sum(&site.nodes[at], &site.sums[4 * at], row)
+        level /= rate
+        if level < site.full_level[at]:
+            site.full_level[at] = level
+            site.full_row[at] = row
+    return 0
+
+
+cdef inline double _row_rate(Kernel site, int at, int row) noexcept nogil:
+    """By how much a row rises with the level."""
+    cdef int p = row, q
+    cdef double rate = 0.0
+    cdef long long* moving = site.fills[at].moving
+    cdef double* rates = &site.rates[4 * at]
+    if row < STRAIGHT_VA:
+        return <double>moving[p] * site.quantum + rates[p]
+    if row == STRAIGHT_VA:
+        for p in range(3):
+            rate += site.nodes[at].voltage[p] * (<double>moving[p] * site.quantum + rates[p])
+        return rate
+    p = (row - UNBALANCE_ROW) // 2
+    q = _second(row - UNBALANCE_ROW)
+    return <double>(moving[p] - moving[q]) * site.quantum + (rates[p] - rates[q])
+
+
+cdef int _stop_and_bend(Kernel site, int i, double value) except -1 nogil:
+    """Stop an EVSE that is not basic at what it draws."""
+    cdef Evse* evse = &site.evses[i]
+    if site.standing[i] == AT_LOWER:
+        site.simplex.unsettled -= 1
+        if evse.doing == MOVING:
+            _change(site, i, value, -evse.quanta)
+        elif evse.doing == RESTING:
+            _change(site, i, value - evse.lower, 0)
+        evse.doing = STANDING
+    return _simplex_stop(site, i, value)
 
 
 cdef int _next_event(Kernel site) except -1 nogil:
     """Find what happens next as the level rises; of equal ones the first found."""
-    cdef int i, at, row
-    cdef double bound, rate, least = RATE_MIN * site.simplex.heaviest
-    cdef bint unsettled = False
+    cdef int i, j, at
+    cdef double bound, rate, drawn, least = RATE_MIN * site.simplex.heaviest
     cdef Evse* evse
     cdef Simplex* own = &site.simplex
     own.event = NO_EVENT
     own.at_level = INFINITY
-    for i in range(site.evse_count):
-        if site.standing[i] != AT_LOWER and site.standing[i] != BASIC:
-            continue
-        unsettled = True
-        evse = &site.evses[i]
-        if evse.lower > evse.weight * own.level:
-            # Reaching it must be seen as reached: the product is compared, not the quotient.
-            _consider_event(site, BREAKPOINT, i, _level_of(evse.lower, evse.weight))
-        elif site.standing[i] == AT_LOWER:
-            _consider_event(site, CAPPED, i, _level_of(evse.upper, evse.weight))
-        if site.standing[i] == BASIC:
-            bound = min(max(evse.weight * own.level, evse.lower), evse.upper)
-            rate = evse.weight if evse.lower <= evse.weight * own.level < evse.upper else 0.0
-            rate -= site.rising[i]
-            if rate > least:
-                _consider_event(
-                    site, BASIC_LOW, i, own.level + max(0.0, site.drawn[i] - bound) / rate
-                )
-            rate = site.rising[i]
-            if rate > least:
-                _consider_event(
-                    site, BASIC_HIGH, i, own.level + max(0.0, evse.upper - site.drawn[i]) / rate
-                )
-    if not unsettled:
-        own.event = NO_EVENT
+    if not own.unsettled:
         return 0
+    _start_rising(site)
+    if own.next_start < own.end:
+        # Reaching it must be seen as reached: the product is compared, not the quotient.
+        evse = &site.evses[site.starts[own.next_start].index]
+        _consider_event(site, BREAKPOINT, -1, _level_of(evse.lower, evse.weight))
+    while (
+        own.next_cap < own.end
+        and site.standing[site.caps[own.next_cap].index] != AT_LOWER
+    ):
+        own.next_cap += 1
+    if own.next_cap < own.end:
+        i = site.caps[own.next_cap].index
+        evse = &site.evses[i]
+        _consider_event(site, CAPPED, i, _level_of(evse.upper, evse.weight))
+    for j in range(own.size):
+        i = site.basics[j]
+        if site.standing[i] != BASIC:
+            continue
+        evse = &site.evses[i]
+        drawn = _basic_at(site, j)
+        bound = min(max(evse.weight * own.level, evse.lower), evse.upper)
+        rate = evse.weight if evse.lower <= evse.weight * own.level < evse.upper else 0.0
+        rate -= site.basic_rate[j]
+        if rate > least:
+            _consider_event(site, BASIC_LOW, i, own.level + max(0.0, drawn - bound) / rate)
+        rate = site.basic_rate[j]
+        if rate > least:
+            _consider_event(site, BASIC_HIGH, i, own.level + max(0.0, evse.upper - drawn) / rate)
     for at in range(site.live_count):
-        for row in range(STRAIGHT_VA + 1):
-            if site.nodes[at].headroom[row] < INFINITY:
-                _consider_row(site, at, row, least)
-        if site.places[at].unbalance >= 0:
-            for row in range(UNBALANCE_ROW, UNBALANCE_ROW + PAIRS):
-                _consider_row(site, at, row, least)
+        if site.full_level[at] < own.at_level:
+            _consider_event(
+                site, ROW_FULL, ROWS_PER_NODE * at + site.full_row[at], site.full_level[at]
+            )
+    return 0
+
+
+cdef int _start_rising(Kernel site) except -1 nogil:
+    """Let those rise whose lower bound the level has reached; passes over who has none to reach."""
+    cdef int i
+    cdef Evse* evse
+    cdef Simplex* own = &site.simplex
+    while own.next_start < own.end:
+        i = site.starts[own.next_start].index
+        evse = &site.evses[i]
+        if site.standing[i] == AT_LOWER or site.standing[i] == BASIC:
+            if evse.weight * own.level < evse.lower:
+                break
+            if site.standing[i] == AT_LOWER and evse.doing == RESTING:
+                evse.doing = MOVING
+                _change(site, i, -evse.lower, evse.quanta)
+        own.next_start += 1
     return 0
 
 
@@ -224,25 +387,6 @@ cdef inline double _level_of(double bound, double weight) noexcept nogil:
     while weight * level < bound:
         level *= 1.0 + 2.3e-16
     return level
-
-
-cdef int _consider_row(Kernel site, int at, int row, double least) except -1 nogil:
-    cdef double room, value, rate
-    if site.row_standing[ROWS_PER_NODE * at + row] != LOOSE:
-        return 0
-    rate = _row_sum(&site.nodes[at], &site.rates[4 * at], row)
-    if row == STRAIGHT_VA:
-        least *= 100.0
-    if rate > least:
-        room = _row_room(site, at, row)
-        value = _row_sum(&site.nodes[at], &site.sums[4 * at], row)
-        _consider_event(
-            site,
-            ROW_FULL,
-            ROWS_PER_NODE * at + row,
-            site.simplex.level + max(0.0, room - value) / rate,
-        )
-    return 0
 
 
 cdef inline int _consider_event(Kernel site, int event, int index, double level) noexcept nogil:
@@ -259,8 +403,11 @@ cdef int _simplex_stop(Kernel site, int i, double value) except -1 nogil:
     return 0
 
 
-cdef int _make_tight(Kernel site, int at, int row) except -1 nogil:
-    """A row is full: keep it so by an exchange, or stop those whom it proves to have their most."""
+cdef bint _make_tight(Kernel site, int at, int row) except -1 nogil:
+    """A row is full: keep it so by an exchange, or stop those whom it proves to have their most.
+
+    Returns whether lines must be counted anew.
+    """
     cdef int j, k, entering, own_row = ROWS_PER_NODE * at + row
     cdef Simplex* own = &site.simplex
     # What the tight rows weigh in it when the basic EVSEs are put in terms of them.
@@ -273,9 +420,10 @@ cdef int _make_tight(Kernel site, int at, int row) except -1 nogil:
     _weigh_rows(site, own_row)
     entering = _entering(site)
     if entering == NOBODY:
-        _settle(site, own_row)
         site.row_standing[own_row] = DEAD
-        return 0
+        _settle(site, own_row)
+        _find_full(site, at)
+        return False
     if entering < 0:
         # The slack of a tight row takes over: that row is loose again.
         k = -1 - entering
@@ -284,7 +432,7 @@ cdef int _make_tight(Kernel site, int at, int row) except -1 nogil:
     else:
         if own.size == BASIS_MAX:
             _stop_who_raise(site, at, row)
-            return 0
+            return True
         site.tight[own.size] = own_row
         site.basics[own.size] = entering
         site.locked[own.size] = 0
@@ -294,11 +442,14 @@ cdef int _make_tight(Kernel site, int at, int row) except -1 nogil:
     if not _invert(site):
         _drop_basis(site)
         _stop_who_raise(site, at, row)
-    return 0
+    return True
 
 
-cdef int _leave(Kernel site, int i, bint low) except -1 nogil:
-    """A basic EVSE is at a bound: another takes its place, or those stop whom that proves."""
+cdef bint _leave(Kernel site, int i, bint low) except -1 nogil:
+    """A basic EVSE is at a bound: another takes its place, or those stop whom that proves.
+
+    Returns whether lines must be counted anew.
+    """
     cdef int j, k, entering
     cdef Simplex* own = &site.simplex
     cdef double sign = 1.0 if low else -1.0
@@ -313,7 +464,8 @@ cdef int _leave(Kernel site, int i, bint low) except -1 nogil:
         _settle(site, -1)
         _name_simplex_stop(site, i, -1)
         site.standing[i] = BASIC_SETTLED
-        return 0
+        own.unsettled -= 1
+        return False
     site.standing[i] = AT_LOWER if low else AT_UPPER
     if entering < 0:
         k = -1 - entering
@@ -327,43 +479,51 @@ cdef int _leave(Kernel site, int i, bint low) except -1 nogil:
         site.standing[entering] = BASIC
     if not _invert(site):
         _drop_basis(site)
-    return 0
+    return True
 
 
 cdef int _weigh_rows(Kernel site, int own_row) except -1 nogil:
-    """Carry the weights of rows down the tree: what a combination of them weighs for a phase."""
+    """Carry the weights of rows down the tree: what a combination of them weighs for a phase.
+
+    EVSEs that it weighs anything for are among `first` to `last` - 1.
+    """
     cdef int k, at, up, p
-    memset(&site.sums[0], 0, 4 * site.live_count * sizeof(double))
+    memset(&site.weighs[0], 0, 4 * site.live_count * sizeof(double))
+    site.simplex.first = site.evse_count
+    site.simplex.last = 0
     for k in range(site.simplex.size):
-        _weigh_row(site, site.tight[k], site.weights_of[k])
+        if site.weights_of[k] != 0.0:
+            _weigh_row(site, site.tight[k], site.weights_of[k])
     if own_row >= 0:
         _weigh_row(site, own_row, 1.0)
     for at in range(site.live_count):
         up = site.nodes[at].up
         if up >= 0:
             for p in range(3):
-                site.sums[4 * at + p] += site.sums[4 * up + p]
+                site.weighs[4 * at + p] += site.weighs[4 * up + p]
     return 0
 
 
 cdef int _weigh_row(Kernel site, int coded, double weight) except -1 nogil:
     cdef int p, at = coded // ROWS_PER_NODE, row = coded % ROWS_PER_NODE
+    site.simplex.first = min(site.simplex.first, site.nodes[at].first)
+    site.simplex.last = max(site.simplex.last, site.nodes[at].last)
     if row < STRAIGHT_VA:
-        site.sums[4 * at + row] += weight
+        site.weighs[4 * at + row] += weight
     elif row == STRAIGHT_VA:
         for p in range(3):
-            site.sums[4 * at + p] += weight * site.nodes[at].voltage[p]
+            site.weighs[4 * at + p] += weight * site.nodes[at].voltage[p]
     else:
-        site.sums[4 * at + (row - UNBALANCE_ROW) // 2] += weight
-        site.sums[4 * at + _second(row - UNBALANCE_ROW)] -= weight
+        site.weighs[4 * at + (row - UNBALANCE_ROW) // 2] += weight
+        site.weighs[4 * at + _second(row - UNBALANCE_ROW)] -= weight
     return 0
 
 
-cdef inline double _weight_for(Kernel site, int i) except? -1.0 nogil:
+cdef inline double _weight_for(Kernel site, int i) noexcept nogil:
     """What the combination of rows weighs for one ampere of an EVSE."""
     cdef double* loads = LOADS[site.evses[i].phases]
-    cdef double* sums = &site.sums[4 * site.evses[i].node]
-    return loads[0] * sums[0] + loads[1] * sums[1] + loads[2] * sums[2]
+    cdef double* weighs = &site.weighs[4 * site.evses[i].node]
+    return loads[0] * weighs[0] + loads[1] * weighs[1] + loads[2] * weighs[2]
 
 
 cdef int _entering(Kernel site) except -2000000 nogil:
@@ -378,10 +538,10 @@ cdef int _entering(Kernel site) except -2000000 nogil:
         if not site.locked[k] and by > most:
             most = by
             best = -1 - k
-    for i in range(site.evse_count):
+    for i in range(site.simplex.first, site.simplex.last):
         if site.standing[i] == AT_LOWER:
             by = -_weight_for(site, i)
-            if site.evses[i].upper <= site.drawn[i]:
+            if site.evses[i].upper <= _lower_at(site, i):
                 continue
         elif site.standing[i] == AT_UPPER:
             by = _weight_for(site, i)
@@ -400,14 +560,16 @@ cdef int _settle(Kernel site, int own_row) except -1 nogil:
     for k in range(site.simplex.size):
         if site.weights_of[k] > PIVOT_MIN or site.weights_of[k] < -PIVOT_MIN:
             site.locked[k] = 1
-    for i in range(site.evse_count):
+    for i in range(site.simplex.first, site.simplex.last):
         if site.standing[i] != AT_LOWER and site.standing[i] != AT_UPPER:
             continue
         weight = _weight_for(site, i)
         if weight > PIVOT_MIN or weight < -PIVOT_MIN:
             if site.standing[i] == AT_LOWER:
                 _name_simplex_stop(site, i, own_row)
-            _simplex_stop(site, i, site.drawn[i])
+                _stop_and_bend(site, i, _lower_at(site, i))
+            else:
+                _simplex_stop(site, i, site.evses[i].upper)
     return 0
 
 
@@ -423,6 +585,16 @@ cdef int _name_simplex_stop(Kernel site, int i, int own_row) except -1 nogil:
         # Stopped by what it would take away from others.
         for k in range(site.simplex.size):
             if _raised_by(site, site.tight[k], _magnitude(site.weights_of[k]), i):
+                best = max(best, site.tight[k])
+    if best < 0:
+        # Who would relieve a row that others, who have stopped, must keep full.
+        for k in range(site.simplex.size):
+            if (
+                _magnitude(site.weights_of[k]) > PIVOT_MIN
+                and _coefficient(
+                    site, site.tight[k] // ROWS_PER_NODE, site.tight[k] % ROWS_PER_NODE, i
+                ) != 0.0
+            ):
                 best = max(best, site.tight[k])
     if best >= 0:
         _set_stop(site, &site.evses[i], best // ROWS_PER_NODE, best % ROWS_PER_NODE)
@@ -455,7 +627,7 @@ cdef int _stop_who_raise(Kernel site, int at, int row) except -1 nogil:
     for i in range(site.nodes[at].first, site.nodes[at].last):
         if site.standing[i] == AT_LOWER and _coefficient(site, at, row, i) > 0.0:
             _set_stop(site, &site.evses[i], at, row)
-            _simplex_stop(site, i, site.drawn[i])
+            _simplex_stop(site, i, _lower_at(site, i))
     site.row_standing[ROWS_PER_NODE * at + row] = DEAD
     return 0
 
@@ -464,7 +636,7 @@ cdef int _drop_basis(Kernel site) except -1 nogil:
     """Stop the basic EVSEs where they are: their rows stay full."""
     cdef int j
     for j in range(site.simplex.size):
-        _simplex_stop(site, site.basics[j], site.drawn[site.basics[j]])
+        _simplex_stop(site, site.basics[j], _basic_at(site, j))
         site.row_standing[site.tight[j]] = DEAD
     site.simplex.size = 0
     return 0

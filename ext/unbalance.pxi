@@ -12,7 +12,8 @@
 #
 # The plain filling comes first: where its answer keeps every difference, it is the answer. There is
 # room for a basis of BASIS_MAX; beyond it a row stops whoever raises it, which is safe and no
-# longer exact. Complexity: O(N + M) for each event and O(k^3) for each exchange in a basis of k.
+# longer exact. Complexity, in a basis of k: O(k (k + d) + M) for each event, and for each exchange
+# O(N + M + k^3).
 
 cdef enum:
     PAIRS = 6

@@ -1,5 +1,6 @@
 """Unbalance ceilings: how far the currents of two phases may be apart."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,39 @@ def test_a_large_depot_keeps_it_and_wastes_nothing() -> None:
     assert judge.exceeded(tight, outcome.setpoint_a, outcome.admitted) == []
     assert judge.exceeded(tight, loose.setpoint_a, loose.admitted) != []
     assert sum(outcome.setpoint_a) > 0.95 * sum(loose.setpoint_a)
+
+
+@pytest.mark.parametrize("seed", [6, 24, 41])
+def test_in_a_large_depot_everybody_is_told_what_stopped_it(seed: int) -> None:
+    """Also who would only relieve a difference that others, who have stopped, must keep."""
+    rng, problem = random.Random(seed), depot(seed, evses=1000)
+    bounded = {0, *rng.sample(range(len(problem.nodes)), 6)}
+    nodes = tuple(
+        replace(node, unbalance_a=rng.choice([0.0, rng.uniform(0.0, 40.0)]))
+        if n in bounded
+        else node
+        for n, node in enumerate(problem.nodes)
+    )
+    evses = tuple(
+        replace(
+            evse,
+            step_a=0.0,
+            min_a=rng.choice([0.0, 0.0, 2.0]),
+            phases=frozenset({rng.choice([1, 2, 3])}) if rng.random() < 0.4 else evse.phases,
+        )
+        for evse in problem.evses
+    )
+    tight = Problem(nodes, evses, problem.queue)
+    outcome = solve(tight)
+    assert judge.exceeded(tight, outcome.setpoint_a, outcome.admitted) == []
+    unnamed = [
+        i
+        for i, (evse, a, stop) in enumerate(
+            zip(evses, outcome.setpoint_a, outcome.stops, strict=True)
+        )
+        if stop.code is ReasonCode.OWN_MAXIMUM and a < evse.max_a - 1e-6
+    ]
+    assert unnamed == []
 
 
 def _steps_that_fit(problem: Problem, outcome: Outcome) -> list[int]:
