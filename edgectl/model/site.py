@@ -257,8 +257,8 @@ class Program:
 class Site:
     """Everything the site file says that the judgement needs.
 
-    `nodes` lists every parent before its children. `voltage_v`: line to neutral, where no
-    transformer is below; `nominal_voltages` has that of every node.
+    `nodes` lists every parent before its children. `voltage_v`: line to neutral, of the sides that
+    feed no transformer; `nominal_voltages` has that of every node.
     """
 
     id: str
@@ -304,13 +304,15 @@ def nominal_v(site: Site, *, node: NodeId | None = None, evse: EvseId | None = N
 def nominal_voltages(nodes: Sequence[Node], voltage_v: float) -> dict[NodeId, float]:
     """Nominal voltage of every node, line to neutral, on the secondary side of a transformer.
 
-    Counted from the ends of the tree, which have the site's `voltage_v`, up; parents stand before
-    their children.
+    Between transformers it is one: that of the site where none is below, else what follows from a
+    transformer that it feeds. Parents stand before their children.
     """
-    volts = {node.id: voltage_v for node in nodes}
+    top: dict[NodeId, NodeId] = {}
+    for node in nodes:
+        own = node.parent is None or node.transformer is not None
+        top[node.id] = node.id if own or node.parent is None else top[node.parent]
+    volts = dict.fromkeys(top.values(), voltage_v)
     for node in reversed(nodes):
-        if node.parent is not None:
-            turns = None if node.transformer is None else node.transformer.turns_ratio
-            own_v = volts[node.id]
-            volts[node.parent] = own_v if turns is None else own_v * turns / _ROOT_3
-    return volts
+        if node.parent is not None and node.transformer is not None:
+            volts[top[node.parent]] = volts[node.id] * node.transformer.turns_ratio / _ROOT_3
+    return {name: volts[side] for name, side in top.items()}

@@ -161,24 +161,29 @@ def _check_ratios(draft: Draft) -> Iterator[Finding]:
 
 
 def _check_voltages(draft: Draft, voltage_v: float) -> Iterator[Finding]:
-    """All that hangs below a node must lead to the same voltage there."""
-    known: dict[str, tuple[float, str]] = {}
-    for placed in reversed(_from_root(draft)):
+    """All transformers that one side feeds must lead to the same voltage there."""
+    order = _from_root(draft)
+    top: dict[str, str] = {}
+    for placed in order:
         node = placed.entry
-        if node.parent is None:
+        within = node.parent is not None and node.transformer is None
+        top[node.id] = top[node.parent] if within and node.parent is not None else node.id
+    known: dict[str, tuple[float, str]] = {}
+    for placed in reversed(order):
+        node = placed.entry
+        if node.parent is None or node.transformer is None:
             continue
-        above_v = known[node.id][0] if node.id in known else voltage_v
-        if node.transformer is not None:
-            above_v *= node.transformer.turns_ratio / sqrt(3.0)
-        other_v, other = known.setdefault(node.parent, (above_v, node.id))
+        own_v = known[node.id][0] if node.id in known else voltage_v
+        above_v = own_v * node.transformer.turns_ratio / sqrt(3.0)
+        other_v, other = known.setdefault(top[node.parent], (above_v, node.id))
         if abs(above_v - other_v) > SAME_V_SHARE * other_v:
             yield draft.source.finding(
                 placed.where,
                 code="voltages_differ",
                 message=f"{node.parent} would have {above_v:.4g} V because of {node.id}, and has "
                 f"{other_v:.4g} V because of {other}",
-                remedy="correct turns_ratio; site.voltage_v is that of every node with no "
-                "transformer below it",
+                remedy="correct turns_ratio; site.voltage_v is that of every node that feeds no "
+                "transformer, itself or through others",
             )
 
 

@@ -31,6 +31,7 @@ from edgectl.model.site import (
     Mode,
     Node,
     Program,
+    nominal_voltages,
 )
 from edgectl.sitefile.entries.region import SampledQuantity
 from edgectl.sitefile.load import LoadedSite, load_site
@@ -500,3 +501,31 @@ def test_an_exclusion_that_excludes_nothing_is_named(entry: str, path: str) -> N
     with pytest.raises(BadInput) as bad:
         load_text(text)
     assert f"indicators.exclusions[0].{path}" in {one.path for one in bad.value.findings}
+
+
+def test_a_panel_beside_a_transformer_has_the_voltage_of_what_feeds_it() -> None:
+    """A service of 277/480 V with a panel, and a transformer to 120/208 V with another below."""
+    nodes = """
+  - {id: grid, limit_a: [400, 400, 400]}
+  - {id: p480, parent: grid, limit_va: 100000}
+  - {id: sub480, parent: p480}
+  - {id: t1, parent: p480, transformer: {winding: delta-wye, turns_ratio: 4.0}}
+  - {id: p208, parent: t1, limit_a: [80, 80, 80]}
+"""
+    start, end = GOOD.index("nodes:"), GOOD.index("links:")
+    text = f"{GOOD[:start]}nodes:{nodes}{GOOD[end:]}".replace("voltage_v: 230", "voltage_v: 120")
+    evses = text.index("meters:")
+    text = (
+        text[:evses]
+        + """evses:
+  - {id: low, node: p208, profile: keba-p40, link: lan3, unit: 255, phases: [1], max_a: 16}
+  - {id: high, node: sub480, profile: alpitronic-hyc, link: lan2, unit: 1, phases: [1, 2, 3],
+     max_a: 60, failsafe_a: 20, watchdog_s: 9}
+accept_risks: [power-returns/grid, gateways-dead/grid]
+"""
+    )
+    site = load_text(text).site
+    volts = 4.0 * 120.0 / 3.0**0.5
+    assert nominal_voltages(site.nodes, site.voltage_v) == pytest.approx(
+        {"grid": volts, "p480": volts, "sub480": volts, "t1": 120.0, "p208": 120.0}
+    )

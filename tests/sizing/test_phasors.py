@@ -1,12 +1,14 @@
 """What flows where: figures from circuit theory, worked out by hand."""
 
 import random
+from dataclasses import replace
 from math import sqrt
 
 import pytest
 
-from edgectl.model.site import Site
+from edgectl.model.site import Node, Site
 from edgectl.simulator.sizing.phasors import Phasors, draw_of, watts_per_a
+from edgectl.units import NodeId
 from tests.sizing.yards import evse, garage, site
 
 PAIRS = ((1, 2), (2, 3), (1, 3))
@@ -65,6 +67,18 @@ def test_base_load_above_a_transformer_is_in_phase_with_what_comes_through_it() 
     phasors.sum_up([(1, draw_of(place.evses[0], 3), 10.0, power_w)])
     # 3.6 kW through the transformer at 277 V on three phases, beside 7 A of base load
     assert phasors.amps(0) == pytest.approx([7.0 + power_w / (3.0 * volts)] * 3)
+
+
+def test_a_load_on_a_panel_beside_the_transformer_is_in_phase_with_what_comes_through_it() -> None:
+    """277 V there too, and at its own angle."""
+    place = garage(evse("a", (1, 2, 3), node="t1"), evse("b", (1, 2, 3), node="panel"))
+    panel = Node(id=NodeId("panel"), parent=NodeId("grid"))
+    phasors = flowing(replace(place, nodes=(*place.nodes, panel)), {"a": 10.0, "b": 7.0})
+    volts = 4.0 * 120.0 / sqrt(3.0)
+    assert phasors.voltage_v == pytest.approx([volts, 120.0, volts])
+    assert phasors.amps(0) == pytest.approx([3.0 * 120.0 * 10.0 / (3.0 * volts) + 7.0] * 3)
+    shown_w = 120.0 * 10.0 + volts * 7.0
+    assert phasors.line_power_w(0) == pytest.approx([shown_w] * 3)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from edgectl.errors import BadInput
+from edgectl.model.site import Node
 from edgectl.simulator.session_file import Recorded
 from edgectl.simulator.sizing.announcements import Announced
 from edgectl.simulator.sizing.stays import Placed, place
+from edgectl.units import NodeId
 from tests.sizing.yards import START_S, evse, garage, row, site
 
 SITE = site(evse("a"), evse("b"))
@@ -69,3 +71,11 @@ def test_what_was_announced_is_told_and_the_truth_where_nothing_was() -> None:
     assert said.announced == Announced(energy_wh=1.0, departure_utc_s=START_S)
     assert silent.announced == Announced(energy_wh=5000.0, departure_utc_s=START_S + 3600.0)
     assert said.energy_wh == 5000.0
+
+
+def test_a_session_on_a_panel_of_another_voltage_has_the_power_of_that() -> None:
+    there = garage(evse("a", (1, 2, 3), node="panel"))
+    panel = Node(id=NodeId("panel"), parent=NodeId("grid"))
+    at = replace(there, nodes=(*there.nodes, panel))
+    (stay,) = place([row()], at, announced={}, assign=False, file="s.csv").stays
+    assert stay.watts_per_a == pytest.approx(3.0 * 4.0 * 120.0 / 3.0**0.5)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from math import radians, sqrt
 from typing import Final, TypeAlias
 
-from edgectl.model.site import Connection, Evse, Site
+from edgectl.model.site import Connection, Evse, Site, nominal_voltages
 from edgectl.units import NodeId, Triple
 
 Draw: TypeAlias = tuple[tuple[int, complex], ...]
@@ -26,7 +26,7 @@ _PAIR: Final = {
     frozenset((2, 3)): (1, 2, rect(1.0, radians(-90.0))),
     frozenset((1, 3)): (2, 0, rect(1.0, radians(150.0))),
 }
-_PRIMARY_LAG: Final = rect(1.0, radians(-30.0))
+_SECONDARY_LEAD: Final = rect(1.0, radians(30.0))
 _ROOT_3: Final = sqrt(3.0)
 
 
@@ -59,7 +59,9 @@ class Phasors:
             None if node.transformer is None else node.transformer.turns_ratio
             for node in site.nodes
         ]
-        self.voltage_v, self._frame = _frames(site, self._parent, self._ratio)
+        volts = nominal_voltages(site.nodes, site.voltage_v)
+        self.voltage_v = [volts[node.id] for node in site.nodes]
+        self._frame = _frames(self._parent, self._ratio)
         count = len(site.nodes)
         self.lines: list[list[complex]] = [[0j, 0j, 0j] for _ in range(count)]
         self.primary: list[list[complex]] = list(self.lines)
@@ -79,9 +81,9 @@ class Phasors:
         power = self.power_w = list(self._base_w)
         primary = self.primary = list(lines)
         for node, draw, amps, load_w in loads:
-            own = lines[node]
+            own, turned = lines[node], amps * self._frame[node]
             for p, phasor in draw:
-                own[p] += amps * phasor
+                own[p] += turned * phasor
             power[node] += load_w
         for n in range(len(lines) - 1, -1, -1):
             row, ratio, above = lines[n], self._ratio[n], self._parent[n]
@@ -110,17 +112,13 @@ class Phasors:
         return (shown[0], shown[1], shown[2])
 
 
-def _frames(
-    site: Site, parent: Sequence[int], ratio: Sequence[float | None]
-) -> tuple[list[float], list[complex]]:
-    """Voltage and angle of every node, counted up from the EVSEs, which have the site's voltage."""
-    volts, frame = [site.voltage_v] * len(parent), [1.0 + 0.0j] * len(parent)
-    for n in range(len(parent) - 1, -1, -1):
-        above, turns = parent[n], ratio[n]
-        if above >= 0:
-            volts[above] = volts[n] if turns is None else volts[n] * turns / _ROOT_3
-            frame[above] = frame[n] if turns is None else frame[n] * _PRIMARY_LAG
-    return volts, frame
+def _frames(parent: Sequence[int], ratio: Sequence[float | None]) -> list[complex]:
+    """The angle of every node's first line against that of the grid connection."""
+    frame: list[complex] = []
+    for above, turns in zip(parent, ratio, strict=True):
+        own = 1.0 + 0.0j if above < 0 else frame[above]
+        frame.append(own if turns is None else own * _SECONDARY_LEAD)
+    return frame
 
 
 def _magnitudes(row: Sequence[complex]) -> Triple:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgectl.errors import BadInput, Finding
-from edgectl.model.site import Connection, Evse, Site
+from edgectl.model.site import Connection, Evse, Site, nominal_voltages
 from edgectl.simulator.session_file import Recorded
 from edgectl.simulator.sizing.announcements import Announced
 from edgectl.simulator.sizing.phasors import Draw, draw_of, watts_per_a
@@ -61,6 +61,7 @@ def place(
     if unknown and not assign:
         raise BadInput([_unknown(unknown, rows, site, file)])
     nodes = {node.id: n for n, node in enumerate(site.nodes)}
+    volts = nominal_voltages(site.nodes, site.voltage_v)
     free_from_s = [float("-inf")] * len(site.evses)
     stays: list[Stay] = []
     left_out = 0
@@ -79,7 +80,7 @@ def place(
                 at=at,
                 node=nodes[evse.node],
                 arrival_s=arrival_s,
-                voltage_v=site.voltage_v,
+                voltage_v=volts[evse.node],
                 announced=announced.get(row.session_id),
             )
         )

@@ -26,8 +26,8 @@ class SiteHead(Entry):
     voltage_v: float = Field(
         ge=50,
         le=1000,
-        description="Nominal voltage between a phase and neutral where no transformer is below, in "
-        "V: 120 at 208 V between phases.",
+        description="Nominal voltage between a phase and neutral, in V: 120 at 208 V between "
+        "phases. Where transformers are fed from, it follows from their ratios.",
     )
     mode: Literal["control", "observe"] = Field(
         default="control",
