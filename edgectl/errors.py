@@ -31,9 +31,14 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
+        return f"{self.said}; {self.remedy}"
+
+    @property
+    def said(self) -> str:
+        """Where and what, without the remedy."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         path = f" {self.path}:" if self.path else ""
-        return f"{where}:{path} {self.message}; {self.remedy}"
+        return f"{where}:{path} {self.message}"
 
 
 class EdgectlError(Exception):

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,11 @@ class Totals:
 
 def opened(path: Path) -> tuple[sqlite3.Connection, Totals, float]:
     """The file, its totals, and connected time of earlier processes as far as it is known."""
+    # Before sqlite: what it puts beside the file has the file's rights. A disk that fails tells
+    # sqlite so as well.
+    with suppress(OSError):
+        path.touch(mode=0o600)
+        path.chmod(0o600)
     db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
     try:
         db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")

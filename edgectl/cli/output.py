@@ -48,7 +48,7 @@ def fail(*, code: str, message: str, remedy: str, as_json: bool) -> None:
 def fail_with_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Say everything that is wrong with an input, each with its place and what to do."""
     for finding in findings:
-        _complain(str(finding))
+        _complain(finding.said if len(findings) == 1 else str(finding))
     first = findings[0]
     remedy = first.remedy if len(findings) == 1 else "correct each of them as said with it"
     _complain(remedy)

@@ -117,7 +117,7 @@ def _refuse_surplus(row: Mapping[str | None, object]) -> None:
         raise BadCell(
             "",
             code="too_many_cells",
-            message=f"the line has {len(surplus)} cells more than the header has columns",
+            message=f"the line has more cells than the header has columns, by {len(surplus)}",
             remedy="write numbers with a decimal point, and put texts with commas in quotes",
         )
 

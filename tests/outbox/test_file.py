@@ -31,6 +31,20 @@ def started_writer(path: Path, limit: int = 0) -> "subprocess.Popen[str]":
     )
 
 
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with an_outbox("file", tmp_path) as outbox:
+            await outbox.append([event(1)])
+            modes.update(one.stat().st_mode & 0o777 for one in files())
+
+    def files() -> list[Path]:
+        return list(tmp_path.iterdir())
+
+    modes: set[int] = set()
+    asyncio.run(main())
+    assert modes == {0o600}
+
+
 @pytest.mark.parametrize("after_lines", [2, 9, 30])
 def test_kill_in_mid_write_loses_nothing_that_was_accepted(
     tmp_path: Path, after_lines: int
