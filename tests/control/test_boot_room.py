@@ -1,9 +1,10 @@
 """S11: a charger that no meter sees may reboot at any time, and then draws its boot current."""
 
 import random
+from cmath import rect
 from dataclasses import replace
-from itertools import combinations
-from math import sqrt
+from itertools import combinations, product
+from math import radians, sqrt
 from typing import Any
 
 import pytest
@@ -243,3 +244,56 @@ def test_s11_whoever_reboots_the_limit_holds_where_all_boot_currents_fit(seed: i
                 )
                 assert flow_a <= limit_a + 1e-6
     assert EvseId("e1") in decision.evses
+
+
+ANGLES = {(1, 2): 30.0, (2, 3): -90.0, (3, 1): 150.0, (1,): 0.0, (2,): -120.0, (3,): 120.0}
+BASE_A = 10.0
+
+
+def line_flows(drawn_a: dict[Evse, float]) -> list[float]:
+    """What the lines carry beside the base load, by complex arithmetic on what each one draws."""
+    lines = [BASE_A * rect(1.0, radians(angle)) for angle in (0.0, -120.0, 120.0)]
+    for one, current_a in drawn_a.items():
+        flow = current_a * rect(1.0, radians(ANGLES[one.phases]))
+        lines[one.phases[0] - 1] += flow
+        if len(one.phases) == 2:
+            lines[one.phases[1] - 1] -= flow
+    return [abs(line) for line in lines]
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_s11_between_lines_too_the_limit_holds_whoever_reboots(seed: int) -> None:
+    """Every one draws its boot current, or as told, or nothing; all boot currents fit."""
+    rng = random.Random(seed)
+    evses = [
+        boots(
+            n,
+            rng.choice([6.0, 10.0, 16.0]),
+            phases=(wired := rng.choice(list(ANGLES)) if n > 1 else (1, 2)),
+            connection=Connection.LINE_TO_LINE if len(wired) == 2 else Connection.LINE_TO_NEUTRAL,
+        )
+        for n in range(1, rng.randint(3, 5))
+    ]
+    needed_a = max(
+        max(line_flows({one: one.traits.boot_a for one in some}))
+        for size in range(len(evses) + 1)
+        for some in combinations(evses, size)
+    )
+    limit_a = needed_a + 2.0 + rng.uniform(0.1, 30.0)
+    world = bare(*evses, limit_a=limit_a)
+    node = replace(world.site.nodes[0], limit_a=(limit_a,) * 3)
+    world.site = replace(world.site, nodes=(node,))
+    fullest_a = 0.0
+    for _ in range(8):
+        name = rng.choice(evses).id
+        gone = world.silent(name).vehicle is VehicleState.ABSENT
+        world.vehicle(name, VehicleState.CHARGING if gone else VehicleState.ABSENT)
+        decision = lives(world, rng.randint(15, 60))
+        told = setpoints(decision)
+        assert room_alarms(decision) == []
+        choices = [(0.0, told[one.id], one.traits.boot_a) for one in evses]
+        for drawn_a in product(*choices):
+            flows = line_flows(dict(zip(evses, drawn_a, strict=True)))
+            fullest_a = max(fullest_a, *flows)
+            assert max(flows) <= limit_a - 2.0 + 1e-5
+    assert fullest_a > 0.8 * (limit_a - 2.0)
