@@ -5,7 +5,8 @@
    has that, and can begin at any time.
 2. Once it had to give way it is offered its minimum again as an ordinary waiter: after 30 minutes,
    after an hour when it drew nothing then, and so on. Where its target says that it still needs
-   energy, half of the time until its departure has passed by then at most.
+   energy, half of the time until its departure has passed by then at most. Around its departure
+   the policy puts nobody behind.
 3. It is an ordinary waiter at once when its charger begins to say that it wants power. Who said so
    and drew nothing is not believed again before it has drawn.
 4. A current, another target, unplugging, a fault, a pause, silence or a missing value forgets all.

@@ -38,6 +38,9 @@ BAND_SLACK_S: Final = 120.0
 """So far beyond a bound a band is left: chargers count energy in steps of up to 0.1 kWh."""
 SECONDS_PER_HOUR: Final = 3600.0
 
+LEAVES_SOON_S: Final = 1800.0
+"""Around its departure a full vehicle may begin at any moment: it heats or cools itself."""
+
 _IN_TURN, _WAITING, _HAD_ITS_TURN, _NO_DEMAND = range(4)
 
 
@@ -63,11 +66,7 @@ def rank(situation: Situation) -> Ranks:
     layout, targets = situation.layout, situation.snapshot.targets
     policy = situation.snapshot.site.sharing.policy
     every = len(layout.evse_ids)
-    behind = frozenset(
-        i
-        for i, one in enumerate(situation.no_demand)
-        if one is not None and one.until_s is not None
-    )
+    behind = _behind(situation)
     if policy is Policy.DEADLINE:
         urgency = _urgencies(situation)
         band = tuple(_band(situation, i, one) for i, one in enumerate(urgency))
@@ -91,6 +90,22 @@ def rank(situation: Situation) -> Ranks:
         last = max(tier) + 1
         tier = tuple(last if i in behind else one for i, one in enumerate(tier))
     return Ranks(queue=queue, weight=weight, tier=tier, behind=behind)
+
+
+def _behind(situation: Situation) -> frozenset[int]:
+    """Who asks for nothing, but for those that leave soon: one pre-heats just before it leaves."""
+    behind = {
+        evse_id: i
+        for i, (evse_id, one) in enumerate(
+            zip(situation.layout.evse_ids, situation.no_demand, strict=True)
+        )
+        if one is not None and one.until_s is not None
+    }
+    if behind:
+        for target in situation.snapshot.targets:
+            if abs(target.departure_utc_s - situation.now.utc_s) <= LEAVES_SOON_S:
+                behind.pop(target.evse, None)
+    return frozenset(behind.values())
 
 
 def _queue(

@@ -297,7 +297,7 @@ def test_who_has_time_is_put_behind_and_offered_its_minimum_as_soon_as_it_presse
 
 def test_its_next_offer_comes_halfway_to_its_departure_at_the_latest() -> None:
     world = two()
-    asks(world, 9000.0, hours=0.5)
+    asks(world, 9000.0, hours=1.2)
     world.live(1000.0 - 200.0, most_a={"e1": 6.0})
     put_behind(world)
     left_s = world.targets[0].departure_utc_s - UTC0_S - world.now_s
@@ -309,11 +309,32 @@ def test_its_next_offer_comes_halfway_to_its_departure_at_the_latest() -> None:
 def test_a_departure_of_one_that_has_its_energy_brings_nothing_forward() -> None:
     world = two()
     world.evses[E1] = replace(world.silent("e1"), session_wh=9500.0)
-    asks(world, 9000.0, hours=0.5)
+    asks(world, 9000.0, hours=0.8)
     put_behind(world)
     until_s = world.state.evses[E1].no_demand.until_s  # type: ignore[union-attr]
     assert until_s is not None
     assert until_s - world.now_s >= 1700.0
+
+
+def test_who_leaves_soon_is_not_put_behind_so_that_it_can_pre_heat() -> None:
+    world = two()
+    asks(world, 0.0, hours=0.9)
+    leaves_s = world.now_s + 0.9 * HOUR_S
+    put_behind(world)
+    until_s = world.state.evses[E1].no_demand.until_s  # type: ignore[union-attr]
+    began_s = world.now_s
+    offered_s = began_s + offers(world, 1750.0)[0]
+    assert until_s is not None
+    assert leaves_s - 1800.0 <= offered_s < until_s - 100.0
+
+
+def test_who_stays_long_after_its_departure_is_put_behind_again() -> None:
+    world = two(limit_a=30.0)
+    asks(world, 0.0, hours=-0.4)
+    world.live(300.0, most_a=FULL)
+    assert setpoints(world.live(5.0, most_a=FULL))["e1"] == 6.0
+    world.live(200.0, most_a=FULL)
+    assert setpoints(world.live(5.0, most_a=FULL))["e1"] == 0.0
 
 
 def test_nothing_is_written_anew_while_it_is_behind() -> None:
