@@ -38,6 +38,7 @@ from edgectl.model.state import NoDemand
 from edgectl.units import EvseId, MeterId, NodeId, OptionalTriple, Triple
 
 _evse_decision = maker(EvseDecision)
+_node_decision = maker(NodeDecision)
 _reason = maker(Reason)
 
 
@@ -199,7 +200,7 @@ def _node(situation: Situation, n: int, load: Row, promised: Row) -> NodeDecisio
             deficit_a=_triple(deficit[PRIMARY:]),
             holder_a=(ceilings.holder[4], ceilings.holder[5], ceilings.holder[6]),
         )
-    return NodeDecision(
+    return _node_decision(
         ceiling_a=_optional_triple(ceilings.ceiling),
         ceiling_va=ceilings.ceiling[VA_ROW],
         margin_a=_triple(ceilings.margin),

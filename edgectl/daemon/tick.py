@@ -8,6 +8,7 @@
 """
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -87,7 +88,7 @@ class Tick:
         self._state = State() if state is None else state
         self._number = 0
         self._late = 0
-        self._timings_s: deque[float] = deque(maxlen=TIMINGS_KEPT)
+        self._timings = _Timings()
         self.started_utc_s = clock.now().utc_s if started_utc_s is None else started_utc_s
         self._wake = wake
         self._latest: TickRecord | None = None
@@ -147,7 +148,7 @@ class Tick:
         self._actuator.apply(decision)
         self._image.set_wake_above(decision.wake_above_a)
         self._watchdog.feed()
-        self._timings_s.append(self._clock.monotonic_s() - now.mono_s)
+        self._timings.add(self._clock.monotonic_s() - now.mono_s)
         self._latest = self._tell(now, snapshot, before, decision)
         return self._latest
 
@@ -185,7 +186,7 @@ class Tick:
             state=self._state,
             decision=decision,
             started_utc_s=self.started_utc_s,
-            tick_p99_ms=_p99(self._timings_s) * 1000.0,
+            tick_p99_ms=self._timings.p99_s() * 1000.0,
             late_ticks=self._late,
         )
         for observe in self._observers:
@@ -201,6 +202,21 @@ class Tick:
         await first_of(self._clock.sleep_until(due_s), self._wake.wait())
 
 
-def _p99(timings_s: Sequence[float]) -> float:
-    ordered = sorted(timings_s)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
+class _Timings:
+    """How long the last ticks took, kept in order: the record of every tick asks for them."""
+
+    def __init__(self) -> None:
+        self._newest_s: deque[float] = deque()
+        self._ordered_s: list[float] = []
+
+    def add(self, took_s: float) -> None:
+        self._newest_s.append(took_s)
+        insort(self._ordered_s, took_s)
+        if len(self._newest_s) > TIMINGS_KEPT:
+            del self._ordered_s[bisect_left(self._ordered_s, self._newest_s.popleft())]
+
+    def p99_s(self) -> float:
+        ordered_s = self._ordered_s
+        if not ordered_s:
+            return 0.0
+        return ordered_s[min(len(ordered_s) - 1, int(len(ordered_s) * 0.99))]

@@ -12,6 +12,7 @@ from edgectl.devices.codec import Bad, Value
 from edgectl.devices.mains import drawn_a
 from edgectl.devices.profile import Mains, Profile, StateRule
 from edgectl.devices.writes import amperes_told
+from edgectl.model.quick import maker
 from edgectl.model.reading import POSSIBLE_A, EvseSample, MeterSample, VehicleState
 from edgectl.model.site import Evse, Meter
 from edgectl.units import OptionalTriple
@@ -40,6 +41,10 @@ class EvseFacts:
     bad: tuple[Bad, ...] = ()
 
 
+_evse_facts = maker(EvseFacts)
+_meter_sample = maker(MeterSample)
+
+
 def meter_sample(
     profile: Profile, meter: Meter, values: Mapping[str, Value], *, taken_s: float
 ) -> MeterSample | Bad:
@@ -58,7 +63,7 @@ def meter_sample(
         )
     bought = _number(values, q.ENERGY_IMPORT)
     sold = _number(values, q.ENERGY_EXPORT)
-    return MeterSample(
+    return _meter_sample(
         taken_s=taken_s,
         current_a=_map(abs, current_a),
         power_w=_map(lambda watts: watts * meter.sign, _on_phases(meter.phases, values, q.POWERS)),
@@ -90,7 +95,7 @@ def evse_facts(
     power_w = _number(values, q.POWER)
     session_wh, energy_wh = _number(values, q.SESSION), _number(values, q.ENERGY_IMPORT)
     whole = all(_is_current(current_a[phase - 1]) for phase in evse.phases)
-    return EvseFacts(
+    return _evse_facts(
         sample=EvseSample(taken_s=taken_s, current_a=current_a, power_w=power_w) if whole else None,
         vehicle=vehicle_state(profile, values),
         setpoint_a=None

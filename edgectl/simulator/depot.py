@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from edgectl.model.quick import maker
 from edgectl.model.site import Evse, Meter, Sees, Site
 from edgectl.simulator.device.charge_point import ChargePoint
 from edgectl.simulator.device.charx import CharxSec
@@ -42,7 +43,11 @@ _NONSENSE_A: Final = 2_147_483.647
 counts whole milliamperes says where it has no value."""
 
 _VEHICLE: Final = frozenset({FaultKind.VEHICLE_EXCEEDS, FaultKind.VEHICLE_IGNORES})
+_NONE: Final[frozenset[FaultKind]] = frozenset()
 _AT_ONCE: Final = frozenset({FaultKind.REBOOT, FaultKind.OTHER_MASTER})
+
+
+_measured = maker(Measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,7 +446,9 @@ class Depot:
 
     def _sample(self, box: _Meter, now_s: float) -> None:
         scenario_s = now_s - self._start_s
-        wrong = {fault.kind for fault in box.faults if fault.active(scenario_s)}
+        wrong = _NONE
+        if box.faults:
+            wrong = frozenset(fault.kind for fault in box.faults if fault.active(scenario_s))
         if FaultKind.METER_STUCK in wrong:
             return
         total_a, volts_v = self._seen_a(box), self._tree.voltage_v
@@ -459,7 +466,7 @@ class Depot:
             box.export_wh -= gained_wh
         box.sampled_s = now_s
         box.device.sample(
-            Measured(
+            _measured(
                 voltage_v=(voltage_v[0], voltage_v[1], voltage_v[2]),
                 current_a=(current_a[0], current_a[1], current_a[2]),
                 power_w=(power_w[0], power_w[1], power_w[2]),

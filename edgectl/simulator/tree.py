@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from edgectl.model.quick import maker
 from edgectl.model.site import Node, Site
 from edgectl.simulator.base_load import BaseLoad
 from edgectl.simulator.faults import Fault
@@ -15,6 +16,8 @@ from edgectl.simulator.trace import NodeTruth
 from edgectl.units import NodeId, Triple
 
 _SAG_AT_FULL_LOAD: Final = 0.015
+
+_node_truth = maker(NodeTruth)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ class Tree:
         """Give a node's sample for the trace."""
         branch, v = self._branches[node], self.voltage_v
         total_a, base_a = branch.total_a, branch.base_a
-        return NodeTruth(
+        return _node_truth(
             current_a=(total_a[0], total_a[1], total_a[2]),
             power_w=v[0] * total_a[0] + v[1] * total_a[1] + v[2] * total_a[2],
             base_power_w=v[0] * base_a[0] + v[1] * base_a[1] + v[2] * base_a[2],

@@ -63,6 +63,8 @@ class Guests:
 
     def errands(self) -> tuple[Errand, ...]:
         """Everything that waits, the oldest first."""
+        if not self._waiting:
+            return ()
         return tuple(guest.errand for guest in self._waiting)
 
     def lost(self, why: str, now_s: float) -> None:

@@ -259,7 +259,7 @@ class LinkOwner:
                 found.append(now_s + LEASE_LOOK_S)
             else:
                 found.append(unit.next(now_s, leased=leased))
-        found.extend(self._guest(errand, now_s, leased=leased) for errand in self._guests.errands())
+        found += [self._guest(errand, now_s, leased=leased) for errand in self._guests.errands()]
         wanted = most_urgent(found)
         if isinstance(wanted, Errand) and wanted.rank is Rank.RETRY:
             wanted = self._in_peace(wanted, found, now_s)

@@ -58,6 +58,8 @@ class Sender:
         """Rows that are set aside, by topic where the refusal is known."""
         aside = self._outbox.counts.aside
         closed = self.refusals.closed()
+        if not (aside or closed):
+            return ()
         told = {
             topic: f"the broker refuses {self._topics.whole(topic)}: {why}; {aside} rows are set"
             " aside until it takes them; give this client the right to publish below its prefix,"
