@@ -16,6 +16,7 @@ import structlog
 
 from edgectl import __version__
 from edgectl.adapters import log
+from edgectl.adapters.certificates import CertificateWatch
 from edgectl.adapters.clock import SystemClock
 from edgectl.adapters.crash_record import CrashRecordFiles
 from edgectl.adapters.evidence import SqliteEvidence
@@ -112,7 +113,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def real_ports(
-    loaded: LoadedSite, *, state: Path, socket: Path, trust_clock: bool, closing: AsyncExitStack
+    loaded: LoadedSite,
+    *,
+    state: Path,
+    socket: Path,
+    trust_clock: bool,
+    certificates: CertificateWatch,
+    closing: AsyncExitStack,
 ) -> Ports:
     """Make what the daemon runs on, on this machine. Both locks are taken before all else."""
     _make_folder(socket.parent, mode=0o755)
@@ -145,7 +152,7 @@ async def real_ports(
         crash_record=CrashRecordFiles(state),
         journal=journal,
         store=store,
-        alarms=store.alarms,
+        alarms=lambda: (*store.alarms(), *certificates.alarms(clock.now())),
         line=lambda link: line_of(link, clock),
         facts=facts,
         signature_check=_signature_check(loaded),
@@ -153,6 +160,7 @@ async def real_ports(
         local_server=local_server,
         rights=Rights(daemon_uid=os.geteuid(), group_id=group_id_of),
     )
+    certificates.watch(loaded.settings.mqtt)
     return await _with_region(ports, loaded, state=state, closing=closing)
 
 
@@ -212,9 +220,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     # Until there is somebody to reload it, a hang-up says nothing: the file has just been read.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    certificates = CertificateWatch()
     async with AsyncExitStack() as closing:
         ports = await real_ports(
-            loaded, state=state, socket=socket, trust_clock=trust_clock, closing=closing
+            loaded,
+            state=state,
+            socket=socket,
+            trust_clock=trust_clock,
+            certificates=certificates,
+            closing=closing,
         )
         reloader = Reloader(
             loaded,
@@ -234,6 +248,7 @@ async def _serve(
                 ports = replace(ports, signature_check=_signature_check(site))
             if told.mqtt == before.mqtt:
                 return ports
+            certificates.watch(told.mqtt)
             return await _with_region(ports, site, state=state, closing=closing)
 
         await run_in_succession(reloader, ports, version=__version__, fit=fit, steer=signals.steer)

@@ -62,6 +62,7 @@ ALARMS: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         AlarmCode.TELEMETRY_NOT_KEPT: "the disk takes no rows; they wait in memory, within bounds",
         AlarmCode.FIGURES_NOT_KEPT: "the disk takes no figures; they wait in memory, within bounds",
         AlarmCode.BROKER_REFUSES: "the broker does not take a topic; rows are set aside",
+        AlarmCode.CERTIFICATE_ENDS: "a certificate for the broker ends soon, or has ended",
         AlarmCode.SITE_FILE_REFUSED: "a changed site file is not used; the one before is in force",
         AlarmCode.JOURNAL_FAILED: "the flight recorder cannot write; control goes on",
         AlarmCode.UTILITY_LOST: "a program's utility is not heard; its own limit holds",

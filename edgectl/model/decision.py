@@ -61,6 +61,7 @@ class AlarmCode(StrEnum):
     TELEMETRY_NOT_KEPT = "telemetry_not_kept"
     FIGURES_NOT_KEPT = "figures_not_kept"
     BROKER_REFUSES = "broker_refuses"
+    CERTIFICATE_ENDS = "certificate_ends"
     SITE_FILE_REFUSED = "site_file_refused"
     JOURNAL_FAILED = "journal_failed"
     UTILITY_LOST = "utility_lost"
