@@ -28,6 +28,8 @@ LEAD_MAX_S: Final = 300.0
 NEAR_S: Final = 120.0 + LEAD_MAX_S
 HORIZON_S: Final = 48 * 3600.0
 WINDOWS_PER_EVENT: Final = 128
+"""Shared among all events: who asks for many sees less far with each, but for `NEAR_S`."""
+WINDOWS_LEAST: Final = 8
 CEILINGS_MAX: Final = 100
 
 Lead: TypeAlias = Callable[[EventPlan, Element], float]
@@ -67,9 +69,13 @@ def ceilings(
     loop the last whole pass. Call it again before 120 s have passed.
     """
     by_place: dict[tuple[str, Element, bool], list[_Window]] = {}
-    for plan in plans:
+    all_plans = list(plans)
+    far_most = max(WINDOWS_LEAST, WINDOWS_PER_EVENT // max(1, len(all_plans)))
+    for plan in all_plans:
         for exports in (False, True):
-            windows = _windows(plan, exports=exports, now_utc_s=now_utc_s, keep_ended=keep_ended)
+            windows = _windows(
+                plan, exports=exports, now_utc_s=now_utc_s, keep_ended=keep_ended, most=far_most
+            )
             for element in plan.elements if windows else ():
                 by_place.setdefault((plan.program.id, element, exports), []).extend(windows)
     made: list[TimedCeiling] = []
@@ -85,23 +91,25 @@ def ceilings(
 
 
 def _windows(
-    plan: EventPlan, *, exports: bool, now_utc_s: float, keep_ended: bool
+    plan: EventPlan, *, exports: bool, now_utc_s: float, keep_ended: bool, most: int
 ) -> list[_Window]:
     limits = plan.exports if exports else plan.limits
     spans = [span for span in plan.schedule.spans if limits[span.index] is not None]
     loop_s = plan.schedule.loop_s
     after_s = now_utc_s - plan.recovery_s
+    if not spans:
+        return []
     if loop_s is None:
         found = [s for s in spans if keep_ended or s.until_utc_s > after_s]
     else:
         found = _passes(
-            plan, spans, loop_s=loop_s, after_s=after_s - (loop_s if keep_ended else 0.0)
+            plan, spans, loop_s=loop_s, after_s=after_s - (loop_s if keep_ended else 0.0), most=most
         )
     found.sort(key=lambda span: span.from_utc_s)
     starts = [span.from_utc_s for span in found]
     near = bisect.bisect_right(starts, now_utc_s + NEAR_S)
     far = bisect.bisect_right(starts, now_utc_s + HORIZON_S)
-    chosen = found[: max(near, min(far, WINDOWS_PER_EVENT))]
+    chosen = found[: max(near, min(far, most))]
     begun = set(starts)
     return [
         _Window(plan, span, limit, None if span.until_utc_s in begun else span.until_utc_s)
@@ -110,14 +118,16 @@ def _windows(
     ]
 
 
-def _passes(plan: EventPlan, spans: Sequence[Span], *, loop_s: float, after_s: float) -> list[Span]:
+def _passes(
+    plan: EventPlan, spans: Sequence[Span], *, loop_s: float, after_s: float, most: int
+) -> list[Span]:
     when = plan.schedule
     number = max(0, math.floor((after_s - when.from_utc_s) / loop_s))
     found: list[Span] = []
-    while spans:
+    while True:
         shift_s = number * loop_s
         begin_s = when.from_utc_s + shift_s
-        enough = len(found) >= WINDOWS_PER_EVENT and begin_s > after_s + loop_s + NEAR_S
+        enough = len(found) >= most and begin_s > after_s + loop_s + NEAR_S
         if enough or begin_s >= min(when.until_utc_s, after_s + loop_s + HORIZON_S):
             break
         for span in spans:
@@ -137,11 +147,15 @@ def _by_priority(windows: list[_Window]) -> list[_Window]:
     for _, same in groupby(windows, key=lambda window: window.priority):
         level = list(same)
         for window in level:
+            if not taken:
+                left.append(window)
+                continue
             left.extend(
                 replace(window, span=replace(window.span, from_utc_s=start, until_utc_s=end))
                 for start, end in _without(taken, window.span)
             )
-        taken = _union([*taken, *((w.span.from_utc_s, w.span.until_utc_s) for w in level)])
+        if len(left) < len(windows) or taken:
+            taken = _union([*taken, *((w.span.from_utc_s, w.span.until_utc_s) for w in level)])
     return left
 
 

@@ -175,7 +175,11 @@ def slices(plan: EventPlan, *, from_utc_s: float, until_utc_s: float) -> Iterato
 
 def _spans(plan: EventPlan, *, from_utc_s: float, until_utc_s: float) -> Iterator[Span]:
     when = plan.schedule
-    spans = sorted(when.spans, key=lambda span: span.from_utc_s)
+    spans = sorted(
+        (span for span in when.spans if plan.asks(span.index)), key=lambda span: span.from_utc_s
+    )
+    if not spans:
+        return
     if when.loop_s is None:
         yield from (s for s in spans if s.from_utc_s < until_utc_s and from_utc_s < s.until_utc_s)
         return

@@ -53,6 +53,11 @@ class EventPlan:
         """It limits what is fed back, which no charger does: that is measured and recorded."""
         return any(limit is not None and not limit.free for limit in self.exports)
 
+    def asks(self, index: int) -> bool:
+        """Whether the interval of this index limits anything."""
+        sides = (self.limits[index], self.exports[index])
+        return any(limit is not None and not limit.free for limit in sides)
+
     def fault(self) -> Refused | None:
         """Why it is refused: nothing of it is acted on or kept for the plan. None: something is."""
         asks = any(one is not None for one in (*self.limits, *self.exports))

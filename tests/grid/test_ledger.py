@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from edgectl.contract.dr_report import DrReport, ledger_row, openadr_report
 from edgectl.contract.openadr import parse_event
 from edgectl.daemon.books.baselines import Baselines
-from edgectl.daemon.books.ledger import Ledger
+from edgectl.daemon.books.ledger import ROWS_A_TICK, Ledger
 from edgectl.errors import StorageFailed
 from edgectl.grid.ledger import (
     Baseline,
@@ -221,6 +222,64 @@ def test_s23_an_event_beyond_the_bound_gets_its_rows_when_there_is_room() -> Non
     rows = asyncio.run(main())
     assert [row["event"] for row in rows] == ["a"] * 4 + ["b"] * 4
     assert {row["quality"] for row in rows} == {"MISSING"}
+
+
+SECONDS: dict[str, Any] = {
+    "modificationDateTime": wire("10:00"),
+    "intervalPeriod": {"start": wire("10:00"), "duration": "PT1S"},
+    "duration": "P1D",
+}
+
+
+async def booked(d: Desk, *clocks: str) -> tuple[MemoryStore, list[int]]:
+    """How many rows there are after the ledger's turn at each time; its disk."""
+    evidence, store = MemoryEvidence(), MemoryStore()
+
+    async def send(_report: DrReport) -> None:
+        return
+
+    ledger = Ledger(
+        site=SITE,
+        store=store,
+        evidence=evidence,
+        baselines=Baselines(site=SITE, store=store),
+        watched=d.desk.begun,
+        send=send,
+    )
+    await ledger.load(d.now())
+    counts = []
+    for clock in clocks:
+        d.clock = clock
+        await d.desk.tick(d.now())
+        await ledger.tick(d.now())
+        counts.append(len(evidence.rows[ChainName.LEDGER]))
+    return store, counts
+
+
+def test_s23_what_limits_nothing_has_no_book() -> None:
+    """A price for every second of a day was looked through at every tick: 86,400 slices."""
+
+    async def main() -> None:
+        d = Desk()
+        price = [{"id": 0, "payloads": [{"type": "PRICE", "values": [0.2]}]}]
+        await d.send(event(**SECONDS, intervals=price))
+        store, counts = await booked(d, "14:00", "14:01")
+        assert d.states()[-1] == "active"
+        assert counts == [0, 0]
+        assert await store.load_all("dr_ledger") == {}
+
+    asyncio.run(main())
+
+
+def test_s23_all_events_together_have_so_many_rows_in_a_turn() -> None:
+    async def main() -> None:
+        d = Desk()
+        for name in ("a", "b", "c"):
+            await d.send(event(id=name, **SECONDS), topic=f"dr/event/{name}")
+        _, counts = await booked(d, *(f"14:00:{n:02d}" for n in range(10, 16)))
+        assert counts == [ROWS_A_TICK * (n + 1) for n in range(6)]
+
+    asyncio.run(main())
 
 
 def test_every_row_of_a_wide_event_is_reported_in_messages_that_brokers_take() -> None:

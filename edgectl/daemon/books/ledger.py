@@ -4,14 +4,13 @@
    no more than that, whatever has become of the event meanwhile, and what nobody watched is said
    to be missing.
 2. A row is in the chain of evidence, then kept as unreported, then in the outbox, then kept no
-   more: a kill at any point may repeat a row or a report, never lose one. Rows with the same event,
-   place and time are one row, a report told again has its id again.
+   more: a kill at any point may repeat a row or a report, never lose one. Of rows of one event and
+   place whose times overlap the last one holds; a report told again has its id again.
 3. A row whose report was not taken is reported with the next one of its event, `ROWS_AT_ONCE` in
    one message.
 4. An event that was over before it could be watched has its rows too. A clock that is set back has
-   the quarter-hours that come whole again recorded anew: of rows with the same event, place and
-   time the last one holds.
-5. Bounded: `EVENTS_MAX` events are watched at a time, `SLICES_AT_ONCE` settled in one turn,
+   the quarter-hours that come whole again recorded anew.
+5. Bounded: `EVENTS_MAX` events are watched at a time, `ROWS_A_TICK` rows settled in a turn,
    `UNREPORTED_MAX` rows of each wait for the outbox; older ones stand in the chain alone. One event
    more is taken up when there is room, and what was not watched of it is said to be missing.
 """
@@ -64,7 +63,8 @@ Send: TypeAlias = Callable[[DrReport], Awaitable[None]]
 
 CHECKPOINT_S: Final = 10.0
 EVENTS_MAX: Final = 128
-SLICES_AT_ONCE: Final = 200
+ROWS_A_TICK: Final = 200
+"""Of all events together, the longest due first: a turn takes some 30 ms at most."""
 ROWS_AT_ONCE: Final = 40
 """A message stays below 32 kB."""
 UNREPORTED_MAX: Final = 4000
@@ -158,9 +158,11 @@ class Ledger:
         self._follow_clock(now)
         for book in self._take_up(now):
             await self._checkpoint(book)
-        for book_id, book in list(self._books.items()):
+        left = ROWS_A_TICK
+        for book_id, book in sorted(self._books.items(), key=lambda one: one[1].settled_utc_s):
             await self._report(book)
-            await self._settle(book, now)
+            if left > 0:
+                left -= await self._settle(book, now, left)
             end_s = book.ends_utc_s
             over = book.settled_utc_s >= end_s or (not book.open and end_s + LATE_S <= now.utc_s)
             if over and not book.unreported:
@@ -215,7 +217,11 @@ class Ledger:
                 kept = None
             unseen = book_id in self._put_off or (held.skipped and book_id not in self._closed)
             over = held.state is not DrState.ACTIVE and kept is None and not unseen
-            if held.plan is None or over:
+            if (
+                held.plan is None
+                or over
+                or not any(map(held.plan.asks, range(len(held.plan.limits))))
+            ):
                 continue
             if len(self._books) >= self._events_max:
                 self._put_off.add(book_id)
@@ -247,14 +253,17 @@ class Ledger:
                 if book.ended_utc_s is None:
                     book.record_again(next_quarter_s(now.utc_s))
 
-    async def _settle(self, book: Book, now: Instant) -> None:
-        """Make the rows of what is over; `open` is what is not."""
+    async def _settle(self, book: Book, now: Instant, rows_most: int) -> int:
+        """Make the rows of what is over, and say how many; `open` is what is not.
+
+        Of one slice all rows or none, so that there may be more than `rows_most`.
+        """
         end_s = book.ends_utc_s
         done: list[tuple[Slice, Settled]] = []
         rest: list[Slice] = []
         ahead_s = now.utc_s + 2 * QUARTER_S
         for one in slices(book.plan, from_utc_s=book.settled_utc_s, until_utc_s=ahead_s):
-            if one.from_utc_s >= end_s or len(rest) > 3 or len(done) >= SLICES_AT_ONCE:
+            if one.from_utc_s >= end_s or len(rest) > 3 or len(done) >= rows_most:
                 break
             cut = replace(one, until_utc_s=min(one.until_utc_s, end_s))
             if cut.until_utc_s + LATE_S > now.utc_s:
@@ -265,7 +274,7 @@ class Ledger:
                 done.append((one, self._row(book, cut, element, tally)))
         book.open = tuple(rest)
         if not done:
-            return
+            return 0
         rows = [row for _, row in done]
         if self._evidence is not None:
             try:
@@ -273,7 +282,7 @@ class Ledger:
                 head = await self._evidence.append(ChainName.LEDGER, docs)
                 self._head = ChainHead(number=head.number, hash=head.hash)
             except StorageFailed:
-                return
+                return len(done)
         for one, row in done:
             for element in book.plan.elements:
                 book.tallies.pop(slice_key(one, element), None)
@@ -281,6 +290,7 @@ class Ledger:
         book.unreported = (*book.unreported, *rows)[-UNREPORTED_MAX:]
         await self._checkpoint(book)
         await self._report(book)
+        return len(rows)
 
     def _see(
         self, book: Book, one: Slice, element: Element, record: TickRecord, for_s: float
