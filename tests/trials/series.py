@@ -1,5 +1,6 @@
 """Trials by the hundred: on all cores, kept in a file, judged, repeated and shrunk."""
 
+import gc
 import json
 import logging
 from collections.abc import Collection, Iterator
@@ -26,7 +27,10 @@ def quiet() -> None:
 
 
 def judged(trial: Trial) -> Verdict:
-    return judge_trial(trial.seed, run_trial(trial))
+    verdict = judge_trial(trial.seed, run_trial(trial))
+    # A trial is a ring of tasks, ports and evidence; some of them would lie about at the same time.
+    gc.collect()
+    return verdict
 
 
 def judge_seed(seed: int, without: tuple[str, ...] = ()) -> Verdict:
