@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edgectl.model.quick import maker
-from edgectl.model.site import Evse, Meter, Sees, Site
+from edgectl.model.site import (
+    Connection,
+    Evse,
+    Meter,
+    Site,
+    has_phasors,
+    nominal_voltages,
+)
 from edgectl.simulator.device.charge_point import ChargePoint
 from edgectl.simulator.device.charx import CharxSec
 from edgectl.simulator.device.device_catalog import (
@@ -29,6 +36,7 @@ from edgectl.simulator.device.simulated_device import Charger, Words
 from edgectl.simulator.device.simulated_meters import Measured
 from edgectl.simulator.device.station import DepotStation, Unit, silent
 from edgectl.simulator.faults import AROUND, Fault, FaultKind
+from edgectl.simulator.phasor_tree import PhasorTree
 from edgectl.simulator.sessions import Session
 from edgectl.simulator.trace import EvseTrace, NodeTruth, Trace
 from edgectl.simulator.tree import Tree
@@ -78,6 +86,7 @@ class _Outlet:
     evse: Evse
     point: ChargePoint
     node: int
+    between_lines: bool
     charger: "_Charger"
     trace: EvseTrace
     asked_a: float = 0.0
@@ -142,7 +151,8 @@ class Depot:
         self._step_edges_s: list[float] = []
         self._delivered_wh = 0.0
         self._dirty = True
-        self._tree = Tree(site, self._rng)
+        self._nominal_v = nominal_voltages(site.nodes, site.voltage_v)
+        self._tree = PhasorTree(site, self._rng) if has_phasors(site) else Tree(site, self._rng)
         self._stations = {link.id: DepotStation(self) for link in site.links}
         self._outlets: dict[EvseId, _Outlet] = {}
         self._chargers: list[_Charger] = []
@@ -241,7 +251,7 @@ class Depot:
             by_charger.setdefault((evse.link, evse.unit), []).append(evse)
         for (link, number), evses in by_charger.items():
             points = self._points(evses)
-            device = charger_of(evses[0], points, voltage_v=self.site.voltage_v)
+            device = charger_of(evses[0], points, voltage_v=self._nominal_v[evses[0].node])
             charger = _Charger(device, self._now_s + self._rng.random() * device.refresh_s)
             device.reboot(self._now_s)
             self._chargers.append(charger)
@@ -249,7 +259,15 @@ class Depot:
                 point = points[evse.connector - 1]
                 node = self._tree.index[evse.node]
                 trace = self.trace.evses[evse.id] = EvseTrace()
-                outlet = _Outlet(evse, point, node, charger, trace, asked_a=point.limit_a)
+                outlet = _Outlet(
+                    evse,
+                    point,
+                    node,
+                    evse.connection is Connection.LINE_TO_LINE,
+                    charger,
+                    trace,
+                    asked_a=point.limit_a,
+                )
                 self._outlets[evse.id] = charger.outlets[evse.connector] = outlet
             unit = Unit(
                 device=device,
@@ -271,6 +289,9 @@ class Depot:
                     max_a=evse.max_a,
                     lifetime_wh=lifetime_wh,
                     dc=is_dc(evse),
+                    between_lines=evse.connection is Connection.LINE_TO_LINE,
+                    voltage_v=self._nominal_v[evse.node],
+                    volts_share=self._nominal_v[evse.node] / self.site.voltage_v,
                 )
             )
         return tuple(points)
@@ -423,7 +444,7 @@ class Depot:
             amps = outlet.point.current_a
             if amps > 0.0:
                 phases = outlet.evse.phases[: outlet.point.used_phases]
-                loads.append((outlet.node, phases, amps))
+                loads.append((outlet.node, phases, outlet.between_lines, amps))
         self._tree.sum_up(loads)
 
     def _refresh(self, now_s: float) -> None:
@@ -451,12 +472,12 @@ class Depot:
             wrong = frozenset(fault.kind for fault in box.faults if fault.active(scenario_s))
         if FaultKind.METER_STUCK in wrong:
             return
-        total_a, volts_v = self._seen_a(box), self._tree.voltage_v
+        seen = self._tree.seen(box.node, box.meter.sees)
         voltage_v, current_a, power_w = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for terminal, phase in enumerate(box.meter.phases):
-            voltage_v[terminal] = volts_v[phase - 1]
-            current_a[terminal] = abs(total_a[phase - 1])
-            power_w[terminal] = box.meter.sign * volts_v[phase - 1] * total_a[phase - 1]
+            voltage_v[terminal] = seen.voltage_v[phase - 1]
+            current_a[terminal] = seen.current_a[phase - 1]
+            power_w[terminal] = box.meter.sign * seen.power_w[phase - 1]
         if FaultKind.METER_NONSENSE in wrong:
             current_a[0] = current_a[1] = _NONSENSE_A
         gained_wh = sum(power_w) * (now_s - box.sampled_s) / 3600.0
@@ -474,16 +495,6 @@ class Depot:
                 export_wh=box.export_wh,
             )
         )
-
-    def _seen_a(self, box: _Meter) -> Triple:
-        """What a meter sees; one that sees a part sees the node's own base load."""
-        match box.meter.sees:
-            case Sees.ALL:
-                return self._tree.total_a(box.node)
-            case Sees.BASE_ONLY:
-                return self._tree.base_a(box.node)
-            case Sees.PART:
-                return self._tree.own_base_a(box.node)
 
 
 def _same_device(one: Meter, other: Meter) -> bool:

@@ -2,17 +2,36 @@
 
 from dataclasses import dataclass, field
 
+from edgectl.simulator.phasors import Complexes
 from edgectl.units import EvseId, MeterId, NodeId, Triple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodePhasors:
+    """The currents of a node's lines, each counted from the voltage of its own line.
+
+    `primary_a`: of the lines that feed its transformer; without one its own lines again.
+    """
+
+    line_a: Complexes
+    primary_a: Complexes
+    base_line_a: Complexes
+    base_primary_a: Complexes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeTruth:
-    """One node at one moment, with everything below it. `base_*` is the part that is not EVSEs."""
+    """One node at one moment, with everything below it. `base_*` is the part that is not EVSEs.
+
+    `current_a`: what counts against the ceilings; what feeds back is negative. `phasors`: where
+    currents are no amounts; there a line that feeds back counts what is across its voltage.
+    """
 
     current_a: Triple
     power_w: float
     base_power_w: float
     base_a: Triple = (0.0, 0.0, 0.0)
+    phasors: NodePhasors | None = None
 
 
 @dataclass(slots=True)

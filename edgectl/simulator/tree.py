@@ -1,27 +1,43 @@
 """The electrical tree: base loads and EVSE currents summed up to the grid connection.
 
-All loads are taken with power factor 1, so currents of one phase add up as amounts.
+All loads are taken with power factor 1, so currents of one phase add up as amounts. Where they do
+not, see `phasor_tree`.
 """
 
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from edgectl.model.quick import maker
-from edgectl.model.site import Node, Site
+from edgectl.model.site import Node, Sees, Site
 from edgectl.simulator.base_load import BaseLoad
 from edgectl.simulator.faults import Fault
 from edgectl.simulator.trace import NodeTruth
 from edgectl.units import NodeId, Triple
 
-_SAG_AT_FULL_LOAD: Final = 0.015
+SAG_AT_FULL_LOAD: Final = 0.015
+"""The part of the voltage that is lost when the grid connection is fully loaded."""
+
+Load: TypeAlias = tuple[int, tuple[int, ...], bool, float]
+"""The index of its node, the site phases loaded, whether it is between two lines, its current."""
+
+
+class Seen(NamedTuple):
+    """What a meter sees per site phase; currents are magnitudes, power has the sign."""
+
+    voltage_v: Triple
+    current_a: Triple
+    power_w: Triple
+
 
 _node_truth = maker(NodeTruth)
 
 
 @dataclass(slots=True)
-class _Branch:
+class Branch:
+    """A node with its base load, and what flows there."""
+
     node: Node
     parent: int | None
     base: BaseLoad
@@ -41,7 +57,7 @@ class Tree:
         self._nominal_v = site.voltage_v
         self._full_load_a = _full_load_a(site)
         self._branches = [
-            _Branch(
+            Branch(
                 node=node,
                 parent=None if node.parent is None else self.index[node.parent],
                 base=BaseLoad(node.base_max_a, random.Random(rng.random())),
@@ -60,12 +76,12 @@ class Tree:
                 own_a = branch.base.at(now_s, scenario_s, branch.steps)
                 branch.own_base_a = (0.0, 0.0, 0.0) if dark else own_a
 
-    def sum_up(self, loads: Iterable[tuple[int, tuple[int, ...], float]]) -> None:
-        """Sum base loads and `loads`: each a node's index, the site phases loaded, the current."""
+    def sum_up(self, loads: Iterable[Load]) -> None:
+        """Sum base loads and `loads`."""
         for branch in self._branches:
             branch.base_a = list(branch.own_base_a)
             branch.total_a = list(branch.own_base_a)
-        for node, phases, amps in loads:
+        for node, phases, _, amps in loads:
             total_a = self._branches[node].total_a
             for phase in phases:
                 total_a[phase - 1] += amps
@@ -75,7 +91,7 @@ class Tree:
                 for k in (0, 1, 2):
                     above.base_a[k] += branch.base_a[k]
                     above.total_a[k] += branch.total_a[k]
-        sag_v = self._nominal_v * _SAG_AT_FULL_LOAD / self._full_load_a
+        sag_v = self._nominal_v * SAG_AT_FULL_LOAD / self._full_load_a
         one_a, two_a, three_a = self._branches[0].total_a
         nominal_v = self._nominal_v
         self.voltage_v = (
@@ -85,19 +101,22 @@ class Tree:
         )
         self.mean_v = sum(self.voltage_v) / 3.0
 
-    def total_a(self, node: int) -> Triple:
-        """Give what flows through a node, everything below it included."""
-        one_a, two_a, three_a = self._branches[node].total_a
-        return (one_a, two_a, three_a)
-
-    def base_a(self, node: int) -> Triple:
-        """Give what flows through a node beside all EVSEs."""
-        one_a, two_a, three_a = self._branches[node].base_a
-        return (one_a, two_a, three_a)
-
-    def own_base_a(self, node: int) -> Triple:
-        """Give the base load connected at a node itself."""
-        return self._branches[node].own_base_a
+    def seen(self, node: int, sees: Sees) -> Seen:
+        """What a meter at a node sees; one that sees a part sees the node's own base load."""
+        branch = self._branches[node]
+        match sees:
+            case Sees.ALL:
+                one_a, two_a, three_a = branch.total_a
+            case Sees.BASE_ONLY:
+                one_a, two_a, three_a = branch.base_a
+            case Sees.PART:
+                one_a, two_a, three_a = branch.own_base_a
+        v = self.voltage_v
+        return Seen(
+            voltage_v=v,
+            current_a=(abs(one_a), abs(two_a), abs(three_a)),
+            power_w=(v[0] * one_a, v[1] * two_a, v[2] * three_a),
+        )
 
     def truth(self, node: int) -> NodeTruth:
         """Give a node's sample for the trace."""

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgectl.model.site import ChargerTraits, Connection, Evse, Meter, Node, Site, Transformer
+from edgectl.simulator.phasors import draw_of, watts_per_a
 from edgectl.simulator.session_file import COLUMNS, Recorded
 from edgectl.simulator.sizing.announcements import Announced
-from edgectl.simulator.sizing.phasors import draw_of, watts_per_a
 from edgectl.simulator.sizing.stays import Stay
 from edgectl.units import EvseId, LinkId, MeterId, NodeId
 from tests.control import world

@@ -11,6 +11,7 @@ wiring.
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final
 
 PILOT_SLOT_S: Final = 5.0
@@ -21,6 +22,7 @@ MIN_PILOT_A: Final = 6.0
 _FALL_A_PER_S: Final = 16.0
 _RISE_A_PER_S: Final = 8.0
 _WH_PER_WS: Final = 1.0 / 3600.0
+_ROOT_3: Final = sqrt(3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +43,24 @@ class Vehicle:
 
 
 class ChargePoint:
-    """A connector. `limit_a` is what its controller allows; below 6 A means pause."""
+    """A connector. `limit_a` is what its controller allows; below 6 A means pause.
+
+    `between_lines`: its two terminals are lines, and every vehicle uses both. `voltage_v`: line to
+    neutral where it is connected; `volts_share`: over that of the site.
+    """
 
     __slots__ = (
         "_aim_a",
         "_aim_next",
+        "_between_lines",
         "_dc",
         "_fall_a_per_s",
         "_mean_v",
         "_pilot_at_s",
         "_rise_a_per_s",
         "_used",
+        "_voltages",
+        "_volts_share",
         "current_a",
         "deaf",
         "excess_a",
@@ -67,7 +76,15 @@ class ChargePoint:
     )
 
     def __init__(
-        self, *, terminals: int, max_a: float, lifetime_wh: float = 0.0, dc: bool = False
+        self,
+        *,
+        terminals: int,
+        max_a: float,
+        lifetime_wh: float = 0.0,
+        dc: bool = False,
+        between_lines: bool = False,
+        voltage_v: float = 230.0,
+        volts_share: float = 1.0,
     ) -> None:
         self.terminals = terminals
         self.max_a = max_a
@@ -82,7 +99,10 @@ class ChargePoint:
         self.deaf = False
         self.excess_a = 0.0
         self._used = 0
-        self._mean_v = 230.0
+        self._voltages = 0.0
+        self._between_lines = between_lines
+        self._volts_share = volts_share
+        self._mean_v = voltage_v
         self._dc = dc
         self._fall_a_per_s = DC_A_PER_S if dc else _FALL_A_PER_S
         self._rise_a_per_s = DC_A_PER_S if dc else _RISE_A_PER_S
@@ -113,7 +133,7 @@ class ChargePoint:
     @property
     def power_w(self) -> float:
         """Give the power drawn at the voltage of the last step."""
-        return self.current_a * self._used * self._mean_v
+        return self.current_a * self._voltages * self._mean_v
 
     @property
     def iec_state(self) -> str:
@@ -145,7 +165,8 @@ class ChargePoint:
         self.vehicle = vehicle
         self.plugged_at_s = now_s
         self.session_wh = 0.0
-        self._used = min(vehicle.phases, self.terminals)
+        self._used = self.terminals if self._between_lines else min(vehicle.phases, self.terminals)
+        self._voltages = _ROOT_3 if self._between_lines else float(self._used)
         self._aim_a = 0.0
         self._aim_next = None
         if self.pilot_a > 0.0:
@@ -155,6 +176,7 @@ class ChargePoint:
         """Take the vehicle away; it has stopped drawing before its plug comes out."""
         self.vehicle = None
         self._used = 0
+        self._voltages = 0.0
         self.current_a = 0.0
         self._aim_a = 0.0
         self._aim_next = None
@@ -168,8 +190,11 @@ class ChargePoint:
         self._aim_next = None
 
     def step(self, now_s: float, dt_s: float, mean_v: float) -> bool:
-        """Move on by `dt_s` to `now_s`; tells whether the current changed."""
-        self._mean_v = mean_v
+        """Move on by `dt_s` to `now_s`; tells whether the current changed.
+
+        `mean_v`: the voltage of the site, line to neutral.
+        """
+        mean_v = self._mean_v = mean_v * self._volts_share
         allowed_a = min(self.limit_a, self.max_a)
         if allowed_a < MIN_PILOT_A or self.faulted:
             allowed_a = 0.0
@@ -185,7 +210,7 @@ class ChargePoint:
         if before_a == 0.0 and self._aim_a == 0.0:
             return False
         if before_a > 0.0:
-            gained_wh = before_a * self._used * mean_v * dt_s * _WH_PER_WS
+            gained_wh = before_a * self._voltages * mean_v * dt_s * _WH_PER_WS
             self.session_wh += gained_wh
             self.lifetime_wh += gained_wh
         target_a = self._target_a(vehicle)

@@ -21,7 +21,7 @@ from edgectl.model.site import Evse, Meter, Site
 from edgectl.model.snapshot import Confirmed, EvseView, MeterView, Snapshot
 from edgectl.model.state import State
 from edgectl.model.target import ChargeTarget
-from edgectl.simulator.sizing.phasors import Phasors
+from edgectl.simulator.phasors import Phasors
 from edgectl.simulator.sizing.yard import Visit, Yard
 from edgectl.units import EvseId, OptionalTriple
 

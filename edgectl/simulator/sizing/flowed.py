@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edgectl.model.site import Site
-from edgectl.simulator.sizing.phasors import Phasors
+from edgectl.simulator.phasors import Phasors
 from edgectl.units import OptionalTriple
 
 QUARTER_S: Final = 900.0

@@ -12,9 +12,9 @@ from typing import Final
 
 from edgectl.errors import BadInput, Finding
 from edgectl.model.site import Connection, Evse, Site, nominal_voltages
+from edgectl.simulator.phasors import Draw, draw_of, watts_per_a
 from edgectl.simulator.session_file import Recorded
 from edgectl.simulator.sizing.announcements import Announced
-from edgectl.simulator.sizing.phasors import Draw, draw_of, watts_per_a
 
 _SHOWN: Final = 6
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgectl.model.site import Site
+from edgectl.simulator.phasors import Phasors
 from edgectl.simulator.sizing.base_load_file import LoadProfile
 from edgectl.simulator.sizing.flowed import QUARTER_S, Flowed
-from edgectl.simulator.sizing.phasors import Phasors
 from edgectl.simulator.sizing.stays import Stay
 
 _NEVER_S: Final = float("inf")

@@ -7,7 +7,7 @@ from math import sqrt
 import pytest
 
 from edgectl.model.site import Node, Site
-from edgectl.simulator.sizing.phasors import Phasors, draw_of, watts_per_a
+from edgectl.simulator.phasors import Phasors, draw_of, watts_per_a
 from edgectl.units import NodeId
 from tests.sizing.yards import evse, garage, site
 

@@ -17,6 +17,8 @@ from typing import Final, TypeAlias
 from edgectl.model.site import Connection, Evse, Site, nominal_voltages
 from edgectl.units import NodeId, Triple
 
+Complexes: TypeAlias = tuple[complex, complex, complex]
+
 Draw: TypeAlias = tuple[tuple[int, complex], ...]
 """What one ampere of a load puts on each line that it touches: line (0 to 2) and phasor."""
 
@@ -32,17 +34,29 @@ _ROOT_3: Final = sqrt(3.0)
 
 def draw_of(evse: Evse, used_phases: int) -> Draw:
     """One ampere at an EVSE whose vehicle uses `used_phases` of its terminals, from L1 on."""
-    if evse.connection is Connection.LINE_TO_LINE:
-        out, back, phasor = _PAIR[frozenset(evse.phases)]
+    between_lines = evse.connection is Connection.LINE_TO_LINE
+    phases = evse.phases if between_lines else evse.phases[:used_phases]
+    return draw_on(phases, between_lines=between_lines)
+
+
+def draw_on(phases: Sequence[int], *, between_lines: bool) -> Draw:
+    """One ampere between two lines, or on each of these phases and back through neutral."""
+    if between_lines:
+        out, back, phasor = _PAIR[frozenset(phases)]
         return ((out, phasor), (back, -phasor))
-    return tuple((p - 1, _PHASE[p - 1]) for p in evse.phases[:used_phases])
+    return tuple((p - 1, _PHASE[p - 1]) for p in phases)
 
 
 def watts_per_a(evse: Evse, used_phases: int, voltage_v: float) -> float:
     """Power of one ampere at an EVSE; `voltage_v` is that between a phase and neutral."""
-    if evse.connection is Connection.LINE_TO_LINE:
-        return _ROOT_3 * voltage_v
-    return min(used_phases, len(evse.phases)) * voltage_v
+    between_lines = evse.connection is Connection.LINE_TO_LINE
+    used = min(used_phases, len(evse.phases))
+    return watts_of(used, voltage_v, between_lines=between_lines)
+
+
+def watts_of(phases: int, voltage_v: float, *, between_lines: bool) -> float:
+    """Power of one ampere between two lines, or on each of so many phases."""
+    return (_ROOT_3 if between_lines else phases) * voltage_v
 
 
 class Phasors:
@@ -74,6 +88,12 @@ class Phasors:
         amps = power_w / (3.0 * self.voltage_v[node])
         self._base[node] = [amps * one * self._frame[node] for one in _PHASE]
         self._base_w[node] = power_w
+
+    def set_base_a(self, node: int, amps: Triple) -> None:
+        """Let the base load connected at a node itself be `amps` on its lines."""
+        frame = self._frame[node]
+        self._base[node] = [a * one * frame for a, one in zip(amps, _PHASE, strict=True)]
+        self._base_w[node] = self.voltage_v[node] * sum(amps)
 
     def sum_up(self, loads: Iterable[tuple[int, Draw, float, float]]) -> None:
         """Sum base loads and `loads`: each a node's index, its draw, its current and its power."""
@@ -111,6 +131,23 @@ class Phasors:
         shown = [(volts * _PHASE[p] * frame * row[p].conjugate()).real for p in range(3)]
         return (shown[0], shown[1], shown[2])
 
+    def against_voltage(self, node: int) -> Complexes:
+        """The currents of a node's lines, each counted from the voltage of its own line."""
+        return _turned(self.lines[node], self._frame[node])
+
+    def primary_against_voltage(self, node: int) -> Complexes:
+        """The same of the lines that feed a node's transformer; without one its own lines."""
+        lag = 1.0 if self._ratio[node] is None else _SECONDARY_LEAD.conjugate()
+        return _turned(self.primary[node], self._frame[node] * lag)
+
+
+def import_a(phasor: complex) -> float:
+    """What a line counts against its ceiling; `phasor` is counted from the line's own voltage.
+
+    That is its magnitude; of a line that feeds back, what is across the voltage.
+    """
+    return abs(phasor) if phasor.real > 0.0 else abs(phasor.imag)
+
 
 def _frames(parent: Sequence[int], ratio: Sequence[float | None]) -> list[complex]:
     """The angle of every node's first line against that of the grid connection."""
@@ -119,6 +156,11 @@ def _frames(parent: Sequence[int], ratio: Sequence[float | None]) -> list[comple
         own = 1.0 + 0.0j if above < 0 else frame[above]
         frame.append(own if turns is None else own * _SECONDARY_LEAD)
     return frame
+
+
+def _turned(row: Sequence[complex], frame: complex) -> Complexes:
+    one, two, three = ((row[p] * (_PHASE[p] * frame).conjugate()) for p in range(3))
+    return (one, two, three)
 
 
 def _magnitudes(row: Sequence[complex]) -> Triple:
