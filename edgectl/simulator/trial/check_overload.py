@@ -6,7 +6,8 @@ meter says nothing. So an overload at t is explained only by what has grown with
 what a charger or vehicle draws beyond what it was told, what it draws again while it has shown so
 all the time or was silent (meanwhile the base load seemed less: S4), and a ceiling that fell.
 
-1. Judged is what truly flows, against limits, caps and what was promised to the region.
+1. Judged is what truly flows, against limits, caps and what was promised to the region; on the
+   lines that feed a transformer, and how far phases are apart, too (`rows`).
 2. Where every EVSE that could be reached for long enough draws nothing, nobody can do more.
 3. While no daemon runs, chargers fall to their failsafe currents within their watchdog times.
 """
@@ -15,13 +16,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgectl.model.site import Mode, Node, Sees
+from edgectl.model.site import Mode, Node, Sees, nominal_v, voltages_of
 from edgectl.simulator.allowance import STALE_S, allowance
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.caps import cap_at
-from edgectl.simulator.trial.drawn import TRACE_S, VA_ROW, Drawn, index_of
+from edgectl.simulator.trial.drawn import TRACE_S, Drawn, index_of
 from edgectl.simulator.trial.evidence import Breach, Evidence
 from edgectl.simulator.trial.promises import Promise, promises
+from edgectl.simulator.trial.rows import Row, SumRow, rows_of
 from edgectl.simulator.trial.stuck_meters import unknown_spans
 from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 from edgectl.units import EvseId
@@ -33,8 +35,6 @@ _WATTS_PART: Final = 1.05
 
 _STARTS_S: Final = 3.0
 """From the start of a process until it has called everybody once."""
-
-_PHASES: Final = (0, 1, 2)
 
 
 def check_overload(evidence: Evidence) -> list[Breach]:
@@ -74,12 +74,14 @@ class _Judge:
         self._evidence = evidence
         self._node = node
         self._times_s = evidence.trace.times_s
-        self._truths = evidence.trace.nodes[node.id]
         below = _below(evidence, node.id)
         self._drawn = [one for one in evses.values() if one.evse.node in below]
-        self._volts = evidence.site.voltage_v
         self._dead = troubles.of_gateway(evidence)
-        self._ceilings = [_ceilings(evidence, node, row, made) for row in (*_PHASES, VA_ROW)]
+        truths = evidence.trace.nodes[node.id]
+        self._rows = [
+            (row, _ceilings(evidence, node, row, made))
+            for row in rows_of(evidence.site, node, truths)
+        ]
         allowed = allowance(evidence.site, node.id, links=evidence.links)
         self._physics_s = 0.0 if allowed is None else allowed.physics_s
         self._poll_s = 0.0 if allowed is None else allowed.poll_s
@@ -109,63 +111,67 @@ class _Judge:
         """Give the first sample of every overload without an explanation."""
         if not self._drawn:
             return
-        for row in (*_PHASES, VA_ROW):
+        for row, ceilings in self._rows:
             breached = False
-            for n, ceiling in enumerate(self._ceilings[row]):
-                if ceiling is None or self._flow(n, row) <= _with_slack(ceiling, self._unit(row)):
+            for n, ceiling in enumerate(ceilings):
+                if ceiling is None or row.flow(n) <= _with_slack(ceiling, row.unit):
                     breached = False
                     continue
-                text = None if breached else self._unexplained(n, row, ceiling)
+                text = None if breached else self._unexplained(n, row, ceilings)
                 if text is not None:
                     breached = True
                     yield Breach(check="overload", at_s=self._times_s[n], text=text)
 
-    def _unexplained(self, n: int, row: int, ceiling: float) -> str | None:
-        limit = self._node.limit_va if row == VA_ROW else self._node.limit_a[row]
-        now_s = self._times_s[n]
+    def _unexplained(self, n: int, row: Row, ceilings: Sequence[float | None]) -> str | None:
+        ceiling = row.ceiling(n, ceilings[n] or 0.0)
+        limit, flow = row.limit, row.flow(n)
+        times_s = self._times_s
+        now_s = times_s[n]
         nobody = any(
             span.from_s <= now_s <= span.until_s + self._physics_s + _STARTS_S
             for span in self._dead
         )
-        if nobody and (limit is None or self._flow(n, row) <= limit):
+        if nobody and (limit is None or flow <= limit):
             return None  # what somebody asked for is kept by a daemon only, a limit by failsafes
         if troubles.any_touches(self._unknown, now_s, now_s):
             return None
         window = self._window(n)
-        unit = self._unit(row)
+        if row.apart and troubles.any_touches(self._blind, times_s[window.first] - STALE_S, now_s):
+            return None
+        unit = row.unit
         lowerable = sum(
-            self._share(one, n, row)
-            * max(0.0, one.amps[n] - one.unruly_a[n] - one.evse.traits.pause_a)
+            effect * max(0.0, one.amps[n] - one.unruly_a[n] - row.least_a(one))
             for one in window.lowerable
-            if one.loads(n, row)
+            if (effect := row.effect(one, n)) > 0.0
         )
         if lowerable <= _SLACK_A * unit:
             return None
         samples = range(window.first, n + 1)
-        base_rise = self._base(n, row) - min(self._base(k, row) for k in samples)
+        base_rise = row.base_rise(n, window.first)
         unruly_rise = sum(
-            self._share(one, n, row) * (one.unruly_a[n] - self._unruly_before(one, n, window))
+            row.effect(one, n) * (one.unruly_a[n] - self._unruly_before(one, n, window))
             for one in self._drawn
-            if one.loads(n, row) and one.unruly_a[n] > 0.0
+            if one.unruly_a[n] > 0.0
         )
         masked_fall = sum(
-            self._share(one, n, row) * (max(one.masked_a[window.first : n + 1]) - one.masked_a[n])
+            effect * (max(one.masked_a[window.first : n + 1]) - one.masked_a[n])
             for one in self._drawn
-            if one.loads(n, row)
+            if (effect := row.effect(one, n)) > 0.0
         )
-        before = [c for k in samples if (c := self._ceilings[row][k]) is not None]
+        relief_lost = row.relief_lost(self._drawn, n, window.first)
+        before = [c for k in samples if (c := ceilings[k]) is not None]
         free = len(before) < len(samples)
         fall = float("inf") if free else max(before) - ceiling
-        excess = self._flow(n, row) - ceiling
-        explained = base_rise + unruly_rise + masked_fall + fall
+        excess = flow - ceiling
+        explained = base_rise + unruly_rise + masked_fall + relief_lost + fall
         if excess <= explained + _SLACK_A * unit + _SLACK_PART * ceiling:
             return None
-        where = "VA" if row == VA_ROW else f"A on L{row + 1}"
         return (
-            f"{self._node.id} draws {self._flow(n, row):.2f} {where}, its ceiling is {ceiling:.2f};"
-            f" in the last {self._times_s[n] - self._times_s[window.first]:.1f} s base load rose"
+            f"{self._node.id} draws {flow:.2f} {row.where}, its ceiling is {ceiling:.2f};"
+            f" in the last {times_s[n] - times_s[window.first]:.1f} s base load rose"
             f" {base_rise:.2f}, what was not told {unruly_rise:.2f}, what was shown already"
-            f" {masked_fall:.2f}, the ceiling fell {fall:.2f};"
+            f" {masked_fall:.2f}, what made room fell {relief_lost:.2f}, the ceiling"
+            f" fell {fall:.2f};"
             f" {lowerable:.2f} could have been lowered"
         )
 
@@ -202,20 +208,6 @@ class _Judge:
         spans = (*one.silent, *one.ignored)
         return not troubles.any_touches(spans, now_s - span_s - COME_BACK_S, now_s)
 
-    def _share(self, one: Drawn, n: int, row: int) -> float:
-        return self._volts * one.phases[n] if row == VA_ROW else 1.0
-
-    def _unit(self, row: int) -> float:
-        return self._volts if row == VA_ROW else 1.0
-
-    def _flow(self, n: int, row: int) -> float:
-        truth = self._truths[n]
-        return truth.power_w if row == VA_ROW else truth.current_a[row]
-
-    def _base(self, n: int, row: int) -> float:
-        truth = self._truths[n]
-        return truth.base_power_w if row == VA_ROW else truth.base_a[row]
-
 
 def _check_evse(evidence: Evidence, one: Drawn, made: Sequence[Promise]) -> Iterator[Breach]:
     """An EVSE's own ceiling, where it can be reached and obeys."""
@@ -223,6 +215,7 @@ def _check_evse(evidence: Evidence, one: Drawn, made: Sequence[Promise]) -> Iter
     allowed = allowance(evidence.site, evse.node, links=evidence.links)
     physics_s = 0.0 if allowed is None else allowed.physics_s
     dead = troubles.of_gateway(evidence)
+    volts = nominal_v(evidence.site, evse=evse.id)
     for promise in made:
         if promise.evse != evse.id:
             continue
@@ -231,8 +224,8 @@ def _check_evse(evidence: Evidence, one: Drawn, made: Sequence[Promise]) -> Iter
             limit_a = promise.limit_a
             if limit_a is None:
                 # In W it is a limit for the phases that the vehicle uses.
-                used = max(one.phases[n], 1)
-                limit_a = (promise.limit_w or 0.0) / (evidence.site.voltage_v * used) * _WATTS_PART
+                watts_per_a = volts * voltages_of(evse.connection, max(one.phases[n], 1))
+                limit_a = (promise.limit_w or 0.0) / watts_per_a * _WATTS_PART
             if one.amps[n] - one.unruly_a[n] <= limit_a + _SLACK_A:
                 continue
             early_s = times_s[n] - physics_s - COME_BACK_S
@@ -248,18 +241,17 @@ def _check_evse(evidence: Evidence, one: Drawn, made: Sequence[Promise]) -> Iter
 
 
 def _ceilings(
-    evidence: Evidence, node: Node, row: int, made: Sequence[Promise]
+    evidence: Evidence, node: Node, row: Row, made: Sequence[Promise]
 ) -> list[float | None]:
     """Give the ceiling of a row at every sample."""
     times_s = evidence.trace.times_s
-    limit = node.limit_va if row == VA_ROW else node.limit_a[row]
-    ceilings: list[float | None] = [limit] * len(times_s)
+    ceilings: list[float | None] = [row.limit] * len(times_s)
     spans: list[tuple[float, float, float]] = []
     for promise in made:
-        asked = promise.limit_w if row == VA_ROW else promise.limit_a
+        asked = row.asked(promise)
         if promise.node == node.id and asked is not None:
             spans.append((promise.from_s, promise.until_s, asked))
-    if row == VA_ROW:
+    if isinstance(row, SumRow):
         spans.extend(cap_at(evidence, node))
     for from_s, until_s, value in spans:
         for n in range(index_of(from_s) + 1, min(index_of(until_s), len(times_s))):

@@ -2,8 +2,8 @@
 
 Judged in the quiet time at the end, and only where turns are short enough to show in it: somebody
 has drawn all the time, through two turns at least, while an equal who could have had its place got
-nothing. Whoever loads no more phases of the same node and is content with no more has fitted
-wherever the other did.
+nothing. Whoever loads no more phases of the same node, in the same way, and is content with no more
+has fitted wherever the other did.
 """
 
 from collections.abc import Iterator
@@ -61,6 +61,7 @@ def _has_its_place(evidence: Evidence, stays: Evse, waits: Evse) -> bool:
         not is_lost(evidence, stays)
         and stays.tier == waits.tier
         and stays.node == waits.node
+        and waits.connection is stays.connection
         and set(waits.phases) <= set(used)
         and waits.traits.min_a <= stays.traits.min_a
         and not waits.traits.allowed_a

@@ -12,6 +12,7 @@ from typing import Any, Final
 Entry = dict[str, Any]
 
 ROTATIONS: Final = ([1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 3, 2])
+PAIRS: Final = ([1, 2], [2, 3], [3, 1], [2, 1], [3, 2], [1, 3])
 _PHASES: Final = (1, 2, 3)
 _ON_A_BUS_MAX: Final = 4
 
@@ -101,23 +102,32 @@ class Devices:
 
 
 def draw_devices(
-    rng: random.Random, nodes: Sequence[Entry], *, places: Sequence[str], one_meter_for_two: bool
+    rng: random.Random,
+    nodes: Sequence[Entry],
+    *,
+    places: Sequence[str],
+    one_meter_for_two: bool,
+    pairs: bool = False,
 ) -> Devices:
     """Draw chargers at the nodes in `places` until there are enough EVSEs, and meters.
 
     `one_meter_for_two`: the first two nodes are one after the other, with nothing between them.
+    `pairs`: most AC chargers hang between two lines.
     """
     devices = Devices()
     wanted = rng.choice([1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8])
     while len(devices.evses) < wanted:
-        _draw_charger(rng, devices, rng.choice(places), wanted - len(devices.evses))
+        most = wanted - len(devices.evses)
+        _draw_charger(rng, devices, rng.choice(places), most, pairs=pairs)
     _draw_meters(rng, devices, nodes)
     if one_meter_for_two:
         _share_meter(devices)
     return devices
 
 
-def _draw_charger(rng: random.Random, devices: Devices, node: str, most: int) -> None:
+def _draw_charger(
+    rng: random.Random, devices: Devices, node: str, most: int, *, pairs: bool
+) -> None:
     kind = rng.choice(_TYPES)
     link, unit = devices.link_for(rng, serial=kind.serial)
     common = {
@@ -132,6 +142,9 @@ def _draw_charger(rng: random.Random, devices: Devices, node: str, most: int) ->
     says_nothing = rng.random() < 0.08 and not kind.three_phases
     for connector in range(1, min(rng.randint(1, kind.connectors_max), most) + 1):
         rotation = rng.choice([*ROTATIONS, *ROTATIONS, [rng.choice(_PHASES)]])
+        wired: Entry = {"phases": rng.choice(ROTATIONS) if kind.three_phases else rotation}
+        if pairs and not kind.three_phases and rng.random() < 0.7:
+            wired = {"phases": rng.choice(PAIRS), "connection": "line_to_line"}
         name = f"e{len(devices.evses)}"
         devices.evses.append(
             {
@@ -139,7 +152,7 @@ def _draw_charger(rng: random.Random, devices: Devices, node: str, most: int) ->
                 "node": node,
                 **common,
                 "connector": connector,
-                "phases": rng.choice(ROTATIONS) if kind.three_phases else rotation,
+                **wired,
                 "max_a": rng.choice(kind.max_a),
                 "weight": rng.choice([1.0, 1.0, 2.0]),
                 "tier": rng.choice([0, 0, 0, 1]),

@@ -17,7 +17,6 @@ from edgectl.simulator.trial.evidence import Evidence
 from edgectl.simulator.trial.troubles import COME_BACK_S, Span
 
 TRACE_S: Final = 0.25
-VA_ROW: Final = 3
 
 _SOMETIMES: Final = frozenset({FaultKind.SLOW_REPLIES, FaultKind.LOST_REPLIES, FaultKind.GARBLED})
 """What lets some answers through."""
@@ -31,8 +30,9 @@ _SAME_A: Final = 0.05
 class Drawn:
     """One EVSE at every sample of the trace.
 
-    `unruly_a`: what it draws beyond what it was told. `masked_a`: by how much it draws less than
-    its readings say, or than it may while it gives none.
+    `told_a`: what it was asked, or what its watchdog leaves it. `unruly_a`: what it draws beyond
+    what it was told. `masked_a`: by how much it draws less than its readings say, or than it may
+    while it gives none.
     """
 
     def __init__(self, evidence: Evidence, evse: Evse) -> None:
@@ -45,13 +45,13 @@ class Drawn:
         self.ignored = troubles.of_obedience(evidence, evse, only=_IGNORES)
         self._times_s = evidence.trace.times_s
         self._forgets_s = (evse.traits.watchdog_s or 0.0) + evse.traits.settle_s
-        self._told_a = self._told(traced.asked_a, traced.limit_a)
+        self.told_a = self._told(traced.asked_a, traced.limit_a)
         self.unruly_a = self._unruly()
         self.masked_a = self._masked(evidence)
 
-    def loads(self, n: int, row: int) -> bool:
-        """Tell whether it draws on a row at a sample."""
-        return row == VA_ROW or row + 1 in self.evse.phases[: self.phases[n]]
+    def uses(self, n: int, phase: int) -> bool:
+        """Tell whether its vehicle uses a phase (0 to 2) at a sample."""
+        return phase + 1 in self.evse.phases[: self.phases[n]]
 
     def _unruly(self) -> list[float]:
         """Beyond the greatest setpoint that still counts.
@@ -63,9 +63,9 @@ class Drawn:
         followed = self._followed()
         unruly: list[float] = []
         for n, amps in enumerate(self.amps):
-            told_a = self._told_a[n]
+            told_a = self.told_a[n]
             if amps > told_a:
-                told_a = max(self._told_a[max(0, n - samples, followed[n]) : n + 1])
+                told_a = max(self.told_a[max(0, n - samples, followed[n]) : n + 1])
                 early_s = self._times_s[n] - self._forgets_s
                 if not troubles.any_touches(self.unruly_spans, early_s, self._times_s[n]):
                     told_a = max(told_a, traits.failsafe_a)
@@ -80,7 +80,7 @@ class Drawn:
         followed: list[int] = []
         above, last = False, 0
         before_a = 0.0
-        for n, (amps, told_a) in enumerate(zip(self.amps, self._told_a, strict=True)):
+        for n, (amps, told_a) in enumerate(zip(self.amps, self.told_a, strict=True)):
             if told_a < before_a:
                 above = False
             before_a = told_a
@@ -125,7 +125,7 @@ class Drawn:
                 early = index_of(stuck.from_s - traits.refresh_s)
                 shown_a = max(self.amps[early : index_of(stuck.from_s) + 1], default=0.0)
                 self._mask(masked_a, Span(stuck.from_s, ends_s), [shown_a] * len(self.amps))
-        counts_a = [max(told_a, traits.failsafe_a) for told_a in self._told_a]
+        counts_a = [max(told_a, traits.failsafe_a) for told_a in self.told_a]
         for span in troubles.of_device(evidence, self.evse, but=_SOMETIMES):
             from_s = span.from_s + traits.silent_after_s
             if from_s < span.until_s:

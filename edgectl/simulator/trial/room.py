@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from edgectl.model.site import Evse, Node, Sees
-from edgectl.simulator.trial import troubles
+from edgectl.model.site import Evse, Node, Sees, has_phasors
+from edgectl.simulator.trial import phasor_room, troubles
 from edgectl.simulator.trial.evidence import Evidence
 from edgectl.simulator.trial.wishes import END_S
 
@@ -36,6 +36,15 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
     below = [other for other in evidence.site.evses if other.node in inside]
     reserved_a = {other.id: _reserved_a(evidence, other, node) for other in below}
     needs_a, last = more_a + _SPARE_A, at_the_end(evidence)
+    if has_phasors(evidence.site):
+        drawn_a = {other.id: max(_drawn_a(evidence, other)) for other in below}
+        return phasor_room.bears(
+            evidence.site,
+            node,
+            [(evse, needs_a), *((one, drawn_a[one.id] + reserved_a[one.id]) for one in below)],
+            truths=[truths[n] for n in last],
+            measured=lambda one: _is_measured(evidence, one),
+        )
     volts = evidence.site.voltage_v
     for phase in evse.phases:
         limit_a = node.limit_a[phase - 1]
@@ -55,6 +64,11 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
     flow_w += volts * needs_a * len(evse.phases)
     base_w = _base_w(evidence, node)
     return _VA_PER_W * flow_w + max(base_w, _VA_PER_W * base_w) <= node.limit_va - margin_va
+
+
+def _drawn_a(evidence: Evidence, evse: Evse) -> list[float]:
+    traced = evidence.trace.evses[evse.id]
+    return [traced.drawn_a[n] for n in at_the_end(evidence)]
 
 
 def _reserved_a(evidence: Evidence, evse: Evse, node: Node) -> float:

@@ -12,7 +12,9 @@ from typing import Final
 
 import yaml
 
+from edgectl.simulator.trial import north_america
 from edgectl.simulator.trial.device_plan import Entry, draw_devices
+from edgectl.simulator.trial.north_america import APART, BELOW
 
 VOLTAGE_V: Final = 230.0
 PHASES: Final = (1, 2, 3)
@@ -36,6 +38,7 @@ class SitePlan:
     evses: tuple[Entry, ...]
     caps: tuple[Entry, ...]
     unmetered: frozenset[str] = frozenset()
+    voltage_v: float = VOLTAGE_V
 
     def text(self) -> str:
         """Give the site file."""
@@ -45,7 +48,7 @@ class SitePlan:
                     "id": "trial",
                     "region": "sim",
                     "timezone": "UTC",
-                    "voltage_v": VOLTAGE_V,
+                    "voltage_v": self.voltage_v,
                     "mode": self.mode,
                 },
                 "policy": self.policy,
@@ -72,18 +75,30 @@ class SitePlan:
         )
 
 
-def draw_site(rng: random.Random) -> SitePlan:
+def draw_site(rng: random.Random, *, north_american: bool = False) -> SitePlan:
     """Draw a site."""
     nodes = _draw_nodes(rng)
-    one_meter_for_two = len(nodes) > 1 and rng.random() < 0.2
+    wiring = north_america.draw_wiring(rng, nodes) if north_american else ""
+    one_meter_for_two = len(nodes) > 1 and wiring != BELOW and rng.random() < 0.2
     places = [node["id"] for node in nodes]
+    if wiring == BELOW:
+        places.remove("n0")  # the utility's voltage is no charger's
     if one_meter_for_two:
         nodes[0]["base_max_a"] = [0.0, 0.0, 0.0]
         for node in nodes[2:]:
             node["parent"] = "n1" if node["parent"] == "n0" else node["parent"]
         places.remove("n0")
-    devices = draw_devices(rng, nodes, places=places, one_meter_for_two=one_meter_for_two)
-    _set_limits(rng, nodes, devices.evses)
+    pairs = wiring not in {"", APART}
+    devices = draw_devices(
+        rng, nodes, places=places, one_meter_for_two=one_meter_for_two, pairs=pairs
+    )
+    volts = north_america.VOLTAGE_V if north_american else VOLTAGE_V
+    if pairs:
+        north_america.set_phasor_limits(rng, nodes, devices.evses)
+    else:
+        _set_limits(rng, nodes, devices.evses, volts)
+    if wiring == APART:
+        north_america.draw_unbalance(rng, nodes, devices.evses)
     return SitePlan(
         mode="observe" if rng.random() < 0.04 else "control",
         policy={
@@ -96,8 +111,9 @@ def draw_site(rng: random.Random) -> SitePlan:
         links=tuple(devices.links),
         meters=tuple(devices.meters),
         evses=tuple(devices.evses),
-        caps=tuple(_draw_caps(rng, nodes, devices.evses)),
+        caps=tuple(_draw_caps(rng, nodes, devices.evses, volts)),
         unmetered=frozenset(devices.unmetered),
+        voltage_v=volts,
     )
 
 
@@ -117,7 +133,9 @@ def _draw_nodes(rng: random.Random) -> list[Entry]:
     return nodes
 
 
-def _set_limits(rng: random.Random, nodes: list[Entry], evses: Sequence[Entry]) -> None:
+def _set_limits(
+    rng: random.Random, nodes: list[Entry], evses: Sequence[Entry], volts: float
+) -> None:
     """Give every node its limits, from what hangs below it."""
     for node in nodes:
         below = _below(nodes, node["id"])
@@ -131,9 +149,9 @@ def _set_limits(rng: random.Random, nodes: list[Entry], evses: Sequence[Entry]) 
             for base, alone, full in zip(base_a, alone_a, full_a, strict=True)
         ]
         if rng.random() < 0.25:
-            least_va = (sum(base_a) + sum(alone_a)) * VOLTAGE_V * _VA_PART * SAFETY_PART
+            least_va = (sum(base_a) + sum(alone_a)) * volts * _VA_PART * SAFETY_PART
             share = rng.uniform(0.6, 1.0)
-            sum_va = sum(limit or 0.0 for limit in limit_a) * VOLTAGE_V
+            sum_va = sum(limit or 0.0 for limit in limit_a) * volts
             node["limit_va"] = round(max(least_va + 500.0, share * sum_va))
             if rng.random() < 0.3:
                 limit_a = [None, None, None]
@@ -143,13 +161,15 @@ def _set_limits(rng: random.Random, nodes: list[Entry], evses: Sequence[Entry]) 
             node["margin_a"] = rng.choice([0.5, 1.0, 2.0])
 
 
-def _draw_caps(rng: random.Random, nodes: Sequence[Entry], evses: Sequence[Entry]) -> list[Entry]:
+def _draw_caps(
+    rng: random.Random, nodes: Sequence[Entry], evses: Sequence[Entry], volts: float
+) -> list[Entry]:
     """Sometimes a ceiling of the operator's within the first half hour."""
     if rng.random() > 0.2:
         return []
     start = rng.randint(3, 12)
-    full_kw = sum(evse["max_a"] * len(evse["phases"]) for evse in evses) * VOLTAGE_V / 1000.0
-    base_kw = sum(sum(node["base_max_a"]) for node in nodes) * VOLTAGE_V / 1000.0
+    full_kw = sum(evse["max_a"] * len(evse["phases"]) for evse in evses) * volts / 1000.0
+    base_kw = sum(sum(node["base_max_a"]) for node in nodes) * volts / 1000.0
     kw = round(base_kw * 0.5 + full_kw * rng.uniform(0.1, 0.7), 1)
     end = start + rng.randint(3, 10)
     return [{"node": "n0", "kw": kw, "from": f"00:{start:02}", "to": f"00:{end:02}"}]

@@ -7,18 +7,21 @@
    once all can be asked again (S4), and one that kept silent is asked after a while only (S10).
 3. Then its base ages as that of a lost meter; the age counts from the moment when it stood still.
 4. A meter that sees the base load alone stands still beside EVSEs that move, and is believed.
+5. Where currents are phasors, what moves is what is drawn in phase with the voltage of a line.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from edgectl.model.reading import FROZEN_MOVED_A
-from edgectl.model.site import Evse, Meter, Node, Sees
+from edgectl.model.site import Evse, Meter, Node, Sees, has_phasors
 from edgectl.simulator.allowance import FROZEN_S, STALE_S
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.trial import troubles
+from edgectl.simulator.trial.effects import Effects
 from edgectl.simulator.trial.evidence import Evidence
 from edgectl.simulator.trial.troubles import COME_BACK_S, Span
+from edgectl.units import Triple
 
 _TRACE_S: Final = 0.25
 _ROUNDS: Final = 2.0
@@ -76,12 +79,13 @@ def _moved_s(
     )
     if first is None:
         return until_s
-    spans_a = [_sums_a(evidence, evses, n) for n in range(max(0, first - holds_n), first + 1)]
+    sums = _Sums(evidence, meter, evses)
+    spans_a = [sums.at(n) for n in range(max(0, first - holds_n), first + 1)]
     least_a = [min(sums_a[p] for sums_a in spans_a) for p in range(3)]
     most_a = [max(sums_a[p] for sums_a in spans_a) for p in range(3)]
     since_s: list[float | None] = [None] * 3
     for n in range(first, samples.stop):
-        now_s, sums_a = times_s[n], _sums_a(evidence, evses, n)
+        now_s, sums_a = times_s[n], sums.at(n)
         blurs = troubles.any_touches(blurred, now_s - holds_s, now_s)
         for p in range(3):
             apart_a = max(sums_a[p] - most_a[p], least_a[p] - sums_a[p])
@@ -94,13 +98,28 @@ def _moved_s(
     return until_s
 
 
-def _sums_a(evidence: Evidence, evses: Sequence[Evse], n: int) -> tuple[float, float, float]:
-    sums_a = [0.0, 0.0, 0.0]
-    for evse in evses:
-        traced = evidence.trace.evses[evse.id]
-        for phase in evse.phases[: traced.phases[n]]:
-            sums_a[phase - 1] += traced.drawn_a[n]
-    return sums_a[0], sums_a[1], sums_a[2]
+class _Sums:
+    """What is drawn below a meter on each line, in phase with its voltage."""
+
+    def __init__(self, evidence: Evidence, meter: Meter, evses: Sequence[Evse]) -> None:
+        site = evidence.site
+        self._trace, self._evses = evidence.trace, evses
+        self._effects = Effects(site) if has_phasors(site) else None
+        self._node = next(node for node in site.nodes if node.id == meter.node)
+
+    def at(self, n: int) -> Triple:
+        """The sums at a sample, in A."""
+        sums_a = [0.0, 0.0, 0.0]
+        for evse in self._evses:
+            traced = self._trace.evses[evse.id]
+            amps, used = traced.drawn_a[n], traced.phases[n]
+            if self._effects is None:
+                for phase in evse.phases[:used]:
+                    sums_a[phase - 1] += amps
+            else:
+                for p, phasor in enumerate(self._effects.on_lines(self._node, evse, used)):
+                    sums_a[p] += amps * phasor.real
+        return sums_a[0], sums_a[1], sums_a[2]
 
 
 def _evses_below(evidence: Evidence, meter: Meter) -> list[Evse]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from edgectl.model.site import Evse
+from edgectl.model.site import Evse, nominal_v, voltages_of
 from edgectl.simulator.trial.evidence import Evidence
 from edgectl.simulator.trial.promises import Promise
 
@@ -25,8 +25,9 @@ def wants_all_the_time(evidence: Evidence, evse: Evse) -> bool:
     if not stays:
         return False
     from_n = int(stays[0].arrival_s / _TRACE_S)
-    energy_wh = sum(
-        amps * phases * mean_v * _TRACE_S / 3600.0
+    share = nominal_v(evidence.site, evse=evse.id) / evidence.site.voltage_v
+    energy_wh = share * sum(
+        amps * voltages_of(evse.connection, phases) * mean_v * _TRACE_S / 3600.0
         for amps, phases, mean_v in zip(
             traced.drawn_a[from_n:],
             traced.phases[from_n:],
