@@ -45,7 +45,13 @@ def refused(code: RefusalCode, message: str, remedy: str) -> Refused:
 
 def malformed(error: ValidationError, *, what: str) -> Refused:
     """Name every wrong field of a payload that a model would not take."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    faults = error.errors(include_url=False, include_input=False)
+    for fault in faults:
+        # pydantic keeps what a validator raised where no garbage collector looks, and its traceback
+        # would keep every frame from there up, and whoever reads the payload, for good.
+        raised = fault.get("ctx", {}).get("error")
+        if isinstance(raised, BaseException):
+            raised.__traceback__ = raised.__context__ = None
     shown = [f"{_path(fault['loc'])}: {fault['msg']}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         shown.append(f"and {len(faults) - _SHOWN} more")
