@@ -1,8 +1,9 @@
 """Vehicles that ask for nothing: full, or before the hour of their timer (DESIGN 5).
 
-1. Who was offered its minimum and drew nothing for a minute, and was admitted 180 s ago at least,
-   asks for nothing: it ranks behind all others, for its minimum and no more. Where room is left it
-   has that, and can begin at any time.
+1. Who held its minimum for 180 s at a stretch and drew nothing in that time asks for nothing: it
+   ranks behind all others, for its minimum and no more. Where room is left it has that, and can
+   begin at any time. After a start, silence or a fault it has 180 s anew: vehicles take a minute
+   or two to begin again.
 2. Once it had to give way it is offered its minimum again as an ordinary waiter: after 30 minutes,
    after an hour when it drew nothing then, and so on. Where its target says that it still needs
    energy, half of the time until its departure has passed by then at most. Around its departure
@@ -10,6 +11,7 @@
 3. It is an ordinary waiter at once when its charger begins to say that it wants power. Who said so
    and drew nothing is not believed again before it has drawn.
 4. A current, another target, unplugging, a fault, a pause, silence or a missing value forgets all.
+   So does a count of energy that rises as no vehicle at rest makes it: the current is wrong then.
 """
 
 from collections.abc import Sequence
@@ -18,8 +20,8 @@ from typing import Final
 from edgectl.clock import Instant
 from edgectl.control.account import Commitment
 from edgectl.control.limits import EvseCeiling
-from edgectl.control.need import needed_wh
-from edgectl.control.unused import JUDGED_AFTER_S, LOOK_BACK_S, NO_CURRENT_A
+from edgectl.control.need import counted_wh, needed_wh
+from edgectl.control.unused import JUDGED_AFTER_S, NO_CURRENT_A
 from edgectl.model.quick import maker
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
@@ -29,6 +31,12 @@ from edgectl.model.target import ChargeTarget
 
 FIRST_WAIT_S: Final = 1800.0
 NEXT_WAITS_S: Final = 3600.0
+
+SECONDS_PER_HOUR: Final = 3600.0
+AT_REST_W: Final = 400.0
+"""More than `NO_CURRENT_A` on three phases: a vehicle at rest draws less."""
+COUNT_WH: Final = 20.0
+"""What a count may be behind; a minimum of 6 A on one phase of 230 V makes 69 Wh in 180 s."""
 
 _WANTS: Final = frozenset({VehicleState.ASKING, VehicleState.CHARGING})
 _AWAY: Final = frozenset({VehicleState.ABSENT, VehicleState.FAULT})
@@ -61,6 +69,13 @@ def watch_demand(
     return tuple(watched)
 
 
+def asks_again(before: NoDemand | None, after: NoDemand | None) -> bool:
+    """Whether it asked for nothing, and is now one of those that wait, as the newest."""
+    if before is None or before.until_s is None:
+        return False
+    return after is None or after.until_s is None
+
+
 def _holds(view: EvseView, commitment: Commitment, least_a: float) -> bool:
     """Whether a charger was seen to hold its minimum, and was told nothing less since."""
     confirmed = view.confirmed
@@ -72,10 +87,16 @@ def _holds(view: EvseView, commitment: Commitment, least_a: float) -> bool:
 def _watch(
     known: EvseState, view: EvseView, target: ChargeTarget | None, now: Instant, *, offered: bool
 ) -> NoDemand:
-    """What is known of one that draws nothing now."""
+    """What is known of one that shows no current now."""
     now_s, before, wants = now.mono_s, known.no_demand, view.vehicle in _WANTS
-    if before is None or (target is not None and _is_another(target, before.target)):
-        return _no_demand(now_s if offered else None, wants=wants, target=target)
+    count_wh = counted_wh(view)
+    if (
+        before is None
+        or (target is not None and _is_another(target, before.target))
+        or _is_fed(before, count_wh, now_s)
+    ):
+        since_s = now_s if offered else None
+        return _no_demand(since_s, wants=wants, target=target, from_wh=count_wh)
     since_s, times, until_s, doubted = before.since_s, before.times, before.until_s, before.doubted
     had_chance = since_s is not None and now_s - since_s >= JUDGED_AFTER_S
     if not offered:
@@ -89,16 +110,25 @@ def _watch(
             until_s, doubted, since_s = None, True, now_s if offered else None
         elif now_s >= until_s and not (offered and had_chance):
             until_s = None
-    elif (
-        since_s is not None
-        and known.admitted_s is not None
-        and now_s - since_s >= LOOK_BACK_S
-        and now_s - known.admitted_s >= JUDGED_AFTER_S
-    ):
+    elif offered and had_chance:
         times += 1
         until_s = now_s + _wait_s(times, known, view, target, now)
-    after = _no_demand(since_s, times, until_s, wants, doubted, target or before.target)
+    from_wh = count_wh
+    if since_s == before.since_s and count_wh is not None and before.from_wh is not None:
+        from_wh = min(count_wh, before.from_wh)
+    after = _no_demand(since_s, times, until_s, wants, doubted, target or before.target, from_wh)
     return before if after == before else after
+
+
+def _is_fed(before: NoDemand, count_wh: float | None, now_s: float) -> bool:
+    """Whether its charger counted more, since it was offered its minimum, than one at rest draws.
+
+    Some chargers show 0 A whatever flows, and some count in steps of 100 Wh.
+    """
+    if before.since_s is None or before.from_wh is None or count_wh is None:
+        return False
+    at_rest_wh = COUNT_WH + AT_REST_W * (now_s - before.since_s) / SECONDS_PER_HOUR
+    return count_wh - before.from_wh > at_rest_wh
 
 
 def _is_another(target: ChargeTarget, before: ChargeTarget | None) -> bool:

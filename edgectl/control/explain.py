@@ -96,7 +96,8 @@ def _evse_reasons(
 ) -> tuple[Reason, ...]:
     """Why each setpoint is what it is."""
     made = _Reasons(situation, shared)
-    min_a, behind = situation.layout.min_a, shared.ranks.behind
+    min_a, least_a = situation.layout.min_a, situation.layout.least_a
+    behind = shared.ranks.behind
     reasons = []
     for i, (allocation_a, one, part, stop, ceiling, draw) in enumerate(
         zip(
@@ -116,6 +117,8 @@ def _evse_reasons(
             reason = made.of_no_demand(situation.no_demand[i])
         elif back is not None and one.setpoint_a + TOLERANCE_A < allocation_a:
             reason = made.of_row(ReasonCode.WAITS_FOR_ROOM, *back)
+        elif i in behind and allocation_a <= least_a[i]:
+            reason = Reason(code=ReasonCode.NO_DEMAND, limit=least_a[i])
         elif stop.code is ReasonCode.OWN_MAXIMUM:
             reason = made.of_maximum(ceiling, None if draw is None else draw.most_a)
         else:

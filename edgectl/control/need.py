@@ -10,6 +10,11 @@ def needed_wh(target: ChargeTarget, view: EvseView | None, state: EvseState | No
     return max(0.0, target.energy_wh - _session_wh(view, state))
 
 
+def counted_wh(view: EvseView) -> float | None:
+    """What its charger or its meter has counted, from whatever beginning."""
+    return view.energy_wh if view.session_wh is None else view.session_wh
+
+
 def _session_wh(view: EvseView | None, state: EvseState | None) -> float:
     """What it got, by the charger's count or by its meter."""
     if view is None:

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.control.demand import asks_again
 from edgectl.control.need import needed_wh
 from edgectl.control.situation import Situation
 from edgectl.model.decision import Urgency
@@ -117,7 +118,7 @@ def _queue(
 
     With bands, those that wait and press harder than a turn lasts come first of all.
     """
-    ids, now_s = situation.layout.evse_ids, situation.now.mono_s
+    ids, now_s, no_demand = situation.layout.evse_ids, situation.now.mono_s, situation.no_demand
     turn_s = situation.snapshot.site.sharing.turn_s if situation.rules.turns else float("inf")
     presses = bisect_right(LAXITY_BANDS_S, turn_s)
     places: list[tuple[int, int, float, int]] = []
@@ -125,6 +126,8 @@ def _queue(
         admitted_s = None if known is None else known.admitted_s
         if admitted_s is None:
             asked_s = None if known is None else known.asked_s
+            if known is not None and asks_again(known.no_demand, no_demand[i]):
+                asked_s = now_s
             group, since_s = _WAITING, float("inf") if asked_s is None else asked_s
         elif now_s < admitted_s + turn_s:
             group, since_s = _IN_TURN, admitted_s

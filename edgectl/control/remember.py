@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgectl.control.account import Commitment
+from edgectl.control.demand import asks_again
 from edgectl.control.shape import ONCE_MORE, Shaped
 from edgectl.control.share import Shared
 from edgectl.control.situation import Situation
 from edgectl.model.quick import maker
 from edgectl.model.reading import VehicleState
 from edgectl.model.snapshot import EvseView, Snapshot
-from edgectl.model.state import EvseState, NoDemand, State
+from edgectl.model.state import EvseState, State
 from edgectl.units import EvseId
 
 _UNHEARD = EvseView()
@@ -127,7 +128,7 @@ def _remember(  # noqa: PLR0917 - keywords cost time here
     displaced = before.displaced
     stopped = before.admitted_s is not None and admitted_s is None and not before.resumes
     gave_way = stopped and behind
-    if asked_s is not None and (gave_way or _asks_again(before, no_demand)):
+    if asked_s is not None and (gave_way or asks_again(before.no_demand, no_demand)):
         asked_s = situation.now.mono_s
     if takes_part and stopped and not gave_way:
         # The end of a turn is no want of room: it counts for those alone whom noise stopped before.
@@ -208,13 +209,6 @@ def _timers(
         if _had_its_turn(situation, admitted_s):
             asked_s = now_s
     return None, stopped_s, asked_s
-
-
-def _asks_again(before: EvseState, no_demand: NoDemand | None) -> bool:
-    """Whether it asked for nothing, and is now one of those that wait."""
-    known = before.no_demand
-    was_behind = known is not None and known.until_s is not None
-    return was_behind and (no_demand is None or no_demand.until_s is None)
 
 
 def _had_its_turn(situation: Situation, admitted_s: float | None) -> bool:

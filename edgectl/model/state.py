@@ -59,7 +59,8 @@ class NoDemand:
     `since_s`: since when it draws nothing under a confirmed setpoint of its minimum at least.
     `times`: how often in a row it was found to ask for nothing; `until_s`: until when it therefore
     ranks behind all others, None: as one of them. `wants`: its charger says that it wants power;
-    `doubted`: it said so before, and drew nothing. `target`: what it was known to need.
+    `doubted`: it said so before, and drew nothing. `target`: what it was known to need. `from_wh`:
+    what its charger had counted at `since_s`.
     """
 
     since_s: float | None
@@ -68,6 +69,7 @@ class NoDemand:
     wants: bool = False
     doubted: bool = False
     target: ChargeTarget | None = None
+    from_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

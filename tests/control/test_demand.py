@@ -92,11 +92,76 @@ def test_who_draws_nothing_gives_way_after_three_minutes_whatever_is_left_of_its
     assert decision.evses[E1].place is None
 
 
-def test_who_became_full_gives_way_after_a_minute() -> None:
+def test_who_became_full_gives_way_after_three_minutes() -> None:
     world = two()
     world.live(300.0)
-    assert setpoints(world.live(45.0, most_a=FULL))["e1"] >= 6.0
+    assert setpoints(world.live(170.0, most_a=FULL))["e1"] >= 6.0
     assert setpoints(world.live(30.0, most_a=FULL)) == {"e1": 0.0, "e2": 10.0}
+
+
+def test_a_vehicle_that_takes_two_minutes_to_begin_again_after_a_restart_does_not_give_way() -> (
+    None
+):
+    world = two()
+    world.live(600.0)
+    world.restarts()
+    world.settle(0.0, {"e1": 0.0, "e2": 0.0}, ticks=3)
+    assert setpoints(world.live(125.0, most_a=FULL))["e1"] >= 6.0
+    assert setpoints(world.live(5.0))["e1"] >= 6.0
+
+
+def test_a_vehicle_that_takes_two_minutes_to_begin_again_after_silence_does_not_give_way() -> None:
+    world = two()
+    world.live(500.0)
+    for _ in range(8):
+        world.wait(5.0)
+        world.reads("e2", 0.0)
+        world.meter(0.0)
+        world.obey(world.step())
+    assert setpoints(world.live(125.0, most_a=FULL))["e1"] >= 6.0
+    assert setpoints(world.live(5.0))["e1"] >= 6.0
+
+
+def counts(world: World, hours: float, power_w: float, step_wh: float) -> float:
+    """The least that e1 was told in some hours, in which it shows 0 A and counts energy."""
+    least_a, counted_wh, began_s = 99.0, 5000.0, world.now_s
+    while world.now_s - began_s < hours * HOUR_S:
+        view = world.silent("e1")
+        told_a = view.confirmed.value_a if view.confirmed else 0.0
+        counted_wh += power_w * (told_a >= 6.0) * 5.0 / HOUR_S
+        shown_wh = counted_wh // step_wh * step_wh
+        world.evses[E1] = replace(view, energy_wh=shown_wh)
+        least_a = min(least_a, setpoints(world.live(5.0, most_a=FULL))["e1"])
+    return least_a
+
+
+@pytest.mark.parametrize("step_wh", [1.0, 10.0])
+def test_a_charger_that_shows_no_current_but_counts_energy_has_its_turn(step_wh: float) -> None:
+    world = two()
+    assert counts(world, 800.0 / HOUR_S, 6.0 * 230.0, step_wh) >= 6.0
+
+
+def test_a_coarse_count_is_enough_while_it_is_behind_with_its_minimum() -> None:
+    world = two(50.0)
+    world.live(400.0, most_a=FULL)
+    counts(world, 0.2, 3.0 * 6.0 * 230.0, 100.0)
+    known = world.state.evses[E1].no_demand
+    assert known is None or known.times == 0
+
+
+@pytest.mark.parametrize("step_wh", [1.0, 100.0])
+def test_what_a_vehicle_at_rest_draws_is_no_demand(step_wh: float) -> None:
+    world = two()
+    assert counts(world, 600.0 / HOUR_S, 3.0 * 0.45 * 230.0, step_wh) == 0.0
+
+
+def test_a_count_that_begins_anew_is_followed_from_there() -> None:
+    world = two()
+    world.evses[E1] = replace(world.silent("e1"), session_wh=40_000.0)
+    world.live(5.0, most_a=FULL)
+    for n in range(150):
+        world.evses[E1] = replace(world.silent("e1"), session_wh=n * 5.0 * 6.0 * 230.0 / HOUR_S)
+        assert setpoints(world.live(5.0, most_a=FULL))["e1"] >= 6.0
 
 
 def test_who_draws_anything_keeps_its_turn() -> None:
@@ -147,7 +212,10 @@ def test_it_keeps_its_minimum_where_room_is_left(policy: Policy) -> None:
     world = two(50.0, policy)
     world.live(250.0, most_a=FULL)
     for _ in range(30):
-        assert setpoints(world.live(120.0, most_a=FULL)) == {"e1": 6.0, "e2": 32.0}
+        decision = world.live(120.0, most_a=FULL)
+        assert setpoints(decision) == {"e1": 6.0, "e2": 32.0}
+        reason = decision.evses[E1].reason
+        assert (reason.code, reason.limit, reason.until_s) == (ReasonCode.NO_DEMAND, 6.0, None)
 
 
 @pytest.mark.parametrize("policy", list(Policy))
@@ -181,9 +249,8 @@ def test_it_joins_the_end_of_the_queue_then() -> None:
     world.live(250.0, most_a=FULL)
     behind_s = world.now_s
     while world.state.evses[E1].no_demand.until_s is not None:  # type: ignore[union-attr]
-        decision = world.live(10.0, most_a=FULL)
+        decision = world.live(5.0, most_a=FULL)
     assert 1700.0 <= world.now_s - behind_s <= 1850.0
-    decision = world.live(5.0, most_a=FULL)
     waiting = [one.place for one in decision.evses.values() if one.place is not None]
     assert decision.evses[E1].place == len(waiting)
 
@@ -298,7 +365,7 @@ def test_who_has_time_is_put_behind_and_offered_its_minimum_as_soon_as_it_presse
 def test_its_next_offer_comes_halfway_to_its_departure_at_the_latest() -> None:
     world = two()
     asks(world, 9000.0, hours=1.2)
-    world.live(1000.0 - 200.0, most_a={"e1": 6.0})
+    world.live(600.0, most_a={"e1": 6.0})
     put_behind(world)
     left_s = world.targets[0].departure_utc_s - UTC0_S - world.now_s
     until_s = world.state.evses[E1].no_demand.until_s  # type: ignore[union-attr]
