@@ -65,7 +65,7 @@ def test_what_a_trial_recorded_is_decided_again_bit_for_bit(seed: int, tmp_path:
 
 @pytest.mark.parametrize(
     ("rule", "seed", "check"),
-    [("s9", 1, "failsafe"), ("s10", 131, "room"), ("s18", 0, "safe_stop")],
+    [("s9", 1, "failsafe"), ("s10", 131, "room"), ("s13", 79, "overload"), ("s18", 0, "safe_stop")],
 )
 def test_a_rule_that_is_off_is_missed(rule: str, seed: int, check: str) -> None:
     assert check in {breach.check for breach in judge_seed(seed, (rule,)).breaches}
