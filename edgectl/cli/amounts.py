@@ -17,6 +17,7 @@ _DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[dhms])+", re.IGNORECASE)
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([dhms])", re.IGNORECASE)
 _W_PER: Final = {"w": 1.0, "kw": 1000.0, "mw": 1_000_000.0}
 _S_PER: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DEPARTURES: Final = "write 05:30 for the site's own clock, 6h from now, or 2026-11-27T05:30:00Z"
 
 
 def limit_of(text: str) -> dict[str, object]:
@@ -68,15 +69,27 @@ def departure(text: str, *, now: datetime, zone: str) -> str:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        return (now + timedelta(seconds=duration_s(text))).isoformat()
+        return (now + timedelta(seconds=_from_now_s(text))).isoformat()
     if given.tzinfo is None:
         raise CliError(
             exit_code=BAD_INPUT,
             code="bad_time",
             message=f"{text!r} does not say in which zone it is",
-            remedy="write 05:30 for the site's own clock, 6h from now, or 2026-11-27T05:30:00Z",
+            remedy=_DEPARTURES,
         )
     return given.astimezone(UTC).isoformat()
+
+
+def _from_now_s(text: str) -> float:
+    try:
+        return duration_s(text)
+    except CliError:
+        raise CliError(
+            exit_code=BAD_INPUT,
+            code="bad_time",
+            message=f"{text!r} is not a time to come",
+            remedy=_DEPARTURES,
+        ) from None
 
 
 def duration_s(text: str) -> float:

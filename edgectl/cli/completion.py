@@ -103,7 +103,8 @@ def _shape(verb: str, summary: str, parser: argparse.ArgumentParser) -> VerbShap
                 )
             )
         else:
-            names += _WANTED.get(str(action.metavar), "").split(",")
+            if action.choices is None:
+                names += _WANTED.get(str(action.metavar), "").split(",")
             choices += [str(one) for one in action.choices or ()]
     return VerbShape(
         verb=verb,

@@ -63,11 +63,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             "Without a word: every event that is in force, who holds it, what is promised and what "
             "is delivered now. `verify` reads the ledger and the audit log on this machine and "
             "finds every row that was changed, taken out or moved. `export` writes the ledger as "
-            "CSV. Both work with the daemon stopped, too, and need the right to read its folder."
+            "CSV. Both work with the daemon stopped, too, and need the right to read its folder. "
+            "`edgectl release` sets a voluntary event aside."
         ),
         epilog="examples:\n  edgectl dr\n  sudo edgectl dr verify\n"
         "  sudo edgectl dr export --from 2026-11-01 > november.csv\n"
-        '  edgectl release EVENT --for 1h --reason "bus 12 must leave"   set a voluntary one aside',
+        '  edgectl release EVENT --for 1h --reason "bus 12 must leave"',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", nargs="?", choices=("verify", "export"), help="default: show")

@@ -32,10 +32,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             "journal cannot be read."
         ),
         epilog="examples:\n"
-        "  edgectl replay                                     all that this gateway has recorded\n"
-        "  edgectl replay --from 02:10 --to 02:20             ten minutes of it, in UTC\n"
-        "  edgectl replay case.jsonl.gz --site new.yaml       what another site file would do\n"
-        "  edgectl replay --from 02:10 --save case.jsonl.gz   cut a case out for somebody else",
+        "  edgectl replay                                    all recorded on this gateway\n"
+        "  edgectl replay --from 02:10 --to 02:20            ten minutes of it, in UTC\n"
+        "  edgectl replay case.jsonl.gz --site new.yaml      what that file would do\n"
+        "  edgectl replay --from 02:10 --save case.jsonl.gz  cut a case out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

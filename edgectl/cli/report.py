@@ -70,7 +70,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  edgectl report sessions 2026-03 --csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", default="daily", choices=NAMES)
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default="daily",
+        choices=NAMES,
+        help="daily (default), monthly or sessions",
+    )
     parser.add_argument("period", metavar="PERIOD", nargs="?", help="2026-03-01 or 2026-03")
     parser.add_argument(
         "--csv", action="store_true", help="one line for each port or session, for spreadsheets"

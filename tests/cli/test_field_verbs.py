@@ -280,6 +280,16 @@ def test_a_negative_duration_is_said_to_be_one(tmp_path: Path, capsys: Captured)
     assert "without a sign" in remedy
 
 
+def test_a_departure_that_is_no_time_gets_the_forms_of_a_time(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    code, _ = run(tmp_path, "target", "bay01", "10kWh", "--by", "25:00", "--reason", "r")
+    assert code == 2
+    what, remedy = capsys.readouterr().err.splitlines()
+    assert what == "'25:00' is not a time to come"
+    assert "05:30" in remedy
+
+
 def test_read_through_the_daemon(tmp_path: Path, capsys: Captured) -> None:
     bench = Bench(guarded="the setpoint")
     assert run(tmp_path, "read", "bay01", "holding:1230", bench=bench)[0] == 0

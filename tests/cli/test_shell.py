@@ -33,6 +33,12 @@ def test_every_verb_has_a_parser_of_its_own_and_examples() -> None:
         assert parser.description, verb
 
 
+def test_the_help_of_every_verb_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for verb, parser in parsers().items():
+        assert [line for line in parser.format_help().splitlines() if len(line) > 80] == [], verb
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_verb_and_every_option_is_completed(shell: str) -> None:
     text = script(shell)
@@ -69,6 +75,7 @@ def test_bash_completes_verbs_options_choices_and_names() -> None:
     assert "--reason" in complete("pause", at="--")
     assert complete("events", "--at-least", at="w") == ["warning"]
     assert complete("completion", at="z") == ["zsh"]
+    assert complete("report") == ["daily", "monthly", "sessions"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
