@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgectl.cli.main import main
+from edgectl.contract.commands import LimitCommand
 from edgectl.contract.glossary import ALARMS, EVENTS, REFUSALS, glossary
 from edgectl.contract.refusal import RefusalCode
 from edgectl.contract.vocabulary import EventCode
@@ -49,6 +50,13 @@ def test_the_first_site_file_of_the_readme_is_a_whole_one(tmp_path: Path) -> Non
     loaded = load_site(file)
     assert loaded.site.mode.value == "observe"
     assert not loaded.open_risks()
+
+
+def test_the_command_of_the_readme_is_one() -> None:
+    example = re.search(r"```json\n(.*?)```", README, re.DOTALL)
+    assert example is not None
+    command = LimitCommand.model_validate_json(example.group(1))
+    assert command.evse == "bay01"
 
 
 def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
