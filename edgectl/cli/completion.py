@@ -11,7 +11,7 @@ from edgectl.errors import Unreachable
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
-_KINDS: Final = ("evse", "node", "group", "device", "link", "schema")
+_KINDS: Final = ("evse", "node", "group", "device", "link", "schema", "held")
 _WANTED: Final = {
     "EVSE": "evse",
     "NODE|EVSE": "node,evse",
@@ -19,6 +19,7 @@ _WANTED: Final = {
     "DEVICE": "device",
     "ID": "device,node",
     "NAME": "schema",
+    "target_command_id": "held",
 }
 _FOLDERS: Final = frozenset({"DIR"})
 _FILES: Final = frozenset({"FILE", "PATH", "CSV", "site"})
@@ -104,7 +105,8 @@ def _shape(verb: str, summary: str, parser: argparse.ArgumentParser) -> VerbShap
             )
         else:
             if action.choices is None:
-                names += _WANTED.get(str(action.metavar), "").split(",")
+                wanted = _WANTED.get(action.dest) or _WANTED.get(str(action.metavar), "")
+                names += wanted.split(",")
             choices += [str(one) for one in action.choices or ()]
     return VerbShape(
         verb=verb,
@@ -138,6 +140,8 @@ def _names(args: argparse.Namespace) -> list[str]:
                 found += [one["id"] for one in link["devices"]] if "device" in kinds else []
         if "group" in kinds:
             found += status["groups"]
+        if "held" in kinds:
+            found += [one["holder"]["id"] for one in status["ceilings"]]
     except (Unreachable, CliError):
         # Nobody to ask is no reason to disturb somebody who types.
         return found

@@ -75,6 +75,7 @@ def test_bash_completes_verbs_options_choices_and_names() -> None:
     assert "--reason" in complete("pause", at="--")
     assert complete("events", "--at-least", at="w") == ["warning"]
     assert complete("completion", at="z") == ["zsh"]
+    assert complete("release") == ["names:held"]
     assert complete("report") == ["daily", "monthly", "sessions"]
 
 
