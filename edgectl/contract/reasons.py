@@ -123,11 +123,11 @@ def _fixed_over_ceiling(reason: Reason, _now: Instant) -> str:
 def _no_demand(reason: Reason, now: Instant) -> str:
     if reason.until_s is None:
         has = f"; it has its minimum{_of_a(reason)}, and its share again when it draws"
-        return "the vehicle asks for nothing" + ("" if reason.limit is None else has)
+        return "the vehicle takes nothing" + ("" if reason.limit is None else has)
     wait = duration_text(reason.until_s - now.mono_s)
     return (
-        f"the vehicle asks for nothing; it waits for its minimum with the others again in {wait}, "
-        "or when its charger says that it wants power"
+        f"the vehicle takes nothing; it waits for its minimum with the others again in {wait}, "
+        "or when its charger begins to say that it wants power"
     )
 
 

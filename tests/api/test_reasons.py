@@ -65,15 +65,14 @@ def test_fixed_over_ceiling() -> None:
 
 
 def test_no_demand() -> None:
-    assert _say(Reason(ReasonCode.NO_DEMAND)) == "the vehicle asks for nothing"
+    assert _say(Reason(ReasonCode.NO_DEMAND)) == "the vehicle takes nothing"
     assert _say(Reason(ReasonCode.NO_DEMAND, limit=6.0)) == (
-        "the vehicle asks for nothing; it has its minimum of 6.0 A, and its share again when it "
-        "draws"
+        "the vehicle takes nothing; it has its minimum of 6.0 A, and its share again when it draws"
     )
     text = _say(Reason(ReasonCode.NO_DEMAND, until_s=NOW.mono_s + 90.0))
     assert text == (
-        "the vehicle asks for nothing; it waits for its minimum with the others again in "
-        "1 min 30 s, or when its charger says that it wants power"
+        "the vehicle takes nothing; it waits for its minimum with the others again in "
+        "1 min 30 s, or when its charger begins to say that it wants power"
     )
 
 
