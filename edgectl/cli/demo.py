@@ -29,7 +29,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "code: 0 every limit kept and nothing lost, 1 not so.",
     )
     parser.add_argument(
-        "--duration", type=float, default=90.0, metavar="S", help="seconds (default: 90)"
+        "--duration",
+        type=float,
+        default=90.0,
+        metavar="S",
+        help="seconds, 60 to 3600 (default: 90)",
     )
     parser.add_argument(
         "--sessions",
