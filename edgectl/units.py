@@ -24,3 +24,4 @@ OptionalTriple: TypeAlias = tuple[float | None, float | None, float | None]
 """One value for each site phase; `None` where there is none (not measured, no limit)."""
 
 W_PER_KW: Final = 1000.0
+S_PER_H: Final = 3600.0

@@ -28,11 +28,11 @@ from edgectl.model.rules import Rules
 from edgectl.model.snapshot import EvseView, Snapshot
 from edgectl.model.state import EvseState, NoDemand, State
 from edgectl.model.target import ChargeTarget
+from edgectl.units import S_PER_H
 
 FIRST_WAIT_S: Final = 1800.0
 NEXT_WAITS_S: Final = 3600.0
 
-SECONDS_PER_HOUR: Final = 3600.0
 AT_REST_W: Final = 400.0
 """More than `NO_CURRENT_A` on three phases: a vehicle at rest draws less."""
 COUNT_WH: Final = 20.0
@@ -127,7 +127,7 @@ def _is_fed(before: NoDemand, count_wh: float | None, now_s: float) -> bool:
     """
     if before.since_s is None or before.from_wh is None or count_wh is None:
         return False
-    at_rest_wh = COUNT_WH + AT_REST_W * (now_s - before.since_s) / SECONDS_PER_HOUR
+    at_rest_wh = COUNT_WH + AT_REST_W * (now_s - before.since_s) / S_PER_H
     return count_wh - before.from_wh > at_rest_wh
 
 

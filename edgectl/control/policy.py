@@ -7,7 +7,7 @@
 3. `deadline`: the least laxity first. Laxity is the time until departure less the time that the
    energy still needed takes at the fastest. Everybody's minimum comes before anybody's more.
 4. Who asks for nothing (`control/demand.py`) comes behind all others, whatever its tier, unless it
-   presses: its laxity is less than a turn.
+   leaves soon, or presses: its laxity is less than a turn.
 5. Laxity counts in bands, within which all share alike, and a band is left for a less pressing one
    only well beyond its bound: so two vehicles do not take turns from tick to tick.
 """
@@ -25,6 +25,7 @@ from edgectl.model.site import Connection
 from edgectl.model.snapshot import EvseView
 from edgectl.model.state import EvseState
 from edgectl.model.target import ChargeTarget
+from edgectl.units import S_PER_H
 
 LAXITY_BANDS_S: Final = (300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0)
 """Upper bounds; they grow, because what is far off will be judged again before it presses."""
@@ -37,7 +38,6 @@ NO_DEMAND_BAND: Final = DONE_BAND + 1
 
 BAND_SLACK_S: Final = 120.0
 """So far beyond a bound a band is left: chargers count energy in steps of up to 0.1 kWh."""
-SECONDS_PER_HOUR: Final = 3600.0
 
 LEAVES_SOON_S: Final = 1800.0
 """Around its departure a full vehicle may begin at any moment: it heats or cools itself."""
@@ -177,7 +177,7 @@ def _urgency(
     left_s = target.departure_utc_s - situation.now.utc_s
     takes_s = 0.0
     if need_wh > 0.0:
-        takes_s = need_wh / fastest_w * SECONDS_PER_HOUR if fastest_w > 0.0 else float("inf")
+        takes_s = need_wh / fastest_w * S_PER_H if fastest_w > 0.0 else float("inf")
     return Urgency(
         need_wh=need_wh, departure_utc_s=target.departure_utc_s, laxity_s=left_s - takes_s
     )

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.units import S_PER_H
+
 BLOCK_S: Final = 900.0
 """A demand interval: aligned to the clock, in UTC; every time zone's offset is whole ones."""
 
@@ -23,7 +25,6 @@ SLACK_WH: Final = 1000.0
 """What a coarse register may step at once."""
 
 _WRAPS_WH: Final = tuple(2.0**32 * unit for unit in (0.1, 1.0, 10.0, 100.0, 1000.0))
-_S_PER_H: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Gain:
 def gain(before: Reading, after: Reading, *, most_w: float) -> Gain:
     """What a counter counted; `most_w`: no more than this can have flowed."""
     span_s = max(0.0, after.at_s - before.at_s)
-    most_wh = most_w * (span_s + SLACK_S) / _S_PER_H + SLACK_WH
+    most_wh = most_w * (span_s + SLACK_S) / S_PER_H + SLACK_WH
     counted_wh = after.wh - before.wh
     guessed = span_s > GUESSED_S
     if counted_wh < 0.0:
@@ -68,7 +69,7 @@ def integrated(before: Reading | None, power_w: float, *, at_s: float) -> Readin
     """Count power where no register does; the first call begins at 0."""
     if before is None:
         return Reading(at_s, 0.0)
-    return Reading(at_s, before.wh + max(0.0, power_w) * (at_s - before.at_s) / _S_PER_H)
+    return Reading(at_s, before.wh + max(0.0, power_w) * (at_s - before.at_s) / S_PER_H)
 
 
 def block_of(at_s: float) -> float:

@@ -14,12 +14,12 @@ from edgectl.indicators.exclusions import Exclusions, overlap_s
 from edgectl.indicators.periods import Period
 from edgectl.indicators.ports import Outage
 from edgectl.indicators.sessions import Session
+from edgectl.units import S_PER_H
 
 YEAR_MIN = 525_600.0
 """Minutes of a year in the formula of 680.116(b), in a leap year too."""
 
 _S_PER_MIN = 60.0
-_S_PER_H = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _port(
         outage_min=outage_min,
         excluded_min=excluded_min,
         utilisation=whole.charging_s / in_service_s if in_service_s else None,
-        load_factor=whole.energy_wh * _S_PER_H / (rated_w * in_service_s)
+        load_factor=whole.energy_wh * S_PER_H / (rated_w * in_service_s)
         if rated_w and in_service_s
         else None,
         uptime_12_months_pct=uptime_pct(
@@ -249,7 +249,7 @@ def _counts(ended: Sequence[Session]) -> SessionFigures:
 def _node(node: str, tally: Tally, *, place: Place, seconds: float) -> NodeFigures:
     whole = tally.nodes.get(node, NodeBlock())
     peak = tally.peaks.get(node)
-    mean_w = whole.import_wh * _S_PER_H / whole.counted_s if whole.counted_s else None
+    mean_w = whole.import_wh * S_PER_H / whole.counted_s if whole.counted_s else None
     peak_w = None if peak is None else peak[0]
     return NodeFigures(
         source="meter" if node in place.metered else "ports",
