@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgectl.control.static import Risk, StaticProof, prove
@@ -133,9 +133,13 @@ def _known_profiles(paths: Mapping[str, Path], folders: Sequence[Path]) -> str:
 
 
 def _hash(source: Source, profiles: Mapping[str, Profile], settings: Settings) -> str:
-    """Hash of what was read, each part after its length so that no two sites look alike."""
+    """Hash of what was read, each part after its length so that no two sites look alike.
+
+    Where a profile lies is no part of it: the same site has the same hash on every machine.
+    """
     digest = hashlib.sha256()
-    parts = [source.raw, *(repr(profiles[name]).encode() for name in sorted(profiles))]
+    parts = [source.raw]
+    parts.extend(repr(replace(profiles[name], file="")).encode() for name in sorted(profiles))
     parts.extend(repr(issuer.keys).encode() for issuer in settings.commands.issuers)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

@@ -1,5 +1,6 @@
 """A good site file becomes the site that it describes."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -226,6 +227,15 @@ def test_hash_changes_with_the_file_and_with_a_profile(tmp_path: Path) -> None:
     assert changed.profiles["keba-p40"].transport.poll_s == 4.0
     site.write_text(GOOD + "# a remark\n")
     assert load_site(site, profile_dirs=[PROFILES]).config_hash != first
+
+
+def test_hash_is_the_same_wherever_a_profile_lies(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(GOOD)
+    shutil.copytree(PROFILES, tmp_path / "elsewhere")
+    there = load_site(site, profile_dirs=[tmp_path / "elsewhere"])
+    assert there.profiles["keba-p40"].file.startswith(str(tmp_path))
+    assert there.config_hash == load_site(site, profile_dirs=[PROFILES]).config_hash
 
 
 def test_fault_in_a_profile_is_named_with_its_own_file(tmp_path: Path) -> None:
