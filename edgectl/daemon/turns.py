@@ -122,11 +122,15 @@ class Turns:
 
 
 def _turn(evse: EvseId, state: EvseState) -> KeptTurn | None:
-    """The place of an EVSE; None where there is nothing to keep of it."""
+    """The place of an EVSE; None where there is nothing to keep of it.
+
+    Who asks for nothing has no place: over a restart it would come before those who wait.
+    """
+    behind = state.no_demand is not None and state.no_demand.until_s is not None
     turn = _kept_turn(
         evse=evse,
-        asked_s=state.asked_s,
-        admitted_s=state.admitted_s,
+        asked_s=None if behind else state.asked_s,
+        admitted_s=None if behind else state.admitted_s,
         stopped_s=state.stopped_s,
         displaced=state.displaced,
         energy_from_wh=state.energy_from_wh,

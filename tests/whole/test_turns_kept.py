@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from edgectl.clock import Instant
 from edgectl.daemon.turns import Turns
 from edgectl.model.snapshot import EvseView, KeptTurn
-from edgectl.model.state import EvseState
+from edgectl.model.state import EvseState, NoDemand
 from edgectl.simulator.memory.store import MemoryStore
 from edgectl.units import EvseId
 from tests.mqtt.site import SITE
@@ -70,6 +71,16 @@ def test_it_comes_back_as_it_was_on_another_steady_clock() -> None:
     found = found_in(store, at(5.0, 1e9 + 230.0))
     assert found[BAY] == KeptTurn(BAY, asked_s=-125.0, admitted_s=-105.0, energy_from_wh=7.0)
     assert found[OTHER] == KeptTurn(OTHER, asked_s=-75.0, stopped_s=-85.0, displaced=2)
+
+
+def test_who_asks_for_nothing_keeps_no_place() -> None:
+    store = MemoryStore()
+    resting = replace(IN_TURN, no_demand=NoDemand(since_s=110.0, times=1, until_s=1900.0))
+    watched = replace(IN_TURN, no_demand=NoDemand(since_s=110.0))
+    kept_by(store, at(200.0), ticked(bay01=resting, bay02=watched))
+    found = found_in(store, at(5.0, 1e9 + 230.0))
+    assert found[BAY] == KeptTurn(BAY, energy_from_wh=7.0)
+    assert found[OTHER] == KeptTurn(OTHER, asked_s=-125.0, admitted_s=-105.0, energy_from_wh=7.0)
 
 
 @pytest.mark.parametrize(("then", "now"), [(False, True), (True, False), (False, False)])
