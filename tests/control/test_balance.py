@@ -6,24 +6,17 @@ from itertools import pairwise
 
 import pytest
 
-from edgectl.clock import Instant
-from edgectl.control.account import commit
 from edgectl.control.balance import keep_balance
-from edgectl.control.cap import cap_evses, cap_nodes
-from edgectl.control.judge import judge
-from edgectl.control.layout import layout_of
 from edgectl.control.shape import shape
 from edgectl.control.share import Shared, call_values_a, share
 from edgectl.control.situation import Situation
-from edgectl.control.unused import watch_draws
 from edgectl.control.verify import promise_rows, verify
 from edgectl.errors import InvariantBroken
 from edgectl.model.decision import AlarmCode, Decision, ReasonCode
 from edgectl.model.reading import VehicleState
 from edgectl.model.rules import Rules
 from edgectl.model.site import Node
-from edgectl.model.snapshot import Snapshot
-from tests.control.world import GRID, TRAITS, UTC0_S, World, evse, site
+from tests.control.world import GRID, TRAITS, World, evse, site
 
 BOUND_A = 20.0
 MARGIN_A = 2.0
@@ -298,23 +291,6 @@ def test_a_decision_that_is_too_far_apart_breaks_the_promise() -> None:
 
 
 def situation_of(world: World) -> tuple[Situation, Shared]:
-    """The ground of the next decision, as the step makes it, and what is shared on it."""
-    now = Instant(mono_s=world.now_s, utc_s=UTC0_S, utc_trusted=True)
-    snapshot = Snapshot(site=world.site, meters=world.meters, evses=world.evses)
-    layout, rules = layout_of(world.site), world.rules
-    commitments = commit(snapshot, world.state, now, rules)
-    judged, _ = judge(snapshot, layout, commitments, world.state, now, rules)
-    situation = Situation(
-        snapshot=snapshot,
-        state=world.state,
-        now=now,
-        rules=rules,
-        layout=layout,
-        commitments=commitments,
-        draws=watch_draws(snapshot, world.state, commitments, now, rules),
-        no_demand=(None,) * len(commitments),
-        judged=judged,
-        node_ceilings=cap_nodes(snapshot, layout, now, rules),
-        evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
-    )
+    """The ground of the next decision, and what is shared on it."""
+    situation = world.situation()
     return situation, share(situation)
