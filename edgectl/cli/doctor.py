@@ -226,12 +226,19 @@ def _broker(status: dict[str, Any]) -> Iterator[Finding]:
             f"not connected, {backlog} rows wait: {mqtt.get('last_error') or 'no attempt yet'}",
             "look at network, address, certificates and the broker's log",
         )
+    elif mqtt.get("refused"):
+        yield Finding(
+            "broker",
+            Verdict.BAD,
+            f"connected to {mqtt.get('broker')}, which refuses {', '.join(mqtt['refused'])}",
+            "the alarm broker_refuses says what this client needs the right to",
+        )
     elif backlog > BACKLOG_ROWS:
         yield Finding(
             "broker",
             Verdict.WARN,
             f"connected to {mqtt.get('broker')}, but {backlog} rows wait",
-            "it is catching up after an outage, or the broker refuses a topic",
+            "it is catching up after an outage",
         )
     else:
         yield Finding("broker", Verdict.OK, f"connected to {mqtt.get('broker')}, {backlog} wait")

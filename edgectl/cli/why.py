@@ -49,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(answer: dict[str, Any], width: int | None) -> list[str]:
     silent = answer["reason"]["code"] == "silent"
-    verb = "is called with" if silent else "may draw"
+    if answer["mode"] == "observe":
+        verb = f"would be {'called with' if silent else 'told'}"
+    else:
+        verb = "is called with" if silent else "may draw"
     meant = "" if silent else _difference(answer)
     head = [
         f"{answer['evse']} {verb} {answer['setpoint_a']:.1f} A per phase{meant}:",

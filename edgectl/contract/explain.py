@@ -29,7 +29,7 @@ from edgectl.model.ceiling import Holder, TimedCeiling
 from edgectl.model.decision import EvseDecision, NodeDecision, Reason, ReasonCode
 from edgectl.model.reading import Quality
 from edgectl.model.record import TickRecord
-from edgectl.model.site import Evse, Node, Site, fed_by, has_phasors, nominal_v
+from edgectl.model.site import Evse, Mode, Node, Site, fed_by, has_phasors, nominal_v
 from edgectl.units import EvseId, NodeId
 
 _BOUND_BY_A_CEILING: Final = frozenset(
@@ -109,9 +109,13 @@ class VehicleTarget(Message):
 
 
 class Why(Message):
-    """The answer of `why`. `also`: what would hold it back if its reason did not."""
+    """The answer of `why`. `also`: what would hold it back if its reason did not.
+
+    `mode`: in `observe` the setpoint is what it would be told.
+    """
 
     evse: str
+    mode: Mode
     setpoint_a: float
     allocation_a: float
     committed_a: float
@@ -137,6 +141,7 @@ def why(record: TickRecord, evse_id: str, *, now: Instant) -> Why:
     decision = record.decision.evses[evse.id]
     return Why(
         evse=evse.id,
+        mode=site.mode,
         setpoint_a=decision.setpoint_a,
         allocation_a=decision.allocation_a,
         committed_a=decision.committed_a,

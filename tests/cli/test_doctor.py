@@ -12,6 +12,7 @@ import trustme
 
 from edgectl.cli.doctor import LINKS_TOLD, Finding, Verdict, _links, _together
 from edgectl.cli.main import main
+from edgectl.contract.local import MqttStatus
 from edgectl.contract.local_tool import DevicesAnswer
 from tests.api.world import ALARM, FixedFacts, record
 from tests.cli.depot import api, tool
@@ -29,9 +30,14 @@ def site(folder: Path, keys: Keys, **changes: str) -> Path:
     return file
 
 
-def run(folder: Path, *words: str, facts: FixedFacts | None = None) -> int:
+def run(
+    folder: Path,
+    *words: str,
+    facts: FixedFacts | None = None,
+    mqtt: MqttStatus | None = None,
+) -> int:
     looks = {"events": look_at_events, "devices": look_at_devices}
-    handler = api(facts=facts, looks=looks).handle
+    handler = api(facts=facts, looks=looks, mqtt=mqtt).handle
     (folder / "state").mkdir(exist_ok=True)
     places = ("--config", str(folder / "site.yaml"), "--state", str(folder / "state"))
     return tool(folder, *words, *places, handler=handler)
@@ -62,6 +68,14 @@ def test_what_is_well_and_what_is_not(tmp_path: Path, capsys: Captured) -> None:
     assert found["disk"][0][1].startswith(tuple("0123456789"))
     assert {verdict for verdict, _ in found["certificates"]} == {"ok"}
     assert found["alarms"] == [("ok", "none, and 1 warnings")]
+
+
+def test_a_broker_that_refuses_is_not_well(tmp_path: Path, capsys: Captured) -> None:
+    site(tmp_path, make_keys(tmp_path))
+    topic = "edgectl/v1/bay/depot-north/event"
+    mqtt = MqttStatus(connected=True, broker="hub", backlog=12, refused=[topic])
+    found = findings(tmp_path, capsys, mqtt=mqtt)
+    assert found["broker"] == [("bad", f"connected to hub, which refuses {topic}")]
 
 
 def test_for_a_person_in_80_columns_with_a_remedy_below_each(

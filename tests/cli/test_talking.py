@@ -16,6 +16,7 @@ from edgectl.daemon.api import error_response
 from edgectl.errors import Refused
 from edgectl.model.decision import Reason, ReasonCode, Urgency
 from edgectl.model.local_api import HttpRequest, HttpResponse
+from edgectl.model.site import Mode
 from edgectl.units import NodeId
 from tests.api.world import ALARM, BAYS, NOW, FakeDesk, FixedFacts, evse_decision, record
 from tests.cli.depot import answering, api, tool
@@ -79,6 +80,14 @@ def test_status_json_is_the_contract(tmp_path: Path, capsys: Captured) -> None:
     assert tool(tmp_path, "status", "--json") == 0
     answer = Status.model_validate(json.loads(capsys.readouterr().out))
     assert answer.evses["bay01"].setpoint_a == 13.0
+
+
+def test_why_says_so_where_nothing_is_written(tmp_path: Path, capsys: Captured) -> None:
+    made = record()
+    place = replace(made.snapshot.site, mode=Mode.OBSERVE)
+    facts = FixedFacts(replace(made, snapshot=replace(made.snapshot, site=place)))
+    assert tool(tmp_path, "why", "bay01", handler=api(facts=facts).handle) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "bay01 would be told 13.0 A per phase:"
 
 
 def test_why_shows_the_chain(tmp_path: Path, capsys: Captured) -> None:
