@@ -3,6 +3,7 @@
 Judged by what truly flowed and what the chargers truly held.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,7 +31,7 @@ from tests.field.yard import (
     whole_yard,
     yard,
 )
-from tests.whole.harness import Whole, build
+from tests.whole.harness import Whole, build, restarted
 from tests.whole.made_up_charger import FEEDING, charger_of, write_profiles
 
 BAYS = ("c1", "k1", "w1")
@@ -196,30 +197,43 @@ def test_f11_s19_zero_watts_hold_for_an_hour_while_the_meter_dies_and_returns(
 
 
 def test_flash_is_not_worn_by_what_the_charger_holds_already() -> None:
-    """In ten quiet minutes only what feeds a watchdog is written."""
+    """In ten quiet minutes no failsafe block, and nothing twice but what feeds a watchdog.
+
+    CHARX: its setpoint again, a third of its watchdog's time apart. KEBA: any access feeds it, so
+    that only another setpoint is ever written. Webasto: its life bit alone, at the same pace.
+    """
     ears: list[Ear] = []
+    begin_s, end_s = 120.0, 720.0
 
     def listening(line: Line) -> Line:
         ears.append(Ear(line))
         return ears[-1]
 
-    async def main() -> tuple[int, dict[int, list[int]]]:
+    async def main() -> tuple[int, dict[LinkId, list[tuple[int, tuple[int, ...]]]]]:
         scenario = Scenario(sessions=tuple(stay(bay) for bay in BAYS))
         whole = build(SITE, scenario=lambda _: scenario, wrap=listening)
         async with running(whole):
-            await whole.until(120.0)
+            await whole.until(begin_s)
             begun = [len(ear.written) for ear in ears]
-            await whole.until(720.0)
-            quiet = [
-                ear.written[count:] for ear, count in zip(ears, begun, strict=True) if ear.written
-            ]
-        return sum(begun), {
-            n: sorted({address for _, address, _ in written}) for n, written in enumerate(quiet)
-        }
+            await whole.until(end_s)
+            quiet = {
+                link: [(address, words) for _, address, words in ear.written[count:]]
+                for link, ear, count in zip(whole.lines, ears, begun, strict=True)
+            }
+        return sum(begun), quiet
 
     begun, quiet = virtual_time.run(main())
     assert begun >= 9, "failsafe block and setpoint of each"
-    assert all(len(addresses) <= 1 for addresses in quiet.values()), quiet
+    assert quiet[LinkId("l-m-grid")] == []
+    again = {}
+    for bay in BAYS:
+        written = quiet[LinkId(f"l-{bay}")]
+        assert len({address for address, _ in written}) == 1, bay
+        again[bay] = sum(before == after for before, after in pairwise(written))
+    assert again["k1"] == 0
+    feeds = (end_s - begin_s) / (WATCHDOG_S / 3.0)
+    assert again["c1"] <= 1.1 * feeds
+    assert again["w1"] <= 1.1 * feeds
 
 
 def test_a_charger_that_rebooted_gets_its_failsafe_block_and_its_setpoint_again() -> None:
@@ -270,3 +284,88 @@ def test_s14_f21_a_pause_waits_for_no_quarrel_about_a_setpoint(bay: str) -> None
     other_s = pause_s + 1.75
     assert max(seen.drawn_a(bay, from_s=pause_s - 60.0, until_s=pause_s)) > FAILSAFE_A
     assert set(seen.drawn_a(bay, from_s=other_s + 5.0 + physics_s(SITE))) == {0.0}
+
+
+@pytest.mark.parametrize("bay", ["c1", "w1"])
+def test_s20_f21_another_master_who_puts_back_its_own_value_overloads_nothing_for_long(
+    bay: str,
+) -> None:
+    """It writes 32 A every two seconds for two minutes, while a base load comes, and then ends."""
+    begin_s, end_s = 60.0, 180.0
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(
+            SITE,
+            *(stay(one) for one in BAYS),
+            faults=[
+                *(
+                    Fault(
+                        kind=FaultKind.OTHER_MASTER, id=bay, at_s=begin_s + 2.0 * k, amount_a=32.0
+                    )
+                    for k in range(60)
+                ),
+                base_step(10.0, 10.0, 10.0, at_s=120.0),
+            ],
+        )
+        async with running(whole) as seen:
+            await whole.until(end_s + 240.0)
+        return whole, seen
+
+    whole, seen = virtual_time.run(main())
+    reacted_s = physics_s(SITE)
+    assert seen.longest_over_s(LIMIT_A) <= reacted_s
+    quarrel = {"from_s": begin_s + reacted_s, "until_s": end_s}
+    assert max(seen.drawn_a(bay, **quarrel)) > 25.0, "the other one has its way"
+    others = [one for one in BAYS if one != bay]
+    for other in others:
+        before_a = seen.drawn_a(other, until_s=begin_s)[-1]
+        assert seen.drawn_a(other, until_s=end_s)[-1] < before_a, "and they make room for it"
+        assert seen.drawn_a(other)[-1] > FAILSAFE_A, "until it is over"
+    alarms = [
+        (event["code"], event["id"])
+        for event in told(whole, "event")
+        if event.get("data", {}).get("alarm") == "setpoint_conflict"
+    ]
+    assert alarms[0] == ("alarm_raised", bay)
+    assert alarms[-1] == ("alarm_cleared", bay)
+
+
+@pytest.mark.parametrize("boot_s", [0.0, 5.0, 40.0])
+def test_s11_s22_the_whole_sites_power_returns_and_the_gateways_with_it(boot_s: float) -> None:
+    """Chargers, meter and gateway are off; the gateway is up again `boot_s` after the power.
+
+    Every charger comes back with its boot current and without watchdog, failsafe and setpoint.
+    """
+    off_s, on_s, answers_s = 60.0, 70.0, 8.0
+    cut = Fault(kind=FaultKind.SITE_POWER, id="site", at_s=off_s, until_s=on_s, delay_s=answers_s)
+
+    async def main() -> tuple[Whole, Seen]:
+        first = whole_yard(SITE, *(stay(bay) for bay in BAYS), faults=[cut])
+        async with asyncio.TaskGroup() as group:
+            daemon = group.create_task(first.daemon.run(), name="daemon")
+            await first.until(off_s)
+            daemon.cancel()
+            await asyncio.gather(daemon, return_exceptions=True)
+        first.broker.cut()
+        await first.until(on_s + boot_s)
+        second = restarted(first)
+        async with running(second) as seen:
+            await second.until(300.0)
+            for bay in BAYS:
+                second.lines[LinkId(f"l-{bay}")].reachable = False
+            await second.until(360.0)
+        return second, seen
+
+    second, seen = virtual_time.run(main())
+    assert second.records[0].before.started_s is None
+    assert all(one.silent for one in second.records[0].decision.evses.values())
+    assert max(seen.flow_a(until_s=on_s + boot_s + answers_s)) <= LIMIT_A / 2.0
+    assert seen.longest_over_s(LIMIT_A) <= physics_s(SITE)
+    for record in second.records:
+        for bay in BAYS:
+            one = record.decision.evses[EvseId(bay)]
+            if record.snapshot.evses[EvseId(bay)].last_answer_s is None:
+                assert one.setpoint_a <= FAILSAFE_A, "nobody is raised unheard"
+    for bay in BAYS:
+        assert seen.limits_a(bay, until_s=299.0)[-1] > FAILSAFE_A, "charging goes on"
+        assert seen.limits_a(bay, until_s=359.0)[-1] == FAILSAFE_A, "its failsafe block is there"
