@@ -56,6 +56,7 @@ F12 grid/ceilings
 F13 field/measuring
     test_f13_a_high_value_of_a_dead_meter_is_not_new_again_and_stops_nobody
     test_f13_a_meter_that_repeats_one_value_is_not_believed_for_long
+    test_f13_a_meter_that_stands_still_while_vehicles_begin_hides_no_overload
 F13 mqtt/telemetry
     test_f13_a_silent_device_repeats_its_value_with_its_old_time_and_says_so
 F14 links/order

@@ -246,3 +246,28 @@ def test_f13_a_meter_that_repeats_one_value_is_not_believed_for_long() -> None:
     assert "01:15" < alarms[0][1] < "01:55"
     assert "03:20" <= alarms[1][1] < "03:40"
     assert sum(seen.drawn_a(bay)[-1] for bay in BAYS) > 30.0, "with the meter the room is back"
+
+
+def test_f13_a_meter_that_stands_still_while_vehicles_begin_hides_no_overload() -> None:
+    """It stands still at the little that one vehicle draws; believed, all seems to be free."""
+    frozen_s, begin_s = 10.0, 75.0
+
+    async def main() -> tuple[Whole, Seen]:
+        whole = whole_yard(
+            SITE,
+            stay("c1", max_a=10.0),
+            stay("w1", from_s=begin_s),
+            stay("k1", from_s=begin_s + 10.0),
+            faults=[fault(FaultKind.METER_STUCK, "m-grid", at_s=60.0)],
+        )
+        async with running(whole) as seen:
+            await whole.until(260.0)
+        return whole, seen
+
+    whole, seen = virtual_time.run(main())
+    assert seen.longest_over_s(LIMIT_A) <= STALE_S + frozen_s + FOLLOWED_S
+    late_s = begin_s + 10.0 + STALE_S + frozen_s + FOLLOWED_S
+    assert max(seen.flow_a(from_s=late_s)) <= LIMIT_A
+    drawn_a = sum(seen.drawn_a(bay)[-1] for bay in BAYS)
+    assert 12.0 <= drawn_a <= LIMIT_A - WORST_A, "what the worst case leaves"
+    assert "meter_frozen" in {event.get("data", {}).get("alarm") for event in told(whole, "event")}
