@@ -4,17 +4,20 @@ Each runs with all rules on, where it must hold, and with its own rule off, wher
 the scenario is about that rule and no other.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
+from edgectl.errors import InvariantBroken
 from edgectl.model.ceiling import Holder, Rank, TimedCeiling
 from edgectl.model.decision import AlarmCode
 from edgectl.model.rules import Rules
 from edgectl.model.site import Meter, Sees
 from edgectl.units import EvseId, LinkId
-from tests.control.world import GRID, M_GRID, UTC0_S, World, evse, setpoints, site
+from tests.control.world import GRID, M_GRID, TRAITS, UTC0_S, World, evse, setpoints, site
 
 
 def s1_republishing_does_not_make_a_reading_younger(rules: Rules) -> bool:
@@ -164,6 +167,20 @@ def s11_who_is_locked_off_counts_nothing(rules: Rules) -> bool:
     return world.step().evses[EvseId("e1")].committed_a == 0.0
 
 
+def s12_what_fails_the_check_is_not_told(rules: Rules) -> bool:
+    """A maximum that is no number passes every comparison on the way; the check has the last word.
+
+    No site file can have one: it stands for a fault of ours that nobody thought of.
+    """
+    broken = evse(1, traits=replace(TRAITS, hardware_max_a=math.nan))
+    world = World(site(evses=[broken]), rules=rules)
+    try:
+        world.settle(20.0, {"e1": 10.0})
+    except InvariantBroken as found:
+        return str(found).startswith("e1 is told 32.0 A")
+    return False
+
+
 def s13_no_raise_into_debt(rules: Rules) -> bool:
     world = World(site(evses=[evse(1), evse(2)], limit_a=(50.0, None, None)), rules=rules)
     decision = world.settle(0.0, {"e1": 32.0, "e2": 0.0})
@@ -227,6 +244,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Rules], bool]]] = MappingProxyType(
         "s8_committed": s8_a_decrease_counts_only_when_confirmed_and_followed,
         "s9_silent": s9_a_silent_charger_is_a_fixed_load,
         "s11_boot": s11_who_is_locked_off_counts_nothing,
+        "s12_promise": s12_what_fails_the_check_is_not_told,
         "s13_no_raise_into_debt": s13_no_raise_into_debt,
         "s15_over_ceiling": s15_a_meter_above_its_ceiling_cuts_at_once,
         "s17_ladder": s17_nothing_remote_widens,

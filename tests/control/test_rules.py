@@ -25,7 +25,6 @@ from edgectl.units import EvseId, NodeId
 from tests.control.scenarios import SCENARIOS
 from tests.control.world import GRID, TRAITS, UTC0_S, World, evse, setpoints, site
 
-TESTED_BELOW = {"s12_promise"}
 THE_DAEMONS = {"s10_calls", "s14_decreases_first", "s16_lease", "s18_safe_stop"}
 """Carried out by the daemon: tested on its links and in its whole life, switched off in trials."""
 FEEDER = NodeId("feeder")
@@ -33,7 +32,7 @@ TESTS: Final = Path(__file__).parents[1]
 
 
 def test_every_switch_has_a_scenario() -> None:
-    assert {field.name for field in fields(Rules)} == set(SCENARIOS) | TESTED_BELOW | THE_DAEMONS
+    assert {field.name for field in fields(Rules)} == set(SCENARIOS) | THE_DAEMONS
 
 
 @pytest.mark.parametrize("switch", sorted(THE_DAEMONS))
