@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TextIO
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             f"--tick {args.tick:g} is out of range",
             f"give {_TICK_S[0]:g} to {_TICK_S[1]:g} seconds",
         )
-    scale = dict(_scale(text) for text in args.scale_limit)
+    scale = _scales(args.scale_limit)
     loaded = load_site(args.site)
     sharing = loaded.site.sharing
     policy = sharing.policy if args.policy is None else Policy(args.policy)
@@ -156,6 +156,18 @@ def _row(name: str, node: NodeReport) -> tuple[str, ...]:
         f"{node['demand_15min_kw']:.1f}",
         f"{node['load_factor']:.2f}" if "load_factor" in node else "-",
     )
+
+
+def _scales(texts: Sequence[str]) -> dict[str, float]:
+    scale: dict[str, float] = {}
+    for text in texts:
+        node, factor = _scale(text)
+        if node in scale:
+            raise _usage(
+                f"--scale-limit names {node} twice", "give each node once, with one factor"
+            )
+        scale[node] = factor
+    return scale
 
 
 def _scale(text: str) -> tuple[str, float]:

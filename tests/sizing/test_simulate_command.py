@@ -133,6 +133,7 @@ def test_the_summary_and_json_say_the_same(
         (("--scale-limit", "feeder=0.5"), "no node feeder"),
         (("--scale-limit", "grid=-1"), "not NODE=FACTOR"),
         (("--scale-limit", "grid"), "not NODE=FACTOR"),
+        (("--scale-limit", "grid=0.5", "--scale-limit", "grid=0.8"), "names grid twice"),
         (("--tick", "0.1"), "out of range"),
         (("--only", "elsewhere"), "no session of site"),
         (("--policy", "greedy"), "invalid choice"),
@@ -151,6 +152,8 @@ def test_an_unknown_evse_needs_assign(tmp_path: Path, capsys: pytest.CaptureFixt
     rows = (ROWS[0].replace(",a,", ",bay9,"),)
     assert simulate(tmp_path, rows=rows) == 2
     assert "--assign" in capsys.readouterr().err
+    assert simulate(tmp_path, rows=(ROWS[0].replace(",a,", ",,"),)) == 2
+    assert "an EVSE without a name is not in site" in capsys.readouterr().err
     assert simulate(tmp_path, "--assign", rows=rows) == 0
     assert report(tmp_path)["sessions"] == 1
 
@@ -162,6 +165,16 @@ def test_a_folder_that_cannot_be_made_is_said(
     assert simulate(tmp_path, "--out", str(tmp_path / "file" / "out")) == 1
     said = capsys.readouterr().err
     assert "cannot be written" in said
+    assert "%" not in said, "it is said before the run, not after"
+
+
+def test_a_folder_that_takes_no_file_is_said_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In /proc nobody can make a file, root included.
+    assert simulate(tmp_path, "--out", "/proc/self") == 1
+    said = capsys.readouterr().err
+    assert "/proc/self cannot be written" in said
     assert "%" not in said, "it is said before the run, not after"
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from edgectl.errors import BadInput, Finding, StorageFailed
@@ -101,9 +102,11 @@ def size(
 
 
 def make_folder(out: Path) -> None:
-    """Make the folder for the report, before hours of work depend on it."""
+    """Make the folder for the report, and try it, before hours of work depend on it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
     except OSError as fault:
         raise _not_written(out, fault) from fault
 

@@ -127,7 +127,7 @@ def _after(announced: Announced, arrival_s: float) -> Announced:
 
 
 def _unknown(unknown: Sequence[str], rows: Sequence[Recorded], site: Site, file: str) -> Finding:
-    shown = ", ".join(unknown[:_SHOWN])
+    shown = ", ".join(name or "an EVSE without a name" for name in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
     yards = sorted({row.site for row in rows})
     hint = f"; --only takes one of its sites ({', '.join(yards[:4])})" if len(yards) > 1 else ""
