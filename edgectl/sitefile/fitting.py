@@ -10,12 +10,13 @@ from edgectl.devices.bus_time import polling_share, unanswered_s, write_s
 from edgectl.devices.profile import Profile, ProfileKind
 from edgectl.devices.traits import charger_traits, trait_faults
 from edgectl.errors import Finding
-from edgectl.model.site import ChargerTraits, Connection, Evse, Meter, Site, voltages_of
+from edgectl.model.site import ChargerTraits, Connection, Evse, KeepAlive, Meter, Site, voltages_of
 from edgectl.sitefile.draft import Draft, Placed
 from edgectl.sitefile.entries.devices import EvseEntry, MeterEntry
 from edgectl.units import LinkId
 
 _STEP_SHARE: Final = 1e-6
+_FED_BY_POLLS: Final = frozenset({KeepAlive.ANY_ACCESS, KeepAlive.READ})
 
 
 def check_fitting(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
@@ -47,6 +48,27 @@ def _allowed_fault(evse: EvseEntry, profile: Profile) -> str | None:
                 f"{setpoint.step_a:g} A, which {profile.id} takes here"
             )
     return None
+
+
+def _slow_feeding(evse: EvseEntry, profile: Profile) -> str | None:
+    """What is wrong where nothing but polls feeds a watchdog, and they come too seldom for it."""
+    traits = charger_traits(
+        profile,
+        failsafe_a=evse.failsafe_a,
+        boot_a=evse.boot_a,
+        watchdog_s=evse.watchdog_s,
+        max_a=evse.max_a,
+    )
+    if traits.keepalive not in _FED_BY_POLLS or traits.watchdog_s is None:
+        return None
+    poll_s = traits.poll_s if evse.poll_s is None else evse.poll_s
+    most_s = traits.watchdog_s * profile.charging().feeding.share
+    if poll_s <= most_s:
+        return None
+    return (
+        f"only readings feed the watchdog of {profile.id}: one every {poll_s:g} s is too seldom "
+        f"for its {traits.watchdog_s:g} s, which take one every {most_s:.3g} s at least"
+    )
 
 
 def traits_of(entry: EvseEntry, profile: Profile, *, voltage_v: float) -> ChargerTraits:
@@ -122,13 +144,14 @@ def _check_meter(draft: Draft, placed: Placed[MeterEntry], profile: Profile) -> 
 
 def _check_evse(draft: Draft, placed: Placed[EvseEntry], profile: Profile) -> Iterator[Finding]:
     evse = placed.entry
-    for fault in trait_faults(
+    faults = trait_faults(
         profile,
         failsafe_a=evse.failsafe_a,
         boot_a=evse.boot_a,
         watchdog_s=evse.watchdog_s,
         max_a=evse.max_a,
-    ):
+    )
+    for fault in faults:
         yield draft.source.finding(
             (*placed.where, fault.field),
             code="not_offered",
@@ -150,6 +173,14 @@ def _check_evse(draft: Draft, placed: Placed[EvseEntry], profile: Profile) -> It
             code="out_of_range",
             message=f"a failsafe current of {evse.failsafe_a:g} A is above max_a, {evse.max_a:g} A",
             remedy="write a failsafe current that the cable bears",
+        )
+    slow = None if faults else _slow_feeding(evse, profile)
+    if slow is not None:
+        yield draft.source.finding(
+            (*placed.where, "poll_s" if evse.poll_s is not None else "watchdog_s"),
+            code="poll_too_slow",
+            message=slow,
+            remedy="lower poll_s, or raise watchdog_s here and at the charger",
         )
     first, last = profile.connectors.first, profile.connectors.last
     if not first <= evse.connector <= last:

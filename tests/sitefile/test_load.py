@@ -229,6 +229,14 @@ def test_hash_changes_with_the_file_and_with_a_profile(tmp_path: Path) -> None:
     assert load_site(site, profile_dirs=[PROFILES]).config_hash != first
 
 
+def test_a_watchdog_takes_three_polls_and_no_less_where_only_they_feed_it() -> None:
+    known = spoil("failsafe_a: 0", "failsafe_a: 0, watchdog_s: 20, poll_s: 6.6")
+    assert load_text(known).site.evses[2].traits.poll_s == 6.6
+    slow = "failsafe_a: 6, boot_a: 6, poll_s: 25, watchdog_s: 20"
+    rewritten = GOOD.replace("failsafe_a: 6, boot_a: 6", slow)
+    assert load_text(rewritten).site.evses[0].traits.poll_s == 25.0
+
+
 def test_hash_is_the_same_wherever_a_profile_lies(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text(GOOD)
