@@ -286,7 +286,7 @@ def test_s14_f21_a_pause_waits_for_no_quarrel_about_a_setpoint(bay: str) -> None
     assert set(seen.drawn_a(bay, from_s=other_s + 5.0 + physics_s(SITE))) == {0.0}
 
 
-@pytest.mark.parametrize("bay", ["c1", "w1"])
+@pytest.mark.parametrize("bay", ["c1", "w1", "k1"])
 def test_s20_f21_another_master_who_puts_back_its_own_value_overloads_nothing_for_long(
     bay: str,
 ) -> None:

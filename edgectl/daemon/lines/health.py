@@ -51,8 +51,11 @@ class Health:
         self._last_error = ""
         self._last_error_s: float | None = None
 
-    def again(self, outcome: Answer | Miss) -> bool:
-        """Enter an outcome; True when the device was busy and the same request is due once more."""
+    def again(self, outcome: Answer | Miss, *, later: bool = False) -> bool:
+        """Enter an outcome; True when the device was busy and the same request is due once more.
+
+        `later`: it could not go out for seconds. The device is read meanwhile: it is no silent one.
+        """
         self._requests += 1
         self.free_s = outcome.received_s + self._gap_s
         if isinstance(outcome, Answer):
@@ -66,6 +69,9 @@ class Health:
         self._last_error, self._last_error_s = outcome.detail, outcome.received_s
         if outcome.cause is MissCause.EXCEPTION:
             self._exceptions += 1
+        if later and outcome.exception_code in BUSY:
+            self._alive()
+            return False
         if outcome.exception_code in BUSY and self._busy < BUSY_TRIES:
             self._busy += 1
             self.free_s = outcome.received_s + max(self._gap_s, BUSY_AGAIN_S * self._busy)

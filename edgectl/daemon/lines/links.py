@@ -332,7 +332,7 @@ class LinkOwner:
             errand.before(now_s)
         outcome = await self._line.exchange(errand.request, timeout_s=errand.timeout_s)
         unit.rouse()
-        if not unit.health.again(outcome):
+        if not unit.health.again(outcome, later=unit.writes_later(errand)):
             errand.after(outcome)
         await self._mind_the_line(outcome)
         return outcome

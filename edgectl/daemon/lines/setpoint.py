@@ -17,7 +17,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from edgectl.daemon.lines.errand import CONFIGURATION, Rank, Troubles, is_lost
+from edgectl.daemon.lines.errand import BUSY, CONFIGURATION, Rank, Troubles, is_lost
 from edgectl.daemon.lines.image import Image
 from edgectl.daemon.lines.mains import MainsOf
 from edgectl.daemon.lines.schedule import Backoff
@@ -47,6 +47,7 @@ VERIFY_S: Final = 30.0
 REFUSED_AGAIN_S: Final = 60.0
 DISPUTE_FIRST_S: Final = 1.0
 DISPUTE_MOST_S: Final = 60.0
+CROWDED_TRIES: Final = 2
 SETTLED_S: Final = 60.0
 """A dispute is over when the register has said the right thing for so long."""
 
@@ -99,6 +100,7 @@ class Setpoint:
         self._look_s: float | None = None
         self._repeat_s: float | None = None
         self._looks = 0
+        self._crowded = 0
         self._verified_s = -math.inf
         self._disputed_s = -math.inf
         self._again = Backoff(first_s=DISPUTE_FIRST_S, most_s=DISPUTE_MOST_S, rng=rng)
@@ -199,8 +201,14 @@ class Setpoint:
             self._troubles.end(AlarmCode.SETPOINT_REFUSED, self._evse.id)
             self._looks = 0
             self._look_s = now_s
+            self._crowded = 0
             if self.readback is None:
                 self._hold(now_s)
+        elif outcome.exception_code in BUSY and self._writes_seldom(outcome.sent_s):
+            self._crowded += 1
+            if self._crowded >= CROWDED_TRIES:
+                self._disputed_s = now_s
+                self._conflict("stays busy, as after a write of somebody else,")
         elif not is_lost(outcome):
             self._told = None
             wait_s = REFUSED_AGAIN_S
@@ -215,6 +223,11 @@ class Setpoint:
                 " own configuration",
                 severity=Severity.ALARM,
             )
+
+    def _writes_seldom(self, now_s: float) -> bool:
+        """Whether it takes a write in some seconds only, and our last one is longer ago."""
+        gap_s = self._evse.traits.min_write_interval_s
+        return gap_s > 0.0 and now_s >= self.written_s + gap_s
 
     def rewrote(self, sent_s: float) -> None:
         """Take that what is held was written once more, as a keep-alive."""

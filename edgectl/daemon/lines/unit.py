@@ -29,6 +29,7 @@ FOREIGN_POLL_S: Final = 1.0
 """For a unit that the site does not name and the technician asks."""
 
 _WRITES: Final = frozenset({Function.WRITE_SINGLE, Function.WRITE_MULTIPLE})
+_SETPOINTS: Final = frozenset({Rank.DECREASE, Rank.INCREASE})
 _NOBODY: Final[frozenset[EvseId]] = frozenset()
 
 
@@ -95,6 +96,13 @@ class Unit:
         """Know that a request goes out: some devices take one write of any kind in some seconds."""
         if errand.request.function in _WRITES:
             self._write_from_s = now_s + self._write_gap_s
+
+    def writes_later(self, errand: Errand) -> bool:
+        """Whether a setpoint that is refused as busy can go out again in some seconds only.
+
+        Such a device takes no write soon after one by anybody, another master too.
+        """
+        return self._write_gap_s > 0.0 and errand.rank in _SETPOINTS
 
     def rouse(self) -> None:
         """Have it asked again at once: something about it has changed."""
