@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from edgectl.control.balance import keep_balance
+from edgectl.control.balance import differences, keep_balance
 from edgectl.control.shape import shape
 from edgectl.control.share import Shared, call_values_a, share
 from edgectl.control.situation import Situation
@@ -294,3 +294,22 @@ def situation_of(world: World) -> tuple[Situation, Shared]:
     """The ground of the next decision, and what is shared on it."""
     situation = world.situation()
     return situation, share(situation)
+
+
+@pytest.mark.parametrize(
+    ("phases", "given_a"),
+    [((1,), (32.0, 0.0, 0.0)), ((1, 2), (32.0, 32.0, 0.0)), ((1, 2, 3), (32.0, 32.0, 32.0))],
+)
+def test_a_silent_charger_is_given_where_it_raises_a_difference(
+    phases: tuple[int, ...], given_a: tuple[float, ...]
+) -> None:
+    """It counts its hardware maximum, and relieves nothing."""
+    world = depot(phases)
+    world.meter(0.0, 0.0, 0.0)
+    situation, shared = situation_of(world)
+    assert situation.commitments[0].silent
+    for one in differences(situation, shared):
+        base_a = shared.base[0][one.more] - shared.base[0][one.less]
+        adds_a = given_a[one.more] if given_a[one.less] == 0.0 else 0.0
+        assert one.given_a == pytest.approx(base_a + adds_a)
+        assert one.relief == ()

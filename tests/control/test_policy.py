@@ -7,11 +7,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from edgectl.control.policy import rank
 from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.decision import Decision
 from edgectl.model.policy import Policy, Sharing
 from edgectl.model.reading import VehicleState
 from edgectl.model.site import Evse
+from edgectl.model.state import EvseState, State
 from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId
 from tests.control.lot import Lot, Stay, bays
@@ -283,3 +285,29 @@ def test_s21_the_allocation_settles_within_three_ticks_of_a_change(policy: Polic
     for base_a in (20.0, 0.0):
         seen = [allocated(world.live(1.0, base_a, pace_s=1.0)) for _ in range(30)]
         assert all(one == pytest.approx(seen[-1], abs=1e-6) for one in seen[3:])
+
+
+@pytest.mark.parametrize("phases", [(1,), (1, 2), (1, 2, 3)])
+def test_laxity_is_the_time_left_less_the_time_that_all_phases_take(
+    phases: tuple[int, ...],
+) -> None:
+    world = world_of([evse(1, phases=phases)], Policy.DEADLINE, limit_a=100.0)
+    need_wh = 16_000.0
+    world.targets = (target(world, "e1", hours=5.0, energy_wh=need_wh),)
+    world.everything(0.0, {"e1": 0.0})
+    (urgency,) = rank(world.situation()).urgency or ()
+    assert urgency is not None
+    fastest_w = 32.0 * VOLTS * len(phases)
+    assert urgency.laxity_s == pytest.approx((5.0 - need_wh / fastest_w) * HOUR_S)
+
+
+def test_of_those_who_had_their_turn_the_newest_keeps_its_place_longest() -> None:
+    world = world_of([evse(1), evse(2), evse(3)], Policy.FAIR, limit_a=100.0)
+    ended_s = world.now_s - 2.0 * Sharing().turn_s
+    admitted_s = {"e1": ended_s, "e2": ended_s + 200.0, "e3": ended_s + 100.0}
+    known = {
+        EvseId(name): EvseState(held_a=6.0, setpoint_a=6.0, asked_s=at_s, admitted_s=at_s)
+        for name, at_s in admitted_s.items()
+    }
+    world.state = State(started_s=0.0, evses=known)
+    assert rank(world.situation()).queue == (1, 2, 0)
