@@ -11,6 +11,7 @@ from edgectl.model.site import Mode
 from edgectl.simulator.device.charge_point import Vehicle
 from edgectl.simulator.faults import Fault, FaultKind
 from edgectl.simulator.sessions import Session
+from edgectl.simulator.trial.check_failsafe import check_failsafe
 from edgectl.simulator.trial.evidence import Evidence, Heard, Look
 from edgectl.simulator.trial.orders import Order, OrderKind
 from edgectl.simulator.trial.site_plan import SitePlan
@@ -189,6 +190,37 @@ def test_a_checker_sees_what_is_wrong(
     evidence = deepcopy(whole)
     spoil(evidence)
     assert check in {breach.check for breach in judge_trial(SEED, evidence).breaches}
+
+
+def stops_at(evidence: Evidence, allows_a: float, *, readback: bool, lowered: bool) -> None:
+    """An EVSE that was told 6 A allows 0 A before the stop, and `allows_a` after it."""
+    evse = evidence.site.evses[0]
+    traits = replace(evse.traits, readback=readback, failsafe_a=16.0, watchdog_s=60.0)
+    evidence.site = replace(evidence.site, evses=(replace(evse, traits=traits),))
+    evidence.lives[0].stopping_s, evidence.lives[0].until_s = 300.0, 302.0
+    traced = evidence.trace.evses[evse.id]
+    count = len(traced.limit_a)
+    traced.asked_a[:], traced.drawn_a[:] = [6.0] * count, [0.0] * count
+    traced.limit_a[:] = [0.0] * (AT + 1) + [allows_a] * (count - AT - 1)
+    master = Fault(kind=FaultKind.OTHER_MASTER, id=evse.id, at_s=100.0, until_s=101.0, amount_a=0.0)
+    evidence.faults = (master,) if lowered else ()
+
+
+@pytest.mark.parametrize(
+    ("allows_a", "readback", "lowered", "raised"),
+    [
+        (6.0, False, True, False),
+        (8.0, False, True, True),
+        (6.0, True, True, True),
+        (6.0, False, False, True),
+    ],
+)
+def test_s18_who_was_lowered_where_nobody_can_read_is_held_to_what_it_was_told(
+    whole: Evidence, *, allows_a: float, readback: bool, lowered: bool, raised: bool
+) -> None:
+    evidence = deepcopy(whole)
+    stops_at(evidence, allows_a, readback=readback, lowered=lowered)
+    assert bool([one for one in check_failsafe(evidence) if one.check == "safe_stop"]) is raised
 
 
 def stands_full_beside_room(evidence: Evidence, *, mean_v: float) -> None:

@@ -5,7 +5,8 @@
 2. So does one that hears everything and whose answers come too late: nothing but calls feeds its
    watchdog, and whoever hears a call has lowered its setpoint (S10).
 3. After an orderly stop every charger that answers allows no more than its failsafe current, nor
-   more than before (S18).
+   more than before (S18). Before is what was in force as far as anybody could know: a register
+   that cannot be read says what it answered last (S8), whoever lowered it since.
 """
 
 from collections.abc import Iterator
@@ -133,14 +134,26 @@ def _check_stopped(evidence: Evidence, evse: Evse, life: Life) -> Iterator[Breac
         return
     # A charger that was paused rises to its failsafe current once its watchdog fires.
     fallen = after_s - asked_s > 0.6 * (evse.traits.watchdog_s or float("inf"))
-    raised = traced[n] > traced[before] + _slack_a(evse) and not fallen
+    before_a = max(traced[before], _lowered_unseen_a(evidence, evse, before))
+    raised = traced[n] > before_a + _slack_a(evse) and not fallen
     if raised or traced[n] > evse.traits.failsafe_a + _slack_a(evse):
         yield Breach(
             check="safe_stop",
             at_s=after_s,
             text=f"{evse.id} allows {traced[n]:g} A after an orderly stop; before it allowed "
-            f"{traced[before]:g} A, its failsafe current is {evse.traits.failsafe_a:g} A",
+            f"{before_a:g} A, its failsafe current is {evse.traits.failsafe_a:g} A",
         )
+
+
+def _lowered_unseen_a(evidence: Evidence, evse: Evse, at: int) -> float:
+    """What was asked of a charger that another master may have lowered since; else 0.
+
+    Where the register cannot be read no daemon sees that: a vehicle that draws less is no sign.
+    """
+    masters = troubles.of_obedience(evidence, evse, only=(FaultKind.OTHER_MASTER,))
+    if evse.traits.readback or not any(span.from_s <= at * _TRACE_S for span in masters):
+        return 0.0
+    return evidence.trace.evses[evse.id].asked_a[at]
 
 
 def _slack_a(evse: Evse) -> float:
