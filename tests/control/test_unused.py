@@ -1,12 +1,16 @@
 """Room that is not used: when it is taken, when it is given back, and what is forgotten."""
 
+import random
 from dataclasses import replace
 
 import pytest
 
+from edgectl.control.account import Commitment
+from edgectl.control.unused import _nothing_new, _watch
 from edgectl.model.decision import ReasonCode
 from edgectl.model.reading import EvseSample, VehicleState
 from edgectl.model.site import Connection
+from edgectl.model.state import DrawState
 from edgectl.units import EvseId, OptionalTriple
 from tests.control.world import GRID, TRAITS, World, evse, setpoints, site
 
@@ -216,3 +220,42 @@ def test_between_lines_no_phase_can_be_unused() -> None:
     world = three_phase(connection=Connection.LINE_TO_LINE, phases=(1, 2))
     flows(world, (16.0, 0.0, 0.0), 60)
     assert idle_phases(world) == ()
+
+
+WHOLE_S = (1.0, 5.0, 10.0, 20.0, 60.0)
+"""Between readings: the bounds of time (20, 60, 180 and 300 s) are met exactly, too."""
+DRAWS_OF_A = (0.0, 0.5, 0.51, 2.9, 3.0, 6.0, 9.0, 10.0, 14.0, 15.0, 15.01, 16.0, 17.0, 18.0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_quick_look_says_nothing_new_only_where_the_whole_one_would(seed: int) -> None:
+    rng = random.Random(seed)
+    bay = evse(1, phases=(1, 2, 3))
+    wired, now_s, quick = (0, 1, 2), 1000.0, 0
+    before, admitted_s = DrawState(), now_s
+    setpoint_a, drawn_a, phases = 16.0, 16.0, 3
+    for _ in range(3000):
+        now_s += rng.choice(WHOLE_S)
+        if rng.random() < 0.2:
+            drawn_a, phases = rng.choice(DRAWS_OF_A), rng.choice((1, 2, 3))
+        if rng.random() < 0.05:
+            setpoint_a = rng.choice((6.0, 10.0, 16.0, 18.0))
+        if rng.random() < 0.005:
+            before, admitted_s = DrawState(), now_s
+        one, two, three = (drawn_a if p < phases else 0.0 for p in range(3))
+        commitment = Commitment(
+            held_a=setpoint_a,
+            committed_a=setpoint_a,
+            in_force_a=setpoint_a,
+            measured_a=drawn_a,
+            silent=False,
+            failsafe_a=6.0,
+        )
+        newest = EvseSample(now_s, (one, two, three))
+        what = (wired, newest, before, admitted_s, commitment, drawn_a, now_s)
+        after = _watch(bay, *what)
+        if _nothing_new(*what):
+            assert after is before, what
+            quick += 1
+        before = after
+    assert quick > 300, "and it saves work"
