@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edgectl.control.policy import rank
+from edgectl.control.policy import DONE_BAND, LATE_BAND, LAXITY_BANDS_S, rank
 from edgectl.model.ceiling import Holder, Rank
 from edgectl.model.decision import Decision
 from edgectl.model.policy import Policy, Sharing
@@ -311,3 +311,41 @@ def test_of_those_who_had_their_turn_the_newest_keeps_its_place_longest() -> Non
     }
     world.state = State(started_s=0.0, evses=known)
     assert rank(world.situation()).queue == (1, 2, 0)
+
+
+def band_of(world: World, *, left_s: float, need_wh: float, before: int | None = None) -> int:
+    """The band of e1 when it needs so much until its departure in `left_s`."""
+    world.targets = (target(world, "e1", hours=left_s / HOUR_S, energy_wh=need_wh),)
+    known = EvseState(held_a=0.0, setpoint_a=0.0, band=before, energy_from_wh=0.0)
+    world.state = State(started_s=0.0, evses={EvseId("e1"): known})
+    (band,) = rank(world.situation()).band or ()
+    return band
+
+
+@pytest.mark.parametrize(("number", "bound_s"), list(enumerate(LAXITY_BANDS_S)))
+def test_a_band_begins_at_its_bound_and_is_left_two_minutes_beyond(
+    number: int, bound_s: float
+) -> None:
+    world = world_of([evse(1)], Policy.DEADLINE, limit_a=100.0)
+    need_wh = 1600.0
+    takes_s = need_wh / (32.0 * VOLTS) * HOUR_S
+
+    def band(laxity_s: float, before: int | None) -> int:
+        return band_of(world, left_s=takes_s + laxity_s, need_wh=need_wh, before=before)
+
+    assert band(bound_s - 1.0, None) == number
+    assert band(bound_s + 1.0, None) == number + 1
+    assert band(bound_s + 119.0, number) == number
+    assert band(bound_s + 121.0, number) == number + 1
+    assert band(bound_s - 1.0, number + 1) == number, "a more pressing one is entered at once"
+
+
+def test_who_cannot_make_it_is_late_and_who_needs_nothing_is_done() -> None:
+    world = world_of([evse(1)], Policy.DEADLINE, limit_a=100.0)
+    hour_wh = 32.0 * VOLTS
+    assert band_of(world, left_s=HOUR_S - 121.0, need_wh=hour_wh) == LATE_BAND
+    assert band_of(world, left_s=HOUR_S - 119.0, need_wh=hour_wh) == 0
+    assert band_of(world, left_s=HOUR_S - 1.0, need_wh=hour_wh, before=LATE_BAND) == LATE_BAND
+    assert band_of(world, left_s=HOUR_S + 1.0, need_wh=hour_wh, before=LATE_BAND) == 0
+    assert band_of(world, left_s=HOUR_S, need_wh=0.0) == DONE_BAND
+    assert band_of(world, left_s=HOUR_S, need_wh=0.5) < LATE_BAND
