@@ -347,6 +347,53 @@ def test_what_no_meter_shows_is_room_for_the_worst_case_alone(
     assert ("room" in found) is breached
 
 
+@pytest.mark.parametrize(
+    ("metered", "base_a", "breached"),
+    [(True, 20.0, True), (False, 20.0, True), (True, 24.0, True), (False, 24.0, False)],
+)
+def test_what_nobody_reads_may_be_base_load(
+    whole: Evidence, *, metered: bool, base_a: float, breached: bool
+) -> None:
+    """Beside 14 A of two EVSEs and 9 A more, 26 A are left of 49 A; the other one draws 6 A."""
+    evidence = deepcopy(whole)
+    is_kept_small_beside(evidence, measured=True, base_a=base_a, worst_a=60.0, boot_a=6.0)
+    small, other = evidence.site.evses
+    unread = replace(other, traits=replace(other.traits, metered=metered))
+    evidence.site = replace(evidence.site, evses=(small, unread))
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("room" in found) is breached
+
+
+@pytest.mark.parametrize(
+    ("profile", "measured", "allows_a", "breached"),
+    [
+        ("alpitronic-hyc", False, 24.0, False),
+        ("alpitronic-hyc", True, 24.0, True),
+        ("alpitronic-hyc", False, 20.0, True),
+        ("keba-p40", False, 24.0, True),
+    ],
+)
+def test_watts_at_a_guessed_voltage_count_as_more_current(
+    whole: Evidence, *, profile: str, measured: bool, allows_a: float, breached: bool
+) -> None:
+    """24 A at the nominal voltage are told as 26.7 A, and a vehicle takes 32 A."""
+    evidence = deepcopy(whole)
+    is_kept_small_beside(evidence, measured=measured, base_a=0.0, worst_a=0.0, boot_a=6.0)
+    small, other = evidence.site.evses
+    (node,) = evidence.site.nodes
+    evidence.site = replace(
+        evidence.site,
+        nodes=(replace(node, limit_a=(80.0,) * 3),),
+        evses=(replace(small, profile=profile), other),
+    )
+    evidence.trace.mean_v[:] = [evidence.site.voltage_v] * len(evidence.trace.mean_v)
+    traced = evidence.trace.evses[small.id]
+    traced.drawn_a[:] = [allows_a] * len(traced.drawn_a)
+    traced.limit_a[:] = traced.asked_a[:] = traced.drawn_a
+    found = {breach.check for breach in judge_trial(SEED, evidence).breaches}
+    assert ("room" in found) is breached
+
+
 def shown_while_it_paused(evidence: Evidence, *, lasts_n: int, fault: FaultKind) -> None:
     """What an EVSE draws again overloads its node; its readings said so all the time."""
     site, truths = evidence.site, evidence.trace.nodes[evidence.site.nodes[0].id]

@@ -18,7 +18,7 @@ from edgectl.simulator.faults import FaultKind
 from edgectl.simulator.trial import troubles
 from edgectl.simulator.trial.evidence import Breach, Evidence, Look
 from edgectl.simulator.trial.promises import promises
-from edgectl.simulator.trial.room import at_the_end, has_room, is_lost, path
+from edgectl.simulator.trial.room import at_the_end, counted, has_room, is_lost, path
 from edgectl.simulator.trial.wishes import is_held_down, most_drawn_a, wants_all_the_time
 
 TICK_S: Final = 1.0
@@ -159,9 +159,10 @@ def _is_kept_small(evidence: Evidence, evse: Evse, last: range) -> bool:
     """Whether its vehicle has taken all that it was allowed, and can take far more."""
     traced = evidence.trace.evses[evse.id]
     most_a = min(evse.max_a, most_drawn_a(evidence, evse))
+    counts = counted(evidence, evse)
     return all(
         traced.drawn_a[n] > 0.0
         and abs(traced.limit_a[n] - traced.drawn_a[n]) <= _FOLLOWS_A
-        and traced.limit_a[n] + _MORE_A < most_a
+        and traced.limit_a[n] * counts + _MORE_A < most_a
         for n in last
     )

@@ -11,6 +11,8 @@ _TRACE_S: Final = 0.25
 _SPARE_A: Final = 3.0
 _MARGIN_PART: Final = 0.02
 _VA_PER_W: Final = 1.1
+_TOLD_IN_WATTS: Final = frozenset({"alpitronic-hyc"})
+_UNKNOWN_V_SHARE: Final = 0.90
 
 
 def at_the_end(evidence: Evidence) -> range:
@@ -25,17 +27,18 @@ def is_lost(evidence: Evidence, evse: Evse) -> bool:
     return troubles.any_touches(troubles.of_device(evidence, evse), from_s, evidence.duration_s)
 
 
-def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
+def has_room(evidence: Evidence, node: Node, evse: Evse, wanted_a: float) -> bool:
     """Tell whether a node bears so much more of an EVSE.
 
     What is drawn counts beside what is reserved and the base load: where no meter measures that it
-    is the worst case, whatever flows (S7).
+    is the worst case, whatever flows (S7); where one does, what EVSEs without readings draw may be
+    base load, too (S4).
     """
     truths = evidence.trace.nodes[node.id]
     inside = _nodes_below(evidence, node)
     below = [other for other in evidence.site.evses if other.node in inside]
     reserved_a = {other.id: _reserved_a(evidence, other, node) for other in below}
-    needs_a, last = more_a + _SPARE_A, at_the_end(evidence)
+    needs_a, last = wanted_a + _SPARE_A, at_the_end(evidence)
     if has_phasors(evidence.site):
         drawn_a = {other.id: max(_drawn_a(evidence, other)) for other in below}
         return phasor_room.bears(
@@ -46,13 +49,16 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
             measured=lambda one: _is_measured(evidence, one),
         )
     volts = evidence.site.voltage_v
+    more_a = {
+        one.id: (counted(evidence, one) - 1.0) * max(_drawn_a(evidence, one)) for one in below
+    }
     for phase in evse.phases:
         limit_a = node.limit_a[phase - 1]
         if limit_a is None:
             continue
         margin_a = _MARGIN_PART * limit_a if node.margin_a is None else node.margin_a
         flow_a = max(truths[n].current_a[phase - 1] - truths[n].base_a[phase - 1] for n in last)
-        flow_a += sum(reserved_a[other.id] for other in below if phase in other.phases)
+        flow_a += sum(reserved_a[one.id] + more_a[one.id] for one in below if phase in one.phases)
         flow_a += _base_a(evidence, node, phase)
         if flow_a + needs_a > limit_a - margin_a:
             return False
@@ -60,10 +66,32 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, more_a: float) -> bool:
         return True
     margin_va = _MARGIN_PART * node.limit_va if node.margin_a is None else 3 * volts * node.margin_a
     flow_w = max(truths[n].power_w - truths[n].base_power_w for n in last)
-    flow_w += volts * sum(reserved_a[other.id] * len(other.phases) for other in below)
+    flow_w += volts * sum((reserved_a[one.id] + more_a[one.id]) * len(one.phases) for one in below)
     flow_w += volts * needs_a * len(evse.phases)
     base_w = _base_w(evidence, node)
     return _VA_PER_W * flow_w + max(base_w, _VA_PER_W * base_w) <= node.limit_va - margin_va
+
+
+def counted(evidence: Evidence, evse: Evse) -> float:
+    """What an ampere that flows counts as (DESIGN 5): more where watts are told at a guess.
+
+    Where no meter measures the voltage, watts are reckoned with 0.90 of the nominal one.
+    """
+    above = {node.id for node in path(evidence, evse)}
+    if evse.profile not in _TOLD_IN_WATTS or any(m.node in above for m in evidence.site.meters):
+        return 1.0
+    mean_v = max(evidence.trace.mean_v[n] for n in at_the_end(evidence))
+    return max(1.0, mean_v / (_UNKNOWN_V_SHARE * evidence.site.voltage_v))
+
+
+def _unread(evidence: Evidence, node: Node) -> list[Evse]:
+    """The EVSEs below a node that nobody reads the current of."""
+    inside = _nodes_below(evidence, node)
+    return [
+        evse
+        for evse in evidence.site.evses
+        if evse.node in inside and (not evse.traits.metered or is_lost(evidence, evse))
+    ]
 
 
 def _drawn_a(evidence: Evidence, evse: Evse) -> list[float]:
@@ -105,10 +133,12 @@ def _nodes_below(evidence: Evidence, node: Node) -> set[str]:
 
 
 def _base_a(evidence: Evidence, node: Node, phase: int) -> float:
-    """The base load of a node: what is measured, or the worst of its own and what is below."""
+    """The most that the base load of a node may be: by its meter, else its own worst and below."""
     if _is_measured(evidence, node):
         truths = evidence.trace.nodes[node.id]
-        return max(truths[n].base_a[phase - 1] for n in at_the_end(evidence))
+        base_a = max(truths[n].base_a[phase - 1] for n in at_the_end(evidence))
+        unread = [one for one in _unread(evidence, node) if phase in one.phases]
+        return base_a + sum(max(_drawn_a(evidence, one)) for one in unread)
     children = [child for child in evidence.site.nodes if child.parent == node.id]
     return node.base_max_a[phase - 1] + sum(_base_a(evidence, child, phase) for child in children)
 
@@ -117,7 +147,11 @@ def _base_w(evidence: Evidence, node: Node) -> float:
     """The same of all three phases."""
     if _is_measured(evidence, node):
         truths = evidence.trace.nodes[node.id]
-        return max(truths[n].base_power_w for n in at_the_end(evidence))
+        base_w = max(truths[n].base_power_w for n in at_the_end(evidence))
+        unread_a = [
+            len(one.phases) * max(_drawn_a(evidence, one)) for one in _unread(evidence, node)
+        ]
+        return base_w + evidence.site.voltage_v * sum(unread_a)
     children = [child for child in evidence.site.nodes if child.parent == node.id]
     own_w = evidence.site.voltage_v * sum(node.base_max_a)
     return own_w + sum(_base_w(evidence, child) for child in children)
