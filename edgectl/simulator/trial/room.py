@@ -85,13 +85,12 @@ def counted(evidence: Evidence, evse: Evse) -> float:
 
 
 def _unread(evidence: Evidence, node: Node) -> list[Evse]:
-    """The EVSEs below a node that nobody reads the current of."""
+    """The EVSEs below a node that never show their current.
+
+    One that is lost showed it before, and by then the base load is known beside it.
+    """
     inside = _nodes_below(evidence, node)
-    return [
-        evse
-        for evse in evidence.site.evses
-        if evse.node in inside and (not evse.traits.metered or is_lost(evidence, evse))
-    ]
+    return [evse for evse in evidence.site.evses if evse.node in inside and not evse.traits.metered]
 
 
 def _drawn_a(evidence: Evidence, evse: Evse) -> list[float]:
