@@ -20,7 +20,8 @@ from edgectl.control.verify import promise_rows, verify
 from edgectl.model.decision import Decision
 from edgectl.model.rules import Rules
 from edgectl.model.snapshot import Snapshot
-from edgectl.model.state import State
+from edgectl.model.state import BaseState, State
+from edgectl.units import MeterId
 
 ALL_RULES = Rules()
 
@@ -30,6 +31,35 @@ def step(
 ) -> tuple[Decision, State]:
     """Decide for all EVSEs at once; `InvariantBroken` when the promise would not hold (S12)."""
     state = take_up(snapshot, state)
+    situation, meters = survey(snapshot, state, now, rules)
+
+    shared = share(situation)
+
+    shaped = shape(situation, shared, call_values_a(situation))
+    room = boot_room(situation, shared)
+    shaped = keep_boot_room(situation, shared, shaped, room)
+    shaped = keep_balance(situation, shared, shaped)
+
+    promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
+    if rules.s12_promise:
+        verify(situation, shared, shaped, promised)
+        verify_boot_room(room, situation, [one.setpoint_a for one in shaped])
+
+    decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised, room))
+
+    return decision, State(
+        started_s=now.mono_s if state.started_s is None else state.started_s,
+        meters=meters,
+        evses=remember(situation, shared, shaped),
+        over_s=over_since_s(situation),
+        exports=exports,
+    )
+
+
+def survey(
+    snapshot: Snapshot, state: State, now: Instant, rules: Rules
+) -> tuple[Situation, dict[MeterId, BaseState]]:
+    """Judge readings and set ceilings: the ground of a decision, and what is settled of meters."""
     commitments = commit(snapshot, state, now, rules)
     draws = watch_draws(snapshot, state, commitments, now, rules)
     layout = layout_of(snapshot.site, used_phases(layout_of(snapshot.site), draws, now))
@@ -55,25 +85,4 @@ def step(
             rules,
         ),
     )
-
-    shared = share(situation)
-
-    shaped = shape(situation, shared, call_values_a(situation))
-    room = boot_room(situation, shared)
-    shaped = keep_boot_room(situation, shared, shaped, room)
-    shaped = keep_balance(situation, shared, shaped)
-
-    promised = promise_rows(situation, shared, [one.setpoint_a for one in shaped])
-    if rules.s12_promise:
-        verify(situation, shared, shaped, promised)
-        verify_boot_room(room, situation, [one.setpoint_a for one in shaped])
-
-    decision, exports = watch_exports(situation, explain(situation, shared, shaped, promised, room))
-
-    return decision, State(
-        started_s=now.mono_s if state.started_s is None else state.started_s,
-        meters=meters,
-        evses=remember(situation, shared, shaped),
-        over_s=over_since_s(situation),
-        exports=exports,
-    )
+    return situation, meters

@@ -5,13 +5,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from edgectl.clock import Instant
-from edgectl.control.account import commit
-from edgectl.control.cap import cap_evses, cap_nodes
-from edgectl.control.judge import judge
-from edgectl.control.layout import layout_of
 from edgectl.control.situation import Situation
-from edgectl.control.step import step
-from edgectl.control.unused import watch_draws
+from edgectl.control.step import step, survey
 from edgectl.model.ceiling import TimedCeiling
 from edgectl.model.decision import Decision
 from edgectl.model.reading import EvseSample, MeterSample, VehicleState
@@ -292,23 +287,8 @@ class World:
 
     def situation(self) -> Situation:
         """The ground of the next decision, as the step makes it."""
-        snapshot, now, rules = self.snapshot(), self.instant(), self.rules
-        layout = layout_of(self.site)
-        commitments = commit(snapshot, self.state, now, rules)
-        judged, _ = judge(snapshot, layout, commitments, self.state, now, rules)
-        return Situation(
-            snapshot=snapshot,
-            state=self.state,
-            now=now,
-            rules=rules,
-            layout=layout,
-            commitments=commitments,
-            draws=watch_draws(snapshot, self.state, commitments, now, rules),
-            no_demand=(None,) * len(commitments),
-            judged=judged,
-            node_ceilings=cap_nodes(snapshot, layout, now, rules),
-            evse_ceilings=cap_evses(snapshot, layout, judged, now, rules),
-        )
+        situation, _ = survey(self.snapshot(), self.state, self.instant(), self.rules)
+        return situation
 
     def _view(self, name: str) -> EvseView:
         return self.evses.get(EvseId(name), EvseView())
