@@ -51,7 +51,7 @@ class Health:
         self._last_error = ""
         self._last_error_s: float | None = None
 
-    def again(self, outcome: Answer | Miss, *, later: bool = False) -> bool:
+    def again(self, outcome: Answer | Miss, *, later: bool) -> bool:
         """Enter an outcome; True when the device was busy and the same request is due once more.
 
         `later`: it could not go out for seconds. The device is read meanwhile: it is no silent one.

@@ -3,6 +3,7 @@
 from typing import Final
 
 from edgectl.model.site import Evse, Node, Sees, has_phasors
+from edgectl.simulator.device.device_catalog import is_dc
 from edgectl.simulator.trial import phasor_room, troubles
 from edgectl.simulator.trial.evidence import Evidence
 from edgectl.simulator.trial.wishes import END_S
@@ -11,7 +12,6 @@ _TRACE_S: Final = 0.25
 _SPARE_A: Final = 3.0
 _MARGIN_PART: Final = 0.02
 _VA_PER_W: Final = 1.1
-_TOLD_IN_WATTS: Final = frozenset({"alpitronic-hyc"})
 _UNKNOWN_V_SHARE: Final = 0.90
 
 
@@ -75,10 +75,10 @@ def has_room(evidence: Evidence, node: Node, evse: Evse, wanted_a: float) -> boo
 def counted(evidence: Evidence, evse: Evse) -> float:
     """What an ampere that flows counts as (DESIGN 5): more where watts are told at a guess.
 
-    Where no meter measures the voltage, watts are reckoned with 0.90 of the nominal one.
+    DC chargers are told watts, reckoned with 0.90 of the nominal voltage where no meter has it.
     """
     above = {node.id for node in path(evidence, evse)}
-    if evse.profile not in _TOLD_IN_WATTS or any(m.node in above for m in evidence.site.meters):
+    if not is_dc(evse) or any(meter.node in above for meter in evidence.site.meters):
         return 1.0
     mean_v = max(evidence.trace.mean_v[n] for n in at_the_end(evidence))
     return max(1.0, mean_v / (_UNKNOWN_V_SHARE * evidence.site.voltage_v))
