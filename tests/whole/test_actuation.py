@@ -5,13 +5,12 @@ Judged by what truly flowed and what the chargers truly held.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from edgectl.model.modbus import Answer, Function, Line, Miss, Request
+from edgectl.model.modbus import Line
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import Fault, FaultKind
@@ -31,6 +30,7 @@ from tests.field.yard import (
     whole_yard,
     yard,
 )
+from tests.whole.ear import Ear
 from tests.whole.harness import Whole, build, restarted
 from tests.whole.made_up_charger import FEEDING, charger_of, write_profiles
 
@@ -45,25 +45,6 @@ SITE = yard(
     Bay(id="w1", kind="webasto"),
     nodes=[Place(limit_a=(LIMIT_A,) * 3, base_max_a=(20.0,) * 3)],
 )
-
-
-@dataclass
-class Ear:
-    """A line that notes what is written, and can write as somebody else does."""
-
-    line: Line
-    written: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
-
-    async def open(self, *, timeout_s: float) -> Miss | None:
-        return await self.line.open(timeout_s=timeout_s)
-
-    async def exchange(self, request: Request, *, timeout_s: float) -> Answer | Miss:
-        if request.function in {Function.WRITE_SINGLE, Function.WRITE_MULTIPLE}:
-            self.written.append((str(id(self.line)), request.address, request.words))
-        return await self.line.exchange(request, timeout_s=timeout_s)
-
-    async def close(self) -> None:
-        await self.line.close()
 
 
 @pytest.mark.parametrize("bay", BAYS)
@@ -217,7 +198,7 @@ def test_flash_is_not_worn_by_what_the_charger_holds_already() -> None:
             begun = [len(ear.written) for ear in ears]
             await whole.until(end_s)
             quiet = {
-                link: [(address, words) for _, address, words in ear.written[count:]]
+                link: ear.written[count:]
                 for link, ear, count in zip(whole.lines, ears, begun, strict=True)
             }
         return sum(begun), quiet

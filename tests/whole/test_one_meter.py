@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from edgectl.model.modbus import Answer, Line, Miss, Request
+from edgectl.model.modbus import Request
 from edgectl.simulator import virtual_time
 from edgectl.simulator.depot import Scenario
 from edgectl.simulator.faults import FaultKind
@@ -12,6 +12,7 @@ from edgectl.sitefile.load import LoadedSite
 from edgectl.units import MeterId, NodeId
 from tests.field.yard import Seen, base_step, fault, physics_s, running, stay
 from tests.sitefile.sites import load_text
+from tests.whole.ear import Ear
 from tests.whole.harness import Whole, build
 
 METER_UNIT = 7
@@ -46,25 +47,6 @@ evses:
 """)
 
 
-class Ear:
-    """A line that notes what is asked of the meter."""
-
-    def __init__(self, line: Line, asked: list[Request]) -> None:
-        self._line = line
-        self._asked = asked
-
-    async def open(self, *, timeout_s: float) -> Miss | None:
-        return await self._line.open(timeout_s=timeout_s)
-
-    async def exchange(self, request: Request, *, timeout_s: float) -> Answer | Miss:
-        if request.unit == METER_UNIT:
-            self._asked.append(request)
-        return await self._line.exchange(request, timeout_s=timeout_s)
-
-    async def close(self) -> None:
-        await self._line.close()
-
-
 def test_s7_the_device_is_read_once_and_both_nodes_have_its_readings() -> None:
     asked: list[Request] = []
 
@@ -77,7 +59,8 @@ def test_s7_the_device_is_read_once_and_both_nodes_have_its_readings() -> None:
 
     whole = virtual_time.run(main())
     # The currents are asked at every poll, in one request; all else comes far more seldom.
-    often = max(asked.count(one) for one in set(asked))
+    meter = [one for one in asked if one.unit == METER_UNIT]
+    often = max(meter.count(one) for one in set(meter))
     assert often == pytest.approx(60.0 / POLL_S, abs=3)
     for record in whole.records[5:]:
         meters = record.snapshot.meters
