@@ -3,19 +3,21 @@
 import random
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import inf
 
 import pytest
 
-from edgectl.control.balance import differences, keep_balance
+from edgectl.control.balance import Difference, differences, keep_balance
 from edgectl.control.shape import shape
 from edgectl.control.share import Shared, call_values_a, share
 from edgectl.control.situation import Situation
 from edgectl.control.verify import promise_rows, verify
 from edgectl.errors import InvariantBroken
 from edgectl.model.decision import AlarmCode, Decision, ReasonCode
-from edgectl.model.reading import VehicleState
+from edgectl.model.reading import EvseSample, VehicleState
 from edgectl.model.rules import Rules
 from edgectl.model.site import Node
+from edgectl.units import OptionalTriple
 from tests.control.world import GRID, TRAITS, World, evse, site
 
 BOUND_A = 20.0
@@ -208,6 +210,67 @@ def test_who_draws_a_little_less_relieves_with_all_that_it_was_told(
         world.obey(decision)
     assert setpoints(decision)[2:] == pytest.approx([32.0, 32.0], abs=1e-6)
     assert sum(setpoints(decision)[:2]) == pytest.approx(on_l1_a, abs=1e-3)
+
+
+def pairs_of(world: World, told_a: float, *currents_a: OptionalTriple) -> tuple[Difference, ...]:
+    """The differences once every charger holds as much, and shows these currents, for long."""
+    for one in world.site.evses:
+        world.sends(one.id, told_a)
+        world.confirms(one.id)
+    for _ in range(40):
+        world.wait(1.0)
+        for one, current_a in zip(world.site.evses, currents_a, strict=True):
+            view, sample = world.silent(one.id), EvseSample(world.now_s, current_a)
+            world.evses[one.id] = replace(
+                view,
+                samples=(*view.samples, sample)[-32:],
+                last_answer_s=world.now_s,
+                vehicle=VehicleState.CHARGING,
+            )
+        world.meter(*(sum(a[p] or 0.0 for a in currents_a) for p in range(3)))
+        world.step()
+    return differences(*situation_of(world))
+
+
+@pytest.mark.parametrize(
+    ("told_a", "drawn_a", "counts_a"),
+    [
+        (32.0, 32.0, inf),
+        (32.0, 30.6, inf),
+        (32.0, 30.5, 30.5),
+        (32.0, 8.0, 8.0),
+        (6.0, 5.4, inf),
+        (6.0, 5.3, 5.3),
+        (6.0, 0.0, 0.0),
+    ],
+)
+def test_who_draws_within_3_percent_and_half_an_ampere_of_what_it_was_told_follows_it(
+    told_a: float, drawn_a: float, counts_a: float
+) -> None:
+    relief = {
+        (one.more, one.less): one.relief
+        for one in pairs_of(depot((1,)), told_a, (drawn_a, None, None))
+    }
+    other = {pair: () for pair in relief if pair[1] != 0}
+    assert relief == {(1, 0): ((0, counts_a),), (2, 0): ((0, counts_a),), **other}
+
+
+@pytest.mark.parametrize(
+    ("current_a", "raises"),
+    [
+        ((16.0, 1.0, 0.0), {(0, 2), (1, 2)}),
+        ((3.0, 0.5, 0.5), {(0, 1), (0, 2)}),
+        ((0.0, 0.6, 3.0), {(1, 0), (2, 0)}),
+        ((16.0, 1.0, 0.6), set()),
+        ((2.9, 2.9, 0.0), set()),
+    ],
+)
+def test_who_draws_3_a_on_some_phase_is_seen_on_those_with_more_than_half_an_ampere(
+    current_a: OptionalTriple, raises: set[tuple[int, int]]
+) -> None:
+    found = pairs_of(depot((1, 2, 3)), 16.0, current_a)
+    assert {(one.more, one.less) for one in found if one.raising} == raises
+    assert {(one.less, one.more) for one in found if one.relief} == raises
 
 
 def test_s13_nobody_is_raised_before_who_makes_room_has_followed() -> None:

@@ -3,7 +3,7 @@
 import random
 from cmath import rect
 from itertools import product
-from math import inf, radians
+from math import inf, radians, sqrt
 
 import pytest
 
@@ -62,6 +62,79 @@ def test_a_row_is_full_where_it_is_said_to_be() -> None:
         for more_a, fits in ((rise_a - 1e-6, True), (rise_a + 1e-6, False)):
             a, b, c, d, e = (x + more_a * y for x, y in zip(line, unit, strict=True))
             assert (worst(base, (a, b, c, d, e)) <= ceiling_a) is fits
+
+
+STRAIGHT = (1.0, 0.0, 0.0, 0.0, 0.0)
+EMPTY = (0.0,) * 5
+
+
+@pytest.mark.parametrize(
+    ("base", "ceiling_a", "rises_a"),
+    [
+        # As good as full, at both ends of what a line bears: the rise keeps all its digits.
+        (complex(60.0), 60.0 + 2.0**-30, 2.0**-30),
+        (complex(0.5), 0.5 + 2.0**-40, 2.0**-40),
+        (complex(-60.0), 60.0, 120.0),
+        (complex(-0.5), 0.5, 1.0),
+        (complex(0.0), 10.0, 10.0),
+        # All that may flow flows across the voltage already.
+        (complex(0.0, 10.0), 10.0, 0.0),
+        (complex(0.0, -10.0), 10.0, 0.0),
+    ],
+)
+def test_the_room_of_a_line_in_phase_is_exact(
+    base: complex, ceiling_a: float, rises_a: float
+) -> None:
+    found_a = curved.rise_a(base.real, base.imag, EMPTY, STRAIGHT, ceiling_a)
+    assert found_a == pytest.approx(rises_a, rel=1e-9, abs=0.0)
+
+
+UNLIKE_V = (100.0, 110.0, 130.0)
+AB_V, BC_V, CA_V = sqrt(33_100.0), sqrt(43_300.0), sqrt(39_900.0)
+"""Between lines that are 120 degrees apart: 100, 110 and 130 V squared, and their products."""
+
+
+@pytest.mark.parametrize(
+    ("groups", "va"),
+    [
+        ((2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 200.0),
+        ((1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 340.0),
+        ((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0), AB_V),
+        ((0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0), 2.0 * BC_V),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0), CA_V),
+        # Twice on its own line, and on both others with half of its current in phase.
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0), 200.0 + 55.0 + 65.0),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0), 2.0 * (220.0 + 65.0 + 50.0)),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), 260.0 + 50.0 + 55.0),
+        ((1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0), 100.0 + AB_V + 320.0),
+    ],
+)
+def test_each_load_counts_at_the_voltage_between_its_own_ends(
+    groups: tuple[float, ...], va: float
+) -> None:
+    assert curved.va_of_groups(groups, UNLIKE_V) == pytest.approx(va)
+    row = curved.row_value(curved.VA, (0.0, 0.0, 0.0, 50.0), groups, UNLIKE_V, None)
+    assert row == pytest.approx(50.0 + va)
+
+
+@pytest.mark.parametrize(
+    ("base_a", "straight_a", "between_a", "row_a"),
+    [
+        (-10.0, 0.0, 0.0, -10.0),
+        (-10.0, 4.0, 0.0, -6.0),
+        (-10.0, 10.0, 0.0, 0.0),
+        (-10.0, 14.0, 0.0, 4.0),
+        # Half of what is drawn between lines flows across the voltage, fed back or not.
+        (-100.0, 0.0, 8.0, 4.0),
+        (-100.0, 50.0, 8.0, 4.0),
+    ],
+)
+def test_a_line_that_feeds_back_has_what_a_straight_row_has(
+    base_a: float, straight_a: float, between_a: float, row_a: float
+) -> None:
+    groups = (straight_a, 0.0, 0.0, between_a, 0.0, 0.0, 0.0, 0.0, 0.0)
+    found_a = curved.row_value(0, (base_a, 0.0, 0.0, 0.0), groups, (230.0,) * 3, None)
+    assert found_a == pytest.approx(row_a)
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 3])

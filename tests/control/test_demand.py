@@ -155,6 +155,12 @@ def test_what_a_vehicle_at_rest_draws_is_no_demand(step_wh: float) -> None:
     assert counts(world, 600.0 / HOUR_S, 3.0 * 0.45 * 230.0, step_wh) == 0.0
 
 
+@pytest.mark.parametrize(("power_w", "keeps"), [(750.0, False), (850.0, True)])
+def test_400_w_are_rest_and_a_count_may_be_20_wh_behind(power_w: float, *, keeps: bool) -> None:
+    """In 180 s that makes 40 Wh, as 800 W do."""
+    assert (counts(two(), 200.0 / HOUR_S, power_w, 0.01) >= 6.0) is keeps
+
+
 def test_a_count_that_begins_anew_is_followed_from_there() -> None:
     world = two()
     world.evses[E1] = replace(world.silent("e1"), session_wh=40_000.0)

@@ -128,6 +128,29 @@ def test_a_limit_of_0_bears_the_noise_of_a_meter(amps: tuple[float, ...]) -> Non
     assert alarms(feeds(one, *amps, seconds=60)) == []
 
 
+def bounded(row: str, limit_a: float, limit_w: float) -> World:
+    """One of its rows has a ceiling: an event's of net power, or its own."""
+    if row == "w":
+        one = world()
+        one.ceilings = (asked(export_w=limit_w),)
+        return one
+    return world(limit_va=limit_w) if row == "va" else world(limit_a=(limit_a,) * 3)
+
+
+@pytest.mark.parametrize("row", ["w", "va", "a"])
+def test_half_an_ampere_of_the_nominal_voltage_is_borne_on_every_row(row: str) -> None:
+    one = bounded(row, 0.0, 0.0)
+    assert alarms(feeds(one, 0.5, seconds=60)) == [], "115 W, 115 VA"
+    assert len(alarms(feeds(one, 0.51, seconds=60))) == 1
+
+
+@pytest.mark.parametrize("row", ["w", "va", "a"])
+def test_a_hundredth_of_a_ceiling_is_borne_on_every_row(row: str) -> None:
+    one = bounded(row, 100.0, 23_000.0)
+    assert alarms(feeds(one, 100.9, seconds=60)) == []
+    assert len(alarms(feeds(one, 101.1, seconds=60))) == 1
+
+
 def test_net_power_counts_for_the_utility_and_apparent_power_for_the_connection() -> None:
     """11 A fed back on L1, 11 A drawn on L2: nothing for a net meter, 2.5 kVA for the line."""
     one = world()

@@ -1,15 +1,17 @@
-"""The account of one that was read in time is the same whether it needs weighing or not (S8)."""
+"""What counts of one EVSE: read in time, weighed or not, told less than it holds, or silent."""
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgectl.clock import Instant
-from edgectl.control.account import commit
+from edgectl.control.account import Commitment, commit
 from edgectl.model.reading import EvseSample
 from edgectl.model.rules import Rules
-from edgectl.model.snapshot import Confirmed, EvseView, Snapshot
+from edgectl.model.site import ChargerTraits, KeepAlive
+from edgectl.model.snapshot import Confirmed, EvseView, Sent, Snapshot
 from edgectl.model.state import EvseState, State
 from tests.control.world import TRAITS, UTC0_S, evse, site
 
@@ -19,6 +21,18 @@ AMPERES = st.sampled_from([0.0, 0.2, 5.9, 6.0, 6.1, 8.5, 15.0, 16.0, 16.01, 20.0
 AGES_S = st.sampled_from([0.0, 0.4, 1.5, 4.0, 12.0])
 OFFSET_A = 2.0
 """Nobody further above its setpoint follows it, or will follow the next one."""
+
+
+def committed(view: EvseView, traits: ChargerTraits, known: EvseState) -> Commitment:
+    depot = site(evses=[evse(1, traits=traits)])
+    id_ = depot.evses[0].id
+    (one,) = commit(
+        Snapshot(site=depot, meters={}, evses={id_: view}),
+        State(started_s=0.0, evses={id_: known}),
+        Instant(NOW_S, UTC0_S, utc_trusted=True),
+        Rules(),
+    )
+    return one
 
 
 @given(
@@ -40,8 +54,6 @@ def test_who_answers_counts_what_it_was_told_or_draws(  # noqa: PLR0917
     failsafe_a: float | None,
 ) -> None:
     traits = replace(TRAITS, refresh_s=refresh_s)
-    depot = site(evses=[evse(1, traits=traits)])
-    id_ = depot.evses[0].id
     readings = sorted(readings, reverse=True)
     samples = tuple(EvseSample(NOW_S - age_s, (a, None, a / 2.0)) for age_s, a in readings)
     sent_s = NOW_S - told_s
@@ -52,12 +64,7 @@ def test_who_answers_counts_what_it_was_told_or_draws(  # noqa: PLR0917
         failsafe_a=failsafe_a,
     )
     known = EvseState(held_a=min(held_a, told_a), setpoint_a=told_a, excess_a=before_a)
-    (one,) = commit(
-        Snapshot(site=depot, meters={}, evses={id_: view}),
-        State(started_s=0.0, evses={id_: known}),
-        Instant(NOW_S, UTC0_S, utc_trusted=True),
-        Rules(),
-    )
+    one = committed(view, traits, known)
 
     newest_a = readings[-1][1]
     least_a = min(a for _, a in readings[-2:]) if len(readings) > 1 else None
@@ -78,3 +85,60 @@ def test_who_answers_counts_what_it_was_told_or_draws(  # noqa: PLR0917
     above_a = newest_a - excess_a
     assert one.descends is (not settled and above_a > told_a + max(0.5, 0.03 * told_a))
     assert one.failsafe_a == (traits.failsafe_a if failsafe_a is None else failsafe_a)
+
+
+@pytest.mark.parametrize(
+    ("drawn_a", "excess_a"), [((4.0, 4.0), 0.0), ((6.0, 6.0), 0.0), ((9.0, 8.0), 2.0)]
+)
+def test_who_was_told_less_than_it_holds_exceeds_by_what_it_draws_above_that(
+    drawn_a: tuple[float, float], excess_a: float
+) -> None:
+    """Told 6 A after 16 A, it was seen to hold 10 A."""
+    view = EvseView(
+        samples=tuple(EvseSample(NOW_S - 1.0 + k, (a, None, None)) for k, a in enumerate(drawn_a)),
+        last_answer_s=NOW_S,
+        confirmed=Confirmed(16.0, sent_s=NOW_S - 60.0, confirmed_s=NOW_S - 60.0),
+        sent=(Sent(6.0, NOW_S - 30.0), Sent(10.0, NOW_S - 20.0)),
+    )
+    one = committed(view, TRAITS, EvseState(held_a=16.0, setpoint_a=6.0))
+    assert (one.in_force_a, one.held_a, one.excess_a) == (6.0, 16.0, excess_a)
+
+
+@pytest.mark.parametrize(("poll_s", "silent_after_s"), [(1.0, 5.0), (2.0, 6.0), (10.0, 30.0)])
+def test_s9_three_polls_without_an_answer_and_5_s_are_silence(
+    poll_s: float, silent_after_s: float
+) -> None:
+    view = EvseView(confirmed=Confirmed(16.0, sent_s=0.0, confirmed_s=0.0))
+    traits, known = replace(TRAITS, poll_s=poll_s), EvseState(held_a=16.0, setpoint_a=16.0)
+    silent = [
+        committed(replace(view, last_answer_s=NOW_S - age_s), traits, known).silent
+        for age_s in (0.0, silent_after_s, silent_after_s + 0.5)
+    ]
+    assert silent == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("keepalive", "watchdog_s", "fired_s"),
+    [
+        (KeepAlive.REWRITE, 60.0, 70.0),
+        (KeepAlive.LIFE_BIT, 1.0, 11.0),
+        (KeepAlive.REWRITE, 0.0, None),
+        (KeepAlive.REWRITE, None, None),
+        (KeepAlive.NONE, 60.0, None),
+    ],
+)
+def test_s9_a_silent_charger_counts_with_its_failsafe_current_once_its_watchdog_fired(
+    keepalive: KeepAlive, watchdog_s: float | None, fired_s: float | None
+) -> None:
+    """It settles in 10 s, and was last told 16 A; its failsafe current is 6 A."""
+    traits = replace(TRAITS, keepalive=keepalive, watchdog_s=watchdog_s, boot_a=6.0)
+    for feed_age_s in (6.0, 10.5, 11.0, 69.5, 70.0, 900.0):
+        fed_s = NOW_S - feed_age_s
+        view = EvseView(
+            last_answer_s=fed_s,
+            last_feed_s=fed_s,
+            confirmed=Confirmed(16.0, sent_s=fed_s - 60.0, confirmed_s=fed_s - 60.0),
+        )
+        one = committed(view, traits, EvseState(held_a=16.0, setpoint_a=16.0))
+        fell = fired_s is not None and feed_age_s >= fired_s
+        assert (one.silent, one.committed_a) == (True, 6.0 if fell else 16.0)

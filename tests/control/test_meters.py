@@ -211,3 +211,24 @@ def test_s2_a_power_that_no_meter_can_mean_is_no_data() -> None:
         decision = world.step()
     assert decision.nodes[GRID].base_a[0] == 60.0
     assert decision.nodes[GRID].quality is Quality.BAD
+
+
+def test_s4_who_was_read_after_the_meter_counts_with_that_while_others_are_awaited() -> None:
+    """The panel's EVSE drew 10 A around the moment: the grid's base is 10 A below its meter."""
+    nodes = [
+        Node(id=GRID, parent=None, limit_a=(100.0,) * 3, base_max_a=(60.0,) * 3),
+        Node(id=PANEL, parent=GRID),
+    ]
+    world = World(site(evses=[evse(1), evse(2, node=PANEL)], nodes=nodes))
+    world.settle(15.0, {"e1": 32.0, "e2": 10.0})
+    world.wait(1.0)
+    world.everything(15.0, {"e1": 0.0, "e2": 0.0})
+    world.wait(1.0)
+    world.reads("e1", 0.0)
+    world.reads("e2", 10.0)
+    world.wait(0.5)
+    world.meter(20.0)
+    assert world.step().nodes[GRID].base_a[0] == 15.0, "nobody was read since"
+    world.wait(0.5)
+    world.reads("e2", 10.0)
+    assert world.step().nodes[GRID].base_a[0] == 10.0

@@ -13,7 +13,7 @@ from edgectl.model.decision import Decision
 from edgectl.model.policy import Policy, Sharing
 from edgectl.model.reading import VehicleState
 from edgectl.model.site import Evse
-from edgectl.model.state import EvseState, State
+from edgectl.model.state import DrawState, EvseState, State
 from edgectl.model.target import ChargeTarget
 from edgectl.units import EvseId
 from tests.control.lot import Lot, Stay, bays
@@ -299,6 +299,18 @@ def test_laxity_is_the_time_left_less_the_time_that_all_phases_take(
     assert urgency is not None
     fastest_w = 32.0 * VOLTS * len(phases)
     assert urgency.laxity_s == pytest.approx((5.0 - need_wh / fastest_w) * HOUR_S)
+
+
+@pytest.mark.parametrize(("seen_a", "counts_a"), [(10.0, 10.0), (40.0, 32.0), (None, 32.0)])
+def test_the_fastest_is_no_more_than_what_the_vehicle_was_seen_to_draw(
+    seen_a: float | None, counts_a: float
+) -> None:
+    world = world_of([evse(1)], Policy.DEADLINE, limit_a=100.0)
+    world.targets = (target(world, "e1", hours=5.0, energy_wh=4600.0),)
+    seen = world.situation()
+    (urgency,) = rank(replace(seen, draws=(DrawState(most_a=seen_a),))).urgency or ()
+    assert urgency is not None
+    assert urgency.laxity_s == pytest.approx((5.0 - 4600.0 / (counts_a * VOLTS)) * HOUR_S)
 
 
 def test_of_those_who_had_their_turn_the_newest_keeps_its_place_longest() -> None:

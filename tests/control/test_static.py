@@ -5,7 +5,7 @@ from math import sqrt
 
 import pytest
 
-from edgectl.control.reaction import LinkTiming, physics_s
+from edgectl.control.reaction import LinkTiming, physics_s, reaction
 from edgectl.control.static import StaticProof, prove
 from edgectl.control.tree import base_worst_a, evses_below
 from edgectl.model.site import (
@@ -390,3 +390,31 @@ def test_s22_one_leg_alone_is_no_sum_of_amounts() -> None:
     together_a = sqrt(5.0**2 + 10.0**2 + 2 * 5.0 * 10.0 * sqrt(0.75))
     assert proof.nodes[PANEL].short_a == pytest.approx((together_a - 14.0, together_a - 14.0, 0.0))
     assert "as phasors 14.547 A, limit 14 A" in proof.risks[0].text
+
+
+@pytest.mark.parametrize(
+    ("of_panel", "at_panel_s"),
+    [
+        ((), 2.0),
+        (((5.0, Sees.ALL),), 5.0),
+        (((5.0, Sees.BASE_ONLY),), 5.0),
+        (((7.0, Sees.PART),), 2.0),
+        (((0.5, Sees.ALL), (7.0, Sees.PART)), 0.5),
+        (((0.5, Sees.ALL), (4.0, Sees.ALL)), 4.0),
+    ],
+)
+def test_s20_the_slowest_meter_of_the_node_itself_that_shows_its_load_counts(
+    of_panel: tuple[tuple[float, Sees], ...], at_panel_s: float
+) -> None:
+    """The EVSE is polled every 2 s, and the connection above has a meter of 3 s."""
+    nodes = (grid(50.0), Node(id=PANEL, parent=GRID, limit_a=(40.0,) * 3))
+    meters = tuple(
+        replace(meter(PANEL, poll_s=poll_s), id=MeterId(f"m{k}"), sees=sees)
+        for k, (poll_s, sees) in enumerate(of_panel)
+    )
+    place = site(evse("a", node=PANEL), nodes=nodes, meters=(meter(GRID, poll_s=3.0), *meters))
+    found = {node: reaction(place, node, link_timing=TIMING) for node in (GRID, PANEL)}
+    assert {node: one and one.poll_s for node, one in found.items()} == {
+        GRID: 3.0,
+        PANEL: at_panel_s,
+    }

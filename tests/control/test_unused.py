@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -84,7 +85,9 @@ def test_it_never_gets_less_than_its_minimum() -> None:
 
 def test_it_is_tried_with_more_every_five_minutes() -> None:
     world = two()
-    told = [world.live(20.0, most_a={"e1": 8.0}).evses[E1].setpoint_a for _ in range(40)]
+    told = [world.live(20.0, most_a={"e1": 8.0}).evses[E1].setpoint_a for _ in range(60)]
+    tries = [k for k in range(1, 60) if told[k - 1] == 10.0 and told[k] == 14.0]
+    assert [b - a for a, b in pairwise(tries)] == [18, 18], "of them a minute is the try"
     first = told.index(10.0)
     assert told[first : first + 15] == [10.0] * 15
     assert 14.0 in told[first + 15 : first + 18]
@@ -117,9 +120,11 @@ def test_a_trial_finds_a_vehicle_that_can_take_more() -> None:
 def test_unplugging_forgets_it(away: VehicleState) -> None:
     world = two()
     world.live(300.0, most_a={"e1": 8.0})
+    assert world.state.evses[E1].draw is not None
     world.vehicle("e1", away)
     world.wait(1.0)
     world.obey(world.everything(0.0, {"e1": 0.0, "e2": 20.0}))
+    assert world.state.evses[E1].draw is None
     world.vehicle("e1", VehicleState.CHARGING)
     state = world.state.evses[E1]
     world.live(10.0)
@@ -194,6 +199,26 @@ def test_a_current_on_a_phase_that_showed_none_counts_at_once() -> None:
     decision = world.step()
     assert decision.evses[E1].setpoint_a + decision.evses[E2].setpoint_a <= 40.0
     assert decision.nodes[GRID].account_a[1] >= 48.0
+
+
+@pytest.mark.parametrize(
+    ("drawn_a", "idle"),
+    [
+        ((16.0, 0.0, 0.0), (1, 2)),
+        ((16.0, 1.0, 0.0), (2,)),
+        ((0.5, 16.0, 0.51), (0,)),
+        ((3.0, 0.0, 0.0), (1, 2)),
+        ((2.9, 0.0, 0.0), ()),
+        ((0.0, 2.5, 2.5), ()),
+        ((16.0, 3.0, 0.6), ()),
+    ],
+)
+def test_who_draws_3_a_on_some_phase_shows_those_where_it_draws_no_more_than_half_an_ampere(
+    drawn_a: OptionalTriple, idle: tuple[int, ...]
+) -> None:
+    world = three_phase()
+    flows(world, drawn_a, 60)
+    assert idle_phases(world) == idle
 
 
 def test_a_vehicle_that_pauses_says_nothing_of_its_phases() -> None:
