@@ -1,5 +1,9 @@
 """What a meter means by what it sees, and when it is believed no more (S5, S7)."""
 
+from dataclasses import replace
+
+import pytest
+
 from edgectl.model.decision import AlarmCode, Decision
 from edgectl.model.reading import FROZEN_MOVED_A, FROZEN_S, Quality
 from edgectl.model.site import Meter, Node, Sees
@@ -232,3 +236,68 @@ def test_s4_who_was_read_after_the_meter_counts_with_that_while_others_are_await
     world.wait(0.5)
     world.reads("e2", 10.0)
     assert world.step().nodes[GRID].base_a[0] == 10.0
+
+
+def under(ages_s: dict[str, float | None], *, own_a: float = 4.0) -> Decision:
+    """A connection without a meter above two halls with one each, read so long ago; 12 A each."""
+    halls = [NodeId(name) for name in ages_s]
+    nodes = [
+        Node(id=GRID, parent=None, limit_a=(100.0,) * 3, base_max_a=(own_a,) * 3),
+        *(
+            Node(id=hall, parent=GRID, limit_a=(50.0,) * 3, base_max_a=(32.0,) * 3)
+            for hall in halls
+        ),
+    ]
+    meters = [meter(f"m-{hall}", node=hall) for hall in halls]
+    world = World(site(evses=[evse(1)], nodes=nodes, meters=meters))
+    for second in range(60):
+        world.wait(1.0)
+        world.reads("e1", 0.0)
+        for one, age_s in zip(meters, ages_s.values(), strict=True):
+            if age_s is not None and second <= 59 - age_s:
+                world.meter(12.0, 12.0, 12.0, meter=one.id)
+        decision = world.step()
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "quality", "base_a"),
+    [
+        ((0.0, 0.0), Quality.GOOD, 4.0 + 12.0 + 12.0),
+        ((0.0, 2.0), Quality.GOOD, 4.0 + 12.0 + 12.0),
+        # From 12 A at 2.5 s to 32 A at 15 s: 1.6 A more every second.
+        ((0.0, 6.0), Quality.STALE, 4.0 + 12.0 + 12.0 + 3.5 * 1.6),
+        ((7.0, 5.0), Quality.STALE, 4.0 + 12.0 + 4.5 * 1.6 + 12.0 + 2.5 * 1.6),
+        ((0.0, 15.0), Quality.BAD, 4.0 + 12.0 + 32.0),
+        ((5.0, 30.0), Quality.BAD, 4.0 + 12.0 + 2.5 * 1.6 + 32.0),
+        ((None, 0.0), Quality.BAD, 4.0 + 32.0 + 12.0),
+    ],
+)
+def test_s7_without_a_meter_it_is_the_sum_below_and_its_own_worst_case_as_good_as_the_worst(
+    ages_s: tuple[float | None, float | None], quality: Quality, base_a: float
+) -> None:
+    said = under({"north": ages_s[0], "south": ages_s[1]}).nodes[GRID]
+    assert said.quality is quality
+    assert said.base_a == pytest.approx((base_a,) * 3)
+
+
+def test_s7_with_nothing_below_that_is_measured_it_is_the_worst_case() -> None:
+    said = under({}).nodes[GRID]
+    assert (said.quality, said.base_a) == (Quality.BAD, (4.0,) * 3)
+
+
+def test_s7_a_meter_on_some_phases_leaves_the_others_their_worst_case() -> None:
+    """It shows 20 A on L1 and L3 of the grid; below, the panel has up to 5, 6 and 7 A."""
+    nodes = [
+        Node(id=GRID, parent=None, limit_a=(100.0,) * 3, base_max_a=(10.0, 20.0, 30.0)),
+        Node(id=PANEL, parent=GRID, base_max_a=(5.0, 6.0, 7.0)),
+    ]
+    partly = replace(meter(), phases=(1, 3))
+    world = World(site(evses=[evse(1, phases=(2,))], nodes=nodes, meters=[partly]))
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e1", 0.0)
+        world.meter(20.0, 99.0, 21.0)
+        decision = world.step()
+    assert decision.nodes[GRID].base_a == pytest.approx((20.0, 26.0, 21.0))
+    assert AlarmCode.OVER_CEILING not in codes(decision)

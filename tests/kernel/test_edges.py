@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgectl import _kernel
-from edgectl.control.kernel import Allocator, FlatAllocator
+from edgectl.control.kernel import Allocator, FlatAllocator, bears_ratios
 from edgectl.errors import InvariantBroken
 from tests.bench.depots import depot
 from tests.kernel.bridge import compile_site, solve
@@ -137,6 +137,38 @@ def test_queue_must_name_everybody_once(queue: tuple[int, ...]) -> None:
 def test_topology_must_be_a_forest(parents: list[int | None]) -> None:
     with pytest.raises(InvariantBroken):
         Allocator(parents=parents, evse_nodes=[], evse_phases=[])
+
+
+@pytest.mark.parametrize(
+    ("turns", "line_to_line", "bears"),
+    [
+        ([], False, True),
+        # One ampere to neutral is one millionth and a million above these.
+        ([0.99e6], False, True),
+        ([1.01e6], False, False),
+        ([1.01e-6], False, True),
+        ([0.99e-6], False, False),
+        # To neutral, then between lines, then on all three: only there it is three times as much.
+        ([1e3, 0.99e3], False, True),
+        ([1e3, 1.01e3], False, False),
+        ([1e2, 1e2, 299.0], False, True),
+        ([1e2, 1e2, 301.0], False, False),
+        ([1e2, 1e2, 3e-2, 0.99e4], False, True),
+        ([1e2, 1e2, 3e-2, 1.01e4], False, False),
+        ([1e3, 2.99e3], True, True),
+        ([1e3, 3.01e3], True, False),
+        ([1e-3, 3.01e-3], True, True),
+        ([1e-3, 2.99e-3], True, False),
+        ([1e3, 3.0, 0.99e3], True, True),
+        ([1e3, 3.0, 1.01e3], True, False),
+        # It comes back within bounds above, and still cannot stand in between.
+        ([1e7, 1e-3], False, False),
+    ],
+)
+def test_transformers_may_scale_a_current_by_a_million_at_most(
+    turns: list[float], *, line_to_line: bool, bears: bool
+) -> None:
+    assert bears_ratios(turns, line_to_line=line_to_line) is bears
 
 
 def test_refused_problem_leaves_the_allocator_usable() -> None:
