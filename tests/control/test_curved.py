@@ -8,9 +8,14 @@ from math import inf, radians, sqrt
 import pytest
 
 from edgectl.control import curved
+from edgectl.control.layout import layout_of
+from edgectl.model.site import Connection, Node, Transformer
+from edgectl.units import NodeId
+from tests.control.world import GRID, evse, site
 
 LINE = [rect(1.0, radians(angle)) for angle in (0.0, -120.0, 120.0)]
 AHEAD = [rect(1.0, radians(angle)) for angle in (0.0, 30.0, -30.0, 60.0, -60.0)]
+ROOT_3 = sqrt(3.0)
 DRAWS = 2_000
 
 
@@ -183,3 +188,154 @@ def test_the_base_that_a_meter_proves_is_between_the_bounds() -> None:
             abs(base_a + drawn), low, (one, two, three, four, five)
         )
         assert least_a - 1e-9 <= base_a <= greatest_a + 1e-9
+
+
+def proved_a(meter_a: float, *drawn_a: float) -> float:
+    """The base in phase with which a line carries so much beside these draws."""
+    drawn = complex(sum(a * one for a, one in zip(drawn_a, AHEAD, strict=False)))
+    if meter_a < 0.0:
+        return meter_a - abs(drawn.imag) - drawn.real
+    return sqrt(meter_a**2 - drawn.imag**2) - drawn.real
+
+
+@pytest.mark.parametrize("meter_a", [20.0, -20.0])
+@pytest.mark.parametrize(
+    ("low", "high", "least_at", "across_a"),
+    [
+        # What is known leaves one base; `across_a`: the least that flows across the voltage.
+        ((5.0, 0.0, 0.0, 0.0, 0.0), (5.0, 0.0, 0.0, 0.0, 0.0), (5.0,), 0.0),
+        ((5.0, 4.0, 0.0, 0.0, 0.0), (5.0, 4.0, 0.0, 0.0, 0.0), (5.0, 4.0), 2.0),
+        # Of what may be anything in between the most leaves the least.
+        ((1.0, 0.0, 0.0, 0.0, 0.0), (6.0, 0.0, 0.0, 0.0, 0.0), (6.0,), 0.0),
+        ((0.0, 4.0, 0.0, 0.0, 0.0), (0.0, 10.0, 0.0, 0.0, 0.0), (0.0, 10.0), 2.0),
+        ((0.0, 0.0, 4.0, 0.0, 0.0), (0.0, 0.0, 10.0, 0.0, 0.0), (0.0, 0.0, 10.0), 2.0),
+        ((0.0, 0.0, 0.0, 2.0, 0.0), (0.0, 0.0, 0.0, 6.0, 0.0), (0.0, 0.0, 0.0, 6.0), sqrt(3.0)),
+        (
+            (0.0, 0.0, 0.0, 0.0, 2.0),
+            (0.0, 0.0, 0.0, 0.0, 6.0),
+            (0.0, 0.0, 0.0, 0.0, 6.0),
+            sqrt(3.0),
+        ),
+    ],
+)
+def test_the_bounds_of_the_base_are_those_of_the_draws(
+    meter_a: float,
+    low: curved.Line,
+    high: curved.Line,
+    least_at: tuple[float, ...],
+    across_a: float,
+) -> None:
+    least_a, greatest_a = curved.base_between(meter_a, low, high)
+    assert least_a == pytest.approx(proved_a(meter_a, *least_at))
+    in_phase_a = complex(sum(a * one for a, one in zip(low, AHEAD, strict=True))).real
+    none_across_a = meter_a - across_a if meter_a < 0.0 else sqrt(meter_a**2 - across_a**2)
+    assert greatest_a == pytest.approx(none_across_a - in_phase_a)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "across_a", "in_phase_a"),
+    [
+        # From 4 A ahead less 3 A behind on, halved; then they meet, and nothing need be across.
+        ((0.0, 4.0, 1.0, 0.0, 0.0), (0.0, 10.0, 3.0, 0.0, 0.0), 0.5, 5.0 * sqrt(0.75)),
+        ((0.0, 1.0, 4.0, 0.0, 0.0), (0.0, 3.0, 10.0, 0.0, 0.0), 0.5, 5.0 * sqrt(0.75)),
+        ((0.0, 4.0, 1.0, 0.0, 0.0), (0.0, 10.0, 5.0, 0.0, 0.0), 0.0, 5.0 * sqrt(0.75)),
+        ((0.0, 0.0, 0.0, 4.0, 0.0), (0.0, 0.0, 0.0, 5.0, 2.0), sqrt(3.0), 2.0),
+    ],
+)
+def test_what_flows_against_each_other_across_the_voltage_may_be_gone(
+    low: curved.Line, high: curved.Line, across_a: float, in_phase_a: float
+) -> None:
+    _, greatest_a = curved.base_between(20.0, low, high)
+    assert greatest_a == pytest.approx(sqrt(400.0 - across_a**2) - in_phase_a)
+
+
+@pytest.mark.parametrize(
+    ("base_a", "turns", "above_a"),
+    [
+        ((30.0, 30.0, 30.0), 2.0, (15.0 * ROOT_3, 15.0 * ROOT_3, 15.0 * ROOT_3)),
+        ((30.0, 0.0, 0.0), 1.0, (30.0 * ROOT_3, 30.0 * ROOT_3, 0.0)),
+        ((0.0, 20.0, 10.0), 4.0, (2.5 * ROOT_3, 5.0 * ROOT_3, 5.0 * ROOT_3)),
+        # What is fed back on one of two windings flows across the voltage.
+        ((-10.0, 30.0, 0.0), 1.0, (10.0, 30.0 * ROOT_3, 30.0 * ROOT_3)),
+        ((-60.0, 5.0, -40.0), 2.0, (10.0, 32.5, 22.5)),
+        ((-60.0, -60.0, -60.0), 2.0, (0.0, 0.0, 0.0)),
+    ],
+)
+def test_a_base_above_a_transformer_is_as_if_both_windings_carried_the_greater(
+    base_a: tuple[float, ...], turns: float, above_a: tuple[float, ...]
+) -> None:
+    assert curved.base_above(base_a, turns) == pytest.approx(above_a)
+
+
+HALL = NodeId("hall")
+
+
+def behind_a_transformer() -> curved.Curves:
+    """At the hall, ratio 2: e1 on AB, e2 on A, e3 on all three; at the connection: e4 on CA."""
+    between = Connection.LINE_TO_LINE
+    nodes = [
+        Node(id=GRID, parent=None),
+        Node(id=HALL, parent=GRID, transformer=Transformer(turns_ratio=2.0)),
+    ]
+    evses = [
+        evse(1, node=HALL, phases=(1, 2), connection=between),
+        evse(2, node=HALL, phases=(1,)),
+        evse(3, node=HALL, phases=(1, 2, 3)),
+        evse(4, phases=(1, 3), connection=between),
+    ]
+    made = layout_of(site(evses=evses, nodes=nodes, meters=[])).curves
+    assert made is not None
+    return made
+
+
+def some(**amps: float) -> tuple[float, ...]:
+    """Groups by name: `a` to neutral, `ab` between, `aa` for what loads it doubly."""
+    names = ("a", "b", "c", "ab", "bc", "ca", "aa", "bb", "cc")
+    return tuple(amps.get(name, 0.0) for name in names)
+
+
+def test_every_evse_reaches_the_lines_that_its_current_flows_in() -> None:
+    """Primary lines carry (a - c) / 2, (b - a) / 2 and (c - b) / 2: of AB 1, -2 and 1 halves."""
+    made = behind_a_transformer()
+    hall, grid = 1, 0
+    reach = {(i, n): (r.groups, r.rows) for i, at in enumerate(made.reach) for n, r in at.items()}
+    assert reach == {
+        (0, hall): (some(ab=1.0), (0, 1, 3, 4, 5, 6)),
+        (0, grid): (some(bb=0.5), (0, 1, 2, 3)),
+        (1, hall): (some(a=1.0), (0, 3, 4, 5)),
+        (1, grid): (some(ab=0.5), (0, 1, 3)),
+        (2, hall): (some(a=1.0, b=1.0, c=1.0), (0, 1, 2, 3, 4, 5, 6)),
+        (2, grid): (some(ab=0.5, bc=0.5, ca=0.5), (0, 1, 2, 3)),
+        (3, grid): (some(ca=1.0), (0, 2, 3)),
+    }
+    assert made.own == ((3,), (0,), (0, 1, 2), (5,))
+    assert tuple(made.of_group(0, hall, 3)) == some(ab=1.0)
+    assert tuple(made.of_group(0, grid, 3)) == some(bb=0.5)
+    assert tuple(made.of_group(2, grid, 2)) == some(ca=0.5)
+
+
+def test_what_is_drawn_goes_up_by_kind_and_stays_where_it_is_shown() -> None:
+    made = behind_a_transformer()
+    hall = some(ab=2.0, a=4.0 + 6.0, b=6.0, c=6.0)
+    grid = some(bb=1.0, ab=5.0, bc=3.0, ca=3.0 + 8.0)
+    sums = curved.sum_groups(made, (2.0, 4.0, 6.0, 8.0))
+    assert [tuple(one) for one in sums] == [grid, hall]
+    sums = curved.sum_groups(made, (2.0, 4.0, 6.0, 8.0), shown=(False, True))
+    assert [tuple(one) for one in sums] == [some(ca=8.0), some()]
+
+
+@pytest.mark.parametrize(
+    ("groups", "rows"),
+    [
+        (some(), ()),
+        (some(a=1.0), (0, 3, 4, 5)),
+        (some(bc=1.0), (1, 2, 3, 4, 5, 6)),
+        (some(c=1.0), (2, 3, 4, 6)),
+    ],
+)
+def test_a_load_is_known_by_the_rows_that_it_loads(
+    groups: tuple[float, ...], rows: tuple[int, ...]
+) -> None:
+    made = behind_a_transformer()
+    assert tuple(row for row in range(7) if curved.loads_of(made, 1, row, groups)) == rows
+    assert not any(curved.loads_of(made, 0, row, groups) for row in (4, 5, 6)), "no transformer"
