@@ -9,7 +9,7 @@ from edgectl.model.ceiling import Holder, Rank, TimedCeiling
 from edgectl.model.decision import Alarm, AlarmCode, Decision, ReasonCode
 from edgectl.model.policy import Policy, Sharing
 from edgectl.model.reading import VehicleState
-from edgectl.model.site import Meter, Node, Sees, Transformer
+from edgectl.model.site import Connection, Meter, Node, Sees, Transformer
 from edgectl.units import EvseId, LinkId, MeterId, NodeId, OptionalTriple
 from tests.control.world import GRID, M_GRID, UTC0_S, World, evse, setpoints, site
 
@@ -234,3 +234,51 @@ def test_who_has_all_that_it_may_have_is_told_whose_word_that_is(
     reason = world.live(20.0).evses[E1].reason
     assert reason.holder is not None
     assert (reason.code, reason.holder.kind, reason.limit) == (code, holder, asked_a or 16.0)
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["amounts", "phasors"])
+@pytest.mark.parametrize(
+    ("limit_a", "base_a", "silent", "code"),
+    [
+        (35.0, 0.0, True, ReasonCode.NOT_ADMITTED),
+        (31.0, 0.0, True, ReasonCode.FIXED_OVER_CEILING),
+        (30.0, 29.0, True, ReasonCode.FIXED_OVER_CEILING),
+        (30.0, 31.0, True, ReasonCode.BASE_OVER_CEILING),
+        (10.0, 31.0, False, ReasonCode.BASE_OVER_CEILING),
+        (10.0, 5.0, False, ReasonCode.NOT_ADMITTED),
+    ],
+)
+def test_what_keeps_an_evse_out_is_base_load_or_silent_chargers_or_those_before_it(
+    limit_a: float, base_a: float, *, silent: bool, between: bool, code: ReasonCode
+) -> None:
+    """e1 is silent and counts 32 A on L1, or not there; e2 wants its minimum of 6 A there."""
+    evses = [evse(2)]
+    if silent:
+        evses.insert(0, evse(1))
+    if between:  # on the two other lines: all that it does is to make them phasors
+        evses.append(evse(3, phases=(2, 3), connection=Connection.LINE_TO_LINE))
+    node = Node(
+        id=GRID,
+        parent=None,
+        limit_a=(limit_a, None, None),
+        base_max_a=(base_a, 0.0, 0.0),
+        margin_a=0.0,
+    )
+    world = World(site(evses=evses, nodes=[node], meters=[]))
+    world.sends("e2", 0.0)
+    world.confirms("e2")
+    reason = world.step().evses[EvseId("e2")].reason
+    assert (reason.code, reason.row, reason.limit) == (code, "1", limit_a)
+
+
+@pytest.mark.parametrize(
+    ("most_a", "code"),
+    [(15.0, ReasonCode.DRAWS_LESS), (16.0, ReasonCode.OWN_MAXIMUM)],
+)
+def test_who_was_seen_to_draw_less_than_its_maximum_has_that_for_a_reason(
+    most_a: float, code: ReasonCode
+) -> None:
+    world = World(site(evses=[evse(1, max_a=16.0)]))
+    world.settle(0.0, {"e1": 6.0})
+    world.live(300.0, most_a={"e1": most_a - 2.0})
+    assert world.live(5.0, most_a={"e1": most_a - 2.0}).evses[E1].reason.code is code
