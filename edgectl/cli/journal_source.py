@@ -9,7 +9,7 @@ from typing import Final
 from edgectl.contract.journal import Head, JournalStep
 from edgectl.contract.journal_reading import Chapter, chapters_of, chapters_within, read_steps
 from edgectl.contract.record import INSTANT, SNAPSHOT, STATE
-from edgectl.contract.segment import Damage, lines_of, segments_among
+from edgectl.contract.segment import Damage, lines_of, part_of, segments_among
 from edgectl.errors import BadInput, Finding
 
 _GZIP: Final = b"\x1f\x8b"
@@ -19,13 +19,15 @@ class JournalSource:
     """A journal on disk, and what of it could not be read.
 
     `first_part` is the number of the oldest segment read and `head` the first head, once there is
-    one; `parts` counts segments. `passed_over`: steps after a gap.
+    one; `parts` counts segments, `missing` those whose numbers are left out between others.
+    `passed_over`: steps after a gap.
     """
 
     def __init__(self, path: Path) -> None:
         self.damage = Damage()
         self.head: Head | None = None
         self.parts = 0
+        self.missing = 0
         self.passed_over = 0
         self._path = path
 
@@ -63,7 +65,8 @@ class JournalSource:
         for path in self._files():
             self.parts += 1
             data = _read(path)
-            packed = data.startswith(_GZIP)
+            # In a folder it is a segment by its name, whatever a power failure left of it.
+            packed = path != self._path or data.startswith(_GZIP)
             yield from chapters_of(
                 lines_of(data, self.damage) if packed else _text(data).splitlines()
             )
@@ -72,6 +75,8 @@ class JournalSource:
         if not self._path.is_dir():
             return [self._path]
         names = segments_among(path.name for path in self._path.iterdir())
+        if names:
+            self.missing = part_of(names[-1]) - part_of(names[0]) + 1 - len(names)
         return [self._path / name for name in names]
 
     def _pass_over(self, _number: int) -> None:

@@ -41,6 +41,7 @@ class ReplayAnswer:
             "other_site": self._other_site,
             "segments": source.parts,
             "segments_dropped": source.head.first_part - 1 if source.head else 0,
+            "segments_missing": source.missing,
             "torn": source.damage.torn,
             "holes": source.damage.holes,
             "passed_over": source.passed_over,
@@ -71,6 +72,8 @@ class ReplayAnswer:
                 lines.append(f"{head.first_part - 1} older segment(s) were dropped at the bound")
         begin, end = _time(summary.first_utc_s), _time(summary.last_utc_s)
         lines.append(f"{summary.steps} step(s) from {begin} to {end}")
+        if source.missing:
+            lines.append(f"{source.missing} segment(s) between others are missing")
         if source.damage.torn:
             lines.append(
                 f"{source.damage.torn} segment(s) end in the middle of a step, as when the process "

@@ -224,6 +224,44 @@ def test_a_folder_is_read_in_the_order_of_its_numbers_and_says_what_is_gone(
     assert "1 segment(s) end in the middle of a step" in said
 
 
+def in_segments(folder: Path) -> list[Path]:
+    """The recorded minutes, one in each segment."""
+    records = run()[1]
+    folder.mkdir()
+    files = []
+    for part, begin in enumerate(range(0, len(records), 60), start=1):
+        file = folder / segment_name(part, begin_utc_s=2e9 + begin)
+        file.write_bytes(written(list(records[begin : begin + 60])))
+        files.append(file)
+    return files
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+@pytest.mark.parametrize("left", ["zeros", "half zeros"])
+def test_a_segment_that_a_power_failure_spoilt_leaves_the_others_readable(
+    which: int, left: str, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "journal"
+    file = in_segments(folder)[which]
+    data = file.read_bytes()
+    intact = data[len(data) // 2 :] if left == "half zeros" else b""
+    file.write_bytes(bytes(len(data) - len(intact)) + intact)
+    found = answer(capsys, folder, code=0)
+    assert found["holes"] >= 1
+    records = len(run()[1])
+    assert records - 60 <= found["steps"] == found["exact"] < records
+
+
+def test_a_segment_that_is_not_there_is_said(tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / "journal"
+    files = in_segments(folder)
+    assert answer(capsys, folder, code=0)["segments_missing"] == 0
+    files[1].unlink()
+    assert answer(capsys, folder, code=0)["segments_missing"] == 1
+    assert main(["replay", str(folder)]) == 0
+    assert "1 segment(s) between others are missing" in capsys.readouterr().out
+
+
 def test_lines_that_zcat_made_are_read_too(tmp_path: Path, capsys: Captured) -> None:
     import gzip
 
