@@ -34,7 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="examples:\n"
         "  edgectl replay                                    all recorded on this gateway\n"
         "  edgectl replay --from 02:10 --to 02:20            ten minutes of it, in UTC\n"
-        "  edgectl replay case.jsonl.gz --site new.yaml      what that file would do\n"
+        "  edgectl replay case.jsonl.gz --site new.yaml      what that file would tell\n"
         "  edgectl replay --from 02:10 --save case.jsonl.gz  cut a case out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

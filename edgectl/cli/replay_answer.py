@@ -1,5 +1,6 @@
 """What a replay showed, for people and for programs."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -107,7 +108,10 @@ class ReplayAnswer:
         summary = self._summary
         differ = summary.steps - summary.same
         if self._other_site:
-            return [f"with this site file {differ} step(s) decide differently"]
+            return [
+                f"with this site file {differ} step(s) decide differently, each on the readings of",
+                "then: what the vehicles would have drawn under it is not known",
+            ]
         if differ:
             return [f"{differ} step(s) decide differently than recorded"]
         if summary.exact == summary.steps:
@@ -147,7 +151,19 @@ def _words(one: EvseDifference) -> str:
     if one.first is None:
         return "-"
     recorded, replayed = one.first
-    return f"{_decided(recorded)} -> {_decided(replayed)}"
+    before, after = _decided(recorded), _decided(replayed)
+    if before != after:
+        return f"{before} -> {after}"
+    # It is told the same: what differs is its share, its count, or what bounds it.
+    names = [one.name for one in fields(EvseDecision)]
+    other = [name for name in names if getattr(recorded, name) != getattr(replayed, name)]
+    amps = [
+        f"{name} {getattr(recorded, name):.1f} -> {getattr(replayed, name):.1f}"
+        if name.endswith("_a")
+        else name
+        for name in other
+    ]
+    return f"{before}, but for {', '.join(amps)}"
 
 
 def _decided(one: EvseDecision) -> str:

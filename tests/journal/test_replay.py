@@ -157,6 +157,20 @@ def test_another_site_file_shows_the_differences_of_each_evse(
     assert max(map(len, said.splitlines())) <= 100
 
 
+def test_what_is_told_alike_and_yet_differs_says_in_what(
+    journal: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    text = site_file(tmp_path).read_text()
+    without = tmp_path / "without.yaml"
+    gone = ("{id: k1,", "{id: l-k1,")
+    without.write_text("\n".join(ln for ln in text.splitlines() if not any(g in ln for g in gone)))
+    assert main(["replay", str(journal), "--site", str(without)]) == 0
+    said = capsys.readouterr().out
+    assert "not in this site file: k1" in said
+    assert "on the readings of\nthen" in said
+    assert "  w1: 6.0 A (waits_for_room grid.1), but for allocation_a" in said
+
+
 def test_the_caps_of_the_other_site_file_hold(
     journal: Path, tmp_path: Path, capsys: Captured
 ) -> None:
