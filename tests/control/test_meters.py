@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from edgectl.control.drawn import Bounds
+from edgectl.control.frozen import is_frozen, run_after
 from edgectl.model.decision import AlarmCode, Decision
 from edgectl.model.reading import FROZEN_MOVED_A, FROZEN_S, Quality
 from edgectl.model.site import Meter, Node, Sees
@@ -301,3 +303,36 @@ def test_s7_a_meter_on_some_phases_leaves_the_others_their_worst_case() -> None:
         decision = world.step()
     assert decision.nodes[GRID].base_a == pytest.approx((20.0, 26.0, 21.0))
     assert AlarmCode.OVER_CEILING not in codes(decision)
+
+
+@pytest.mark.parametrize(
+    ("spans", "frozen"),
+    [
+        # Spans that hold what the EVSEs drew, while the meter says the same.
+        ([(0.0, 10.0), (12.0, 15.0)], False),
+        ([(0.0, 10.0), (15.0, 20.0)], False),
+        ([(0.0, 10.0), (15.1, 20.0)], True),
+        ([(15.1, 20.0), (0.0, 10.0)], True),
+        ([(0.0, 10.0), (0.0, 99.0), (15.1, 20.0)], True),
+        ([(0.0, 99.0), (0.0, 10.0), (15.1, 20.0), (0.0, 99.0)], True),
+        ([(0.0, 10.0), (4.0, 6.0), (8.0, 14.0)], False),
+    ],
+)
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_s5_a_value_is_frozen_once_two_spans_lie_more_than_5_a_apart_on_a_phase(
+    spans: list[tuple[float, float]], phase: int, *, frozen: bool
+) -> None:
+    run, value_a = None, (30.0, 31.0, 32.0)
+    for second, (low_a, high_a) in enumerate(spans):
+        least, greatest = [0.0] * 3, [40.0] * 3
+        least[phase], greatest[phase] = low_a, high_a
+        bounds = Bounds(
+            (least[0], least[1], least[2]), (greatest[0], greatest[1], greatest[2]), closed=True
+        )
+        run = run_after(run, value_a, 100.0 + second, bounds)
+    assert run is not None
+    assert (run.since_s, run.frozen) == (100.0, frozen)
+    assert is_frozen(run, value_a) is frozen
+    assert not is_frozen(run, (30.0, 31.0, 32.1)), "it moved"
+    anew = run_after(run, (30.0, 31.0, 32.1), 200.0, bounds)
+    assert (anew.since_s, anew.frozen) == (200.0, False)
