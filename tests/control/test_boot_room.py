@@ -205,6 +205,26 @@ def test_s11_a_meter_above_keeps_the_room_on_the_panel_alone() -> None:
     assert setpoints(decision) == pytest.approx({"e1": 20.0, "e2": 0.0, "e3": 32.0}, abs=1e-3)
 
 
+def test_s13_nobody_is_raised_before_who_makes_room_beside_the_boot_currents_has_followed() -> None:
+    """e1 was told 20 A and still draws 32; 6 A are kept for e3: of 50 A 12 are left for e2."""
+    world = bare(boots(1, 6.0), boots(2, 6.0), boots(3, 6.0), limit_a=62.0)
+    for name, held_a in {"e1": 32.0, "e2": 6.0, "e3": 0.0}.items():
+        world.sends(name, held_a)
+        world.confirms(name)
+    world.vehicle("e3", VehicleState.ABSENT)
+    for _ in range(20):
+        world.wait(1.0)
+        decision = world.everything(0.0, {"e1": 32.0, "e2": 6.0, "e3": 0.0})
+    world.sends("e1", 20.0)
+    world.confirms("e1")
+    for _ in range(9):
+        world.wait(1.0)
+        decision = world.everything(0.0, {"e1": 32.0, "e2": 6.0, "e3": 0.0})
+        told = setpoints(decision)
+        assert told["e2"] == pytest.approx(12.0, abs=1e-3)
+    assert sum(setpoints(lives(world, 60)).values()) == pytest.approx(50.0 - 6.0, abs=1e-3)
+
+
 def test_s11_without_the_rule_no_room_is_kept() -> None:
     world = bare(boots(1, 16.0), boots(2, 16.0), limit_a=52.0, rules=Rules(s11_boot=False))
     world.answers("e2")

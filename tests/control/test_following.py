@@ -264,6 +264,43 @@ def test_who_is_far_above_all_that_still_counts_follows_nothing(
 
 
 @pytest.mark.parametrize(
+    ("read_a", "before_a", "excess_a"),
+    [
+        (16.0, 0.2, 0.0),
+        (16.9, 1.0, 1.0),
+        (16.8, 1.0, 1.0),
+        (16.75, 1.0, 0.75),
+        (17.1, 1.0, 1.1),
+        (18.9, 3.0, 3.0),
+        (18.5, 3.0, 2.5),
+        (12.0, 3.0, 0.0),
+    ],
+)
+def test_an_excess_that_is_settled_is_not_less_for_less_than_a_quarter_of_an_ampere(
+    read_a: float, before_a: float, excess_a: float
+) -> None:
+    """Told 16 A a minute ago."""
+    view = EvseView(
+        samples=tuple(EvseSample(NOW_S - 1.0 + k, (read_a, None, None)) for k in range(2)),
+        last_answer_s=NOW_S,
+        confirmed=Confirmed(16.0, sent_s=NOW_S - 60.0, confirmed_s=NOW_S - 60.0),
+    )
+    known = EvseState(held_a=16.0, setpoint_a=16.0, excess_a=before_a)
+    assert committed(view, TRAITS, known).excess_a == pytest.approx(excess_a)
+
+
+@pytest.mark.parametrize("told_a", [16.0, 0.0])
+def test_a_reading_without_a_current_shows_nothing(told_a: float) -> None:
+    view = EvseView(
+        samples=tuple(EvseSample(NOW_S - 1.0 + k, (None, None, None)) for k in range(2)),
+        last_answer_s=NOW_S,
+        confirmed=Confirmed(told_a, sent_s=NOW_S - 60.0, confirmed_s=NOW_S - 60.0),
+    )
+    one = committed(view, TRAITS, EvseState(held_a=told_a, setpoint_a=told_a))
+    assert (one.measured_a, one.committed_a, one.excess_a) == (None, told_a, 0.0)
+
+
+@pytest.mark.parametrize(
     ("told_ago_s", "boot_a", "counts_a", "holds_a"),
     [
         (60.0, 32.0, 16.0, 32.0),

@@ -114,6 +114,10 @@ def test_who_goes_on_as_it_did_is_the_same_value() -> None:
         (Tick(before=with_state(asked_s=None)), {"asked_s": NOW_S}),
         (Tick(before=with_state(stopped_s=NOW_S - 5.0)), {"stopped_s": None}),
         (Tick(before=with_state(resumes=True)), {"resumes": False}),
+        (
+            Tick(before=with_state(resumes=True), shaped=Shaped(6.0)),
+            {"setpoint_a": 6.0, "resumes": False},
+        ),
         (Tick(before=with_state(energy_from_wh=None)), {"energy_from_wh": 500.0}),
     ],
 )
@@ -184,16 +188,18 @@ def test_silence_moves_no_timer() -> None:
 
 def test_unplugging_forgets_everything_and_a_fault_its_place() -> None:
     before = with_state(displaced=3, stopped_s=NOW_S - 5.0, raise_s=NOW_S - 3.0)
-    kept = Tick(before=before, view=seen(VehicleState.ABSENT), shaped=Shaped(0.0)).kept()
-    gone = {"admitted_s": None, "asked_s": None, "raise_s": None, "setpoint_a": 0.0}
-    assert (kept.admitted_s, kept.asked_s, kept.stopped_s) == (None, None, None)
-    assert (kept.energy_from_wh, kept.raise_s) == (None, None)
-    faulty = Tick(before=before, view=seen(VehicleState.FAULT), shaped=Shaped(0.0)).kept()
-    assert (faulty.stopped_s, faulty.energy_from_wh) == (NOW_S, 100.0)
-    assert {name: getattr(faulty, name) for name in gone} == gone
+
+    def without(vehicle: VehicleState, before: EvseState) -> EvseState:
+        paused = Tick(before=before, view=seen(vehicle), shaped=Shaped(0.0), takes_part=False)
+        return paused.kept()
+
+    gone = EvseState(held_a=16.0, setpoint_a=0.0)
+    assert without(VehicleState.ABSENT, before) == gone
+    faulty = replace(gone, energy_from_wh=100.0, stopped_s=NOW_S)
+    assert without(VehicleState.FAULT, before) == faulty
     waits = with_state(admitted_s=None, stopped_s=NOW_S - 5.0)
-    faulty = Tick(before=waits, view=seen(VehicleState.FAULT), shaped=Shaped(0.0)).kept()
-    assert faulty.stopped_s == NOW_S - 5.0, "it was stopped before"
+    stopped = replace(faulty, stopped_s=NOW_S - 5.0)
+    assert without(VehicleState.FAULT, waits) == stopped, "it was stopped before"
 
 
 @pytest.mark.parametrize("vehicle", [VehicleState.ABSENT, VehicleState.FAULT])
