@@ -37,9 +37,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="one archive for whoever helps from afar",
         description=prose(
             "Writes a .tar.gz with the daemon's answers, the site file, profiles of the owner, the "
-            "journal, crash records and what `doctor` found. Keys, passwords, the outbox and the "
-            "state are never in it, and lines that look like secrets are left out. Look into it "
-            "before you send it."
+            "service's log, crash records and what `doctor` found. Keys, passwords, the outbox and "
+            "the state are never in it, and lines that look like secrets are left out. Look into "
+            "it before you send it. What the flight recorder has of the time in question goes "
+            "beside it: `edgectl replay --from TIME --to TIME --save FILE`."
         ),
         epilog="example:\n  edgectl bundle depot-north.tar.gz",
         formatter_class=argparse.RawDescriptionHelpFormatter,
