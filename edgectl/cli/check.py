@@ -16,7 +16,7 @@ from edgectl.cli.output import (
     show_json,
     terminal_width,
 )
-from edgectl.control.static import LinkProof, NodeProof, PrimaryProof
+from edgectl.control.static import SLOWER_THAN_TRIP, LinkProof, NodeProof, PrimaryProof
 from edgectl.errors import BadInput, Finding
 from edgectl.sitefile.load import LoadedSite, load_site
 from edgectl.units import PHASES
@@ -142,11 +142,11 @@ def _reaction_lines(loaded: LoadedSite) -> list[str]:
     rows = [
         (
             _short_id(proof.node),
+            _figure(found.poll_s),
+            f"{found.decide_s:g}",
             *(
                 _figure(value)
                 for value in (
-                    found.poll_s,
-                    found.decide_s,
                     found.write_s,
                     found.timeout_s,
                     found.settle_s,
@@ -186,12 +186,17 @@ def _verdict(loaded: LoadedSite) -> list[str]:
     if not open_risks:
         return ["ok: the daemon will start with this file"]
     names = ", ".join(risk.name for risk in open_risks)
+    slow = [risk.name.startswith(SLOWER_THAN_TRIP) for risk in open_risks]
+    remedies = []
+    if not all(slow):
+        remedies.append("change what does not fit (lower failsafe_a, boot_a or base_max_a, fewer")
+        remedies.append("chargers), or")
+    if any(slow):
+        remedies.append("make the reaction shorter (--details shows where its time goes: shorter")
+        remedies.append("poll_s of the meter, higher baud, fewer chargers on the slowest link), or")
     return [
         "not ok: the daemon will not start with this file",
-        *_wrap(
-            "change what does not fit (lower failsafe_a, boot_a or base_max_a, fewer chargers), or "
-            "accept each risk by its name:"
-        ),
+        *_wrap(f"{' '.join(remedies)} accept each risk by its name:"),
         f"  accept_risks: [{names}]",
     ]
 

@@ -25,6 +25,9 @@ from edgectl.units import PHASES, EvseId, LinkId, NodeId, OptionalTriple, Triple
 VA_VOLTAGE_SHARE: Final = 1.10
 """Without a measured voltage a VA row counts the nominal one times this."""
 
+SLOWER_THAN_TRIP: Final = "slower-than-trip"
+"""Begins the name of a risk that no sum has to do with."""
+
 _SLACK_A: Final = 1e-6
 _NO_TIMING: Final = LinkTiming(write_s=0.0, timeout_s=0.0)
 
@@ -246,7 +249,7 @@ def _risks(figures: _Figures, proof: NodeProof) -> list[Risk]:
     if proof.physics_s is not None and proof.trip_s is not None and proof.physics_s > proof.trip_s:
         risks.append(
             Risk(
-                name=f"slower-than-trip/{proof.node}",
+                name=f"{SLOWER_THAN_TRIP}/{proof.node}",
                 node=proof.node,
                 text=f"an unforeseen step may overload it for {proof.physics_s:.1f} s, "
                 f"its breaker bears {proof.trip_s:g} s (trip_s)",

@@ -39,8 +39,8 @@ _REMEDIES: Final[Mapping[str, tuple[str, str]]] = {
     "greater_than_equal": ("out_of_range", "write a greater number"),
     "less_than": ("out_of_range", "write a smaller number"),
     "less_than_equal": ("out_of_range", "write a smaller number"),
-    "too_short": ("wrong_length", "write as many values as asked for"),
-    "too_long": ("wrong_length", "write as many values as asked for"),
+    "too_short": ("wrong_length", "add what is missing"),
+    "too_long": ("wrong_length", "remove what is too much"),
     "string_too_short": ("wrong_length", "write a name"),
     "string_too_long": ("wrong_length", "write a shorter one"),
     "string_pattern_mismatch": (

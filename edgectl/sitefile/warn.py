@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from edgectl.control.static import StaticProof
-from edgectl.devices.bus_time import polling_share
 from edgectl.devices.mains import SAG_SHARE, voltage_meter
 from edgectl.devices.profile import Profile
 from edgectl.errors import Finding
 from edgectl.model.policy import Policy
 from edgectl.model.settings import Settings, Unsigned
-from edgectl.model.site import Evse, Meter, Sees, Site
+from edgectl.model.site import Sees, Site
 from edgectl.sitefile.draft import Draft
 from edgectl.sitefile.secret_files import check_secret_files
 from edgectl.sitefile.source import did_you_mean
@@ -32,7 +31,7 @@ def warnings_of(
     yield from _watchdogs(draft, site, proof)
     yield from _unused(draft, site)
     yield from _unseen_exports(draft, site)
-    yield from _busy_lines(draft, site, profiles)
+    yield from _busy_links(draft, site, proof)
     yield from _watts(draft, site, profiles)
     yield from _stale_acceptances(draft, proof)
     if settings.mqtt is not None:
@@ -148,16 +147,20 @@ def _unused(draft: Draft, site: Site) -> Iterator[Finding]:
             )
 
 
-def _busy_lines(draft: Draft, site: Site, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+def _busy_links(draft: Draft, site: Site, proof: StaticProof) -> Iterator[Finding]:
     """A serial line needs room for setpoints, and for a device that does not answer."""
     places = {placed.entry.id: placed.where for placed in draft.links}
     for link in site.links:
-        if link.serial is None:
-            continue
-        devices: tuple[Meter | Evse, ...] = (*site.meters, *site.evses)
-        on_it = [(one, profiles[one.profile]) for one in devices if one.link == link.id]
-        share = polling_share(link.serial, on_it)
-        if share > BUSY_SHARE:
+        share = proof.links[link.id].busy_share
+        if link.serial is None and share > 1.0:
+            yield draft.source.finding(
+                places[link.id],
+                code="busy_link",
+                message=f"polling takes {share:.0%} of the link's time, with the pauses that its"
+                " devices want: poll intervals cannot be kept",
+                remedy="raise poll_s of the devices on it",
+            )
+        elif link.serial is not None and share > BUSY_SHARE:
             late = ": poll intervals cannot be kept" if share > 1.0 else ""
             yield draft.source.finding(
                 places[link.id],

@@ -84,6 +84,20 @@ def test_people_are_told_how_to_accept(tmp_path: Path, capsys: pytest.CaptureFix
     assert "not ok" in out
 
 
+def test_people_are_told_what_helps_against_each_kind_of_risk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = GOOD.replace("trip_s: 30", "trip_s: 5")
+    short = GOOD.replace("limit_a: [100, 100, 100]", "limit_a: [25, 25, 25]")
+    both = slow.replace("limit_a: [100, 100, 100]", "limit_a: [25, 25, 25]")
+    found = {
+        text: " ".join(check(text, tmp_path, capsys)[1].split()) for text in (slow, short, both)
+    }
+    assert ["lower failsafe_a" in found[text] for text in (slow, short, both)] == [0, 1, 1]
+    assert ["fewer chargers on the slowest" in found[text] for text in found] == [1, 0, 1]
+    assert all("or accept each risk by its name: accept_risks: [" in out for out in found.values())
+
+
 def test_details_show_where_the_time_goes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +106,7 @@ def test_details_show_where_the_time_goes(
     assert "slowest link" not in plain
     assert [line for line in out.splitlines() if len(line) > 80 and "/" not in line] == []
     (grid,) = (line for line in out.splitlines() if line.startswith("grid") and "lan3" in line)
-    assert grid.split() == ["grid", "0.5", "0.1", "5.6", "1", "10", "17.2", "30", "lan3"]
+    assert grid.split() == ["grid", "0.5", "0.15", "5.6", "1", "10", "17.2", "30", "lan3"]
     (lan3,) = (line for line in out.splitlines() if line.startswith("lan3"))
     assert lan3.split()[:4] == ["lan3", "tcp", "0", "1"]
     links = json.loads(check(GOOD, tmp_path, capsys, "--json")[1])["links"]

@@ -373,6 +373,17 @@ def test_a_line_that_polling_fills_is_warned_of() -> None:
     assert "1200 baud 8N1" in warning.message
 
 
+def test_a_device_on_the_network_that_is_asked_faster_than_it_lets_is_warned_of() -> None:
+    assert "busy_link" not in [one.code for one in load_text(GOOD).warnings]
+    # KEBA wants one request a value and 0.5 s after each: five of 0.52 s a second are 260 %, and
+    # there is what is asked seldom and what feeds its watchdog.
+    hasty = load_text(spoil("max_a: 16, failsafe_a: 0,", "max_a: 16, failsafe_a: 0, poll_s: 1,"))
+    (warning,) = [one for one in hasty.warnings if one.code == "busy_link"]
+    assert warning.path == "links[2]"
+    assert "267% of the link's time" in warning.message
+    assert "poll intervals cannot be kept" in warning.message
+
+
 def test_a_charger_in_watts_needs_a_voltage_and_a_word_about_its_failsafe() -> None:
     watts = GOOD.replace(
         "{id: e3, node: grid, profile: keba-p40, link: lan3, unit: 255,\n"
