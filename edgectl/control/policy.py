@@ -71,7 +71,7 @@ def rank(situation: Situation) -> Ranks:
     if policy is Policy.DEADLINE:
         urgency = _urgencies(situation)
         band = tuple(_band(situation, i, one) for i, one in enumerate(urgency))
-        presses = bisect_right(LAXITY_BANDS_S, situation.snapshot.site.sharing.turn_s)
+        presses = bisect_right(LAXITY_BANDS_S, _turn_s(situation))
         behind = frozenset(i for i in behind if band[i] >= presses)
         return Ranks(
             queue=_queue(situation, band, behind),
@@ -119,7 +119,7 @@ def _queue(
     With bands, those that wait and press harder than a turn lasts come first of all.
     """
     ids, now_s, no_demand = situation.layout.evse_ids, situation.now.mono_s, situation.no_demand
-    turn_s = situation.snapshot.site.sharing.turn_s if situation.rules.turns else float("inf")
+    turn_s = _turn_s(situation)
     presses = bisect_right(LAXITY_BANDS_S, turn_s)
     places: list[tuple[int, int, float, int]] = []
     for i, known in enumerate(map(situation.state.evses.get, ids)):
@@ -145,6 +145,10 @@ def _queue(
             places.append((_WAITING, band[i] * 2 + (group == _HAD_ITS_TURN), since_s, i))
     places.sort()
     return tuple([i for _, _, _, i in places])
+
+
+def _turn_s(situation: Situation) -> float:
+    return situation.snapshot.site.sharing.turn_s if situation.rules.turns else float("inf")
 
 
 def _urgencies(situation: Situation) -> tuple[Urgency | None, ...]:
