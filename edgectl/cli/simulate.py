@@ -132,6 +132,11 @@ def summary(report: Report, out: Path) -> list[str]:
     ]
     if report["sessions_left_out"]:
         lines.append(f"{report['sessions_left_out']} sessions found no EVSE or no time: left out")
+    if report.get("sessions_announced", report["sessions"]) < report["sessions"]:
+        lines.append(
+            f"announcements for {report['sessions_announced']} of them; for the others the true"
+            " energy and departure are announced"
+        )
     if report.get("base_load_moved_weeks"):
         lines.append(f"the base load was moved by {report['base_load_moved_weeks']} weeks")
     if report["sessions"]:

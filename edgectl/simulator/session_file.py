@@ -27,7 +27,10 @@ STAY_MAX_S: Final = 366 * 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One row: a stay of a vehicle. `max_power_w` and `phases` are None where nobody knows them."""
+    """One row: a stay of a vehicle. `max_power_w` and `phases` are None where nobody knows them.
+
+    `line`: where in the file it stands.
+    """
 
     site: str
     session_id: str
@@ -37,6 +40,7 @@ class Recorded:
     energy_wh: float
     max_power_w: float | None
     phases: int | None
+    line: int
 
 
 def read_sessions(path: Path) -> tuple[Recorded, ...]:
@@ -44,7 +48,7 @@ def read_sessions(path: Path) -> tuple[Recorded, ...]:
     return read_table(path, columns=COLUMNS, parse=_parse, holds="session")
 
 
-def _parse(cells: Mapping[str, str]) -> Recorded:
+def _parse(cells: Mapping[str, str], line: int) -> Recorded:
     arrival_s = instant_s("arrival_utc", cells["arrival_utc"])
     departure_s = instant_s("departure_utc", cells["departure_utc"])
     if departure_s <= arrival_s:
@@ -80,4 +84,5 @@ def _parse(cells: Mapping[str, str]) -> Recorded:
         energy_wh=positive("energy_kwh", cells["energy_kwh"]) * 1000.0,
         max_power_w=None if power_kw is None else power_kw * 1000.0,
         phases=int(cells["phases"]) if cells["phases"] else None,
+        line=line,
     )

@@ -30,13 +30,14 @@ def read_table(
     path: Path,
     *,
     columns: Sequence[str],
-    parse: Callable[[Mapping[str, str]], _Row],
+    parse: Callable[[Mapping[str, str], int], _Row],
     holds: str,
 ) -> tuple[_Row, ...]:
     """Read the rows of a CSV file; raises BadInput with every line that cannot be used.
 
-    `parse` gets the cells of one line by column, stripped, and may raise `BadCell`. `holds` says in
-    a word what the rows are, such as `session`. Further columns are left alone.
+    `parse` gets the cells of one line by column, stripped, and the line's number, and may raise
+    `BadCell`. `holds` says in a word what the rows are, such as `session`. Further columns are left
+    alone.
     """
     rows = csv.DictReader(_text(path, holds).splitlines())
     _refuse_header(path, rows.fieldnames or (), columns)
@@ -46,7 +47,8 @@ def read_table(
         for row in rows:
             try:
                 _refuse_surplus(row)
-                read.append(parse({name: (row[name] or "").strip() for name in columns}))
+                cells = {name: (row[name] or "").strip() for name in columns}
+                read.append(parse(cells, rows.line_num))
             except BadCell as bad:
                 findings.append(
                     Finding(

@@ -41,6 +41,7 @@ def test_a_row_is_read_with_its_units(tmp_path: Path) -> None:
             energy_wh=14_000.0,
             max_power_w=7_000.0,
             phases=1,
+            line=2,
         ),
     )
 
@@ -103,7 +104,7 @@ def test_a_wrong_file_says_what_it_is(tmp_path: Path) -> None:
 
 
 def recorded(start_h: float, end_h: float, **more: float | None) -> Recorded:
-    facts = {"energy_wh": 7_000.0, "max_power_w": None, "phases": None}
+    facts = {"energy_wh": 7_000.0, "max_power_w": None, "phases": None, "line": 2}
     return Recorded(
         site="yard",
         session_id="s1",

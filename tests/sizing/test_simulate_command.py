@@ -148,10 +148,39 @@ def test_what_cannot_be_done_is_said(
     assert says in capsys.readouterr().err
 
 
+def test_what_drivers_announced_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "session_id,requested_kwh,estimated_departure_utc"
+    inputs = written(
+        tmp_path,
+        "s2,12.5,2023-11-15T11:00:00Z",
+        "x,3,2023-11-15T11:00:00Z",
+        header=header,
+        name="i",
+    )
+    assert simulate(tmp_path, "--user-inputs", str(inputs)) == 0
+    assert report(tmp_path)["sessions_announced"] == 1
+    assert "announcements for 1 of them; for the others the true" in capsys.readouterr().out
+    assert sessions(tmp_path)["s2"]["announced_kwh"] == "12.500"
+    assert sessions(tmp_path)["s1"]["announced_kwh"] == "30.000"
+
+
+def test_announcements_for_none_of_the_sessions_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "session_id,requested_kwh,estimated_departure_utc"
+    inputs = written(tmp_path, "x,3,2023-11-15T11:00:00Z", header=header, name="i")
+    assert simulate(tmp_path, "--user-inputs", str(inputs)) == 2
+    assert "none of its 1 announcements" in capsys.readouterr().err
+
+
 def test_an_unknown_evse_needs_assign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = (ROWS[0].replace(",a,", ",bay9,"),)
-    assert simulate(tmp_path, rows=rows) == 2
-    assert "--assign" in capsys.readouterr().err
+    assert simulate(tmp_path, rows=(ROWS[1], *rows)) == 2
+    said = capsys.readouterr().err
+    assert "--assign" in said
+    assert "s.csv:3" in said
     assert simulate(tmp_path, rows=(ROWS[0].replace(",a,", ",,"),)) == 2
     assert "an EVSE without a name is not in site" in capsys.readouterr().err
     assert simulate(tmp_path, "--assign", rows=rows) == 0

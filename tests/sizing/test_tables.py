@@ -52,6 +52,13 @@ def test_a_load_that_is_none_is_named(tmp_path: Path, kw: str) -> None:
     assert (caught.value.findings[0].path, caught.value.findings[0].line) == ("kw", 2)
 
 
+def test_a_time_that_comes_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    rows = ("2023-11-14T23:00:00Z,5", "2023-11-14T22:00:00Z,6", "2023-11-15T00:00:00+01:00,7")
+    with pytest.raises(BadInput, match="that of line 2") as caught:
+        read_load_profile(load(tmp_path, *rows), from_s=START_S, until_s=START_S)
+    assert (caught.value.findings[0].code, caught.value.findings[0].line) == ("doubled_time", 4)
+
+
 def test_announcements_go_by_session(tmp_path: Path) -> None:
     path = written(
         tmp_path,

@@ -81,6 +81,7 @@ def row(
         energy_wh=energy_wh,
         max_power_w=None,
         phases=None,
+        line=2,
     )
 
 

@@ -26,7 +26,7 @@ def read_announcements(path: Path) -> dict[str, Announced]:
     return dict(read_table(path, columns=COLUMNS, parse=_parse, holds="announcement"))
 
 
-def _parse(cells: Mapping[str, str]) -> tuple[str, Announced]:
+def _parse(cells: Mapping[str, str], _line: int) -> tuple[str, Announced]:
     return cells["session_id"], Announced(
         energy_wh=positive("requested_kwh", cells["requested_kwh"]) * 1000.0,
         departure_utc_s=instant_s("estimated_departure_utc", cells["estimated_departure_utc"]),

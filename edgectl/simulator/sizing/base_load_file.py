@@ -6,9 +6,10 @@ A profile of another year is moved by whole weeks, so that weekdays and hours st
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from edgectl.simulator.table_file import BadCell, bad_file, instant_s, number, read_table
 
@@ -34,10 +35,29 @@ class LoadProfile:
         return self.times_s[k] if k < len(self.times_s) else float("inf")
 
 
+class _Row(NamedTuple):
+    from_s: float
+    line: int
+    power_w: float
+
+
 def read_load_profile(path: Path, *, from_s: float, until_s: float) -> LoadProfile:
-    """Read a profile and lay it over a period; BadInput where it is too short for it."""
+    """Read a profile and lay it over a period.
+
+    BadInput where it is too short for that, or has two values for a time.
+    """
     rows = sorted(read_table(path, columns=COLUMNS, parse=_parse, holds="value"))
-    times_s = [time_s for time_s, _ in rows]
+    for before, after in pairwise(rows):
+        if before.from_s == after.from_s:
+            raise bad_file(
+                path,
+                line=after.line,
+                code="doubled_time",
+                message=f"its time is that of line {before.line}",
+                remedy="keep one value for each time; in local time an hour of autumn comes twice:"
+                " write UTC",
+            )
+    times_s = [row.from_s for row in rows]
     end_s = _end_s(times_s)
     least, most = (until_s - end_s) / _WEEK_S, (from_s - times_s[0]) / _WEEK_S
     weeks = 0 if least <= 0.0 <= most else _nearest(ceil(least), floor(most))
@@ -52,7 +72,7 @@ def read_load_profile(path: Path, *, from_s: float, until_s: float) -> LoadProfi
         )
     return LoadProfile(
         times_s=tuple(time_s + weeks * _WEEK_S for time_s in times_s),
-        power_w=tuple(power_w for _, power_w in rows),
+        power_w=tuple(row.power_w for row in rows),
         moved_weeks=weeks,
     )
 
@@ -68,7 +88,7 @@ def _end_s(times_s: Sequence[float]) -> float:
     return times_s[-1] + (times_s[-1] - times_s[-2] if len(times_s) > 1 else 3600.0)
 
 
-def _parse(cells: Mapping[str, str]) -> tuple[float, float]:
+def _parse(cells: Mapping[str, str], line: int) -> _Row:
     power_kw = number("kw", cells["kw"])
     if abs(power_kw) > 1e6:
         raise BadCell(
@@ -77,4 +97,4 @@ def _parse(cells: Mapping[str, str]) -> tuple[float, float]:
             message=f"{power_kw:g} kW is no load of a depot",
             remedy="write the power in kW",
         )
-    return instant_s("timestamp_utc", cells["timestamp_utc"]), power_kw * 1000.0
+    return _Row(instant_s("timestamp_utc", cells["timestamp_utc"]), line, power_kw * 1000.0)

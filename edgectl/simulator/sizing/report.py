@@ -43,6 +43,7 @@ class Run:
     until_utc_s: float
     visits: Sequence[Visit]
     left_out: int
+    announced: int | None
     flowed: Flowed
     decisions: int
     rules_off: Sequence[str]
@@ -66,7 +67,10 @@ class NodeReport(TypedDict, total=False):
 
 
 class Report(TypedDict, total=False):
-    """`report.json`. `sessions_left_out` found no free EVSE or no time at theirs."""
+    """`report.json`. `sessions_left_out` found no free EVSE or no time at theirs.
+
+    `sessions_announced`: of how many `--user-inputs` says something.
+    """
 
     site: str
     policy: str
@@ -75,6 +79,7 @@ class Report(TypedDict, total=False):
     until_utc: str
     sessions: int
     sessions_left_out: int
+    sessions_announced: int
     energy_asked_kwh: float
     energy_delivered_kwh: float
     energy_delivered_pct: float
@@ -111,6 +116,8 @@ def report_of(run: Run) -> Report:
         report["energy_delivered_pct"] = round(100.0 * delivered_wh / asked_wh, 2)
         full = sum(is_full(visit) for visit in run.visits)
         report["sessions_full_pct"] = round(100.0 * full / len(run.visits), 2)
+    if run.announced is not None:
+        report["sessions_announced"] = run.announced
     if run.base_load_moved_weeks is not None:
         report["base_load_moved_weeks"] = run.base_load_moved_weeks
     return report

@@ -24,6 +24,7 @@ from edgectl.simulator.sizing.report import (
 )
 from edgectl.simulator.sizing.stays import place
 from edgectl.simulator.sizing.yard import Yard
+from edgectl.simulator.table_file import bad_file
 from edgectl.units import NodeId, OptionalTriple
 
 REPORT: Final = "report.json"
@@ -65,9 +66,7 @@ def size(
     """
     site = prompt_site(scaled(site, options.scale))
     rows = _rows(options)
-    announced: Mapping[str, Announced] = {}
-    if options.user_inputs is not None:
-        announced = read_announcements(options.user_inputs)
+    announced = _announced(options, rows)
     placed = place(
         rows, site, announced=announced, assign=options.assign, file=str(options.sessions)
     )
@@ -93,6 +92,9 @@ def size(
         until_utc_s=until_s,
         visits=tuple(yard.done),
         left_out=placed.left_out,
+        announced=None
+        if options.user_inputs is None
+        else sum(visit.stay.row.session_id in announced for visit in yard.done),
         flowed=yard.flowed,
         decisions=decisions,
         rules_off=controller.rules_off,
@@ -191,6 +193,22 @@ def _rows(options: Options) -> tuple[Recorded, ...]:
             )
         ]
     )
+
+
+def _announced(options: Options, rows: Sequence[Recorded]) -> Mapping[str, Announced]:
+    if options.user_inputs is None:
+        return {}
+    announced = read_announcements(options.user_inputs)
+    if announced.keys().isdisjoint(row.session_id for row in rows):
+        raise bad_file(
+            options.user_inputs,
+            line=2,
+            code="no_match",
+            message=f"none of its {len(announced)} announcements is of a session that is simulated",
+            remedy=f"name a file with the session ids of {options.sessions}, such as"
+            f" {rows[0].session_id!r}",
+        )
+    return announced
 
 
 def _base(options: Options, start_s: float, until_s: float) -> LoadProfile | None:

@@ -133,7 +133,7 @@ def _unknown(unknown: Sequence[str], rows: Sequence[Recorded], site: Site, file:
     hint = f"; --only takes one of its sites ({', '.join(yards[:4])})" if len(yards) > 1 else ""
     return Finding(
         file=file,
-        line=1,
+        line=min(row.line for row in rows if row.evse in unknown),
         path="evse",
         code="unknown_evse",
         message=f"{shown}{more} {'is' if len(unknown) == 1 else 'are'} not in site {site.id}",
