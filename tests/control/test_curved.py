@@ -77,8 +77,8 @@ EMPTY = (0.0,) * 5
     ("base", "ceiling_a", "rises_a"),
     [
         # As good as full, at both ends of what a line bears: the rise keeps all its digits.
-        (complex(60.0), 60.0 + 2.0**-30, 2.0**-30),
-        (complex(0.5), 0.5 + 2.0**-40, 2.0**-40),
+        (complex(60.1), 60.1 + 1e-9, (60.1 + 1e-9) - 60.1),
+        (complex(0.3), 0.3 + 1e-12, (0.3 + 1e-12) - 0.3),
         (complex(-60.0), 60.0, 120.0),
         (complex(-0.5), 0.5, 1.0),
         (complex(0.0), 10.0, 10.0),
@@ -339,3 +339,43 @@ def test_a_load_is_known_by_the_rows_that_it_loads(
     made = behind_a_transformer()
     assert tuple(row for row in range(7) if curved.loads_of(made, 1, row, groups)) == rows
     assert not any(curved.loads_of(made, 0, row, groups) for row in (4, 5, 6)), "no transformer"
+
+
+LINE_1_A = sqrt((15.0 * ROOT_3 + 5.0 * sqrt(0.75)) ** 2 + 2.5**2)
+"""30 A of base on all lines make 15 A times root 3 in phase, and 10 A on A 5 A at 30 degrees."""
+
+
+@pytest.mark.parametrize(
+    ("base_a", "groups", "rows"),
+    [
+        ((0.0, 0.0, 0.0), some(a=10.0), (10.0, 0.0, 0.0, 1000.0, 5.0, 5.0, 0.0)),
+        ((0.0, 0.0, 0.0), some(c=10.0), (0.0, 0.0, 10.0, 1300.0, 5.0, 0.0, 5.0)),
+        ((30.0, 0.0, 0.0), some(), (30.0, 0.0, 0.0, 3000.0, 15.0, 15.0, 0.0)),
+        ((0.0, 30.0, 0.0), some(), (0.0, 30.0, 0.0, 3300.0, 0.0, 15.0, 15.0)),
+        ((0.0, 0.0, 30.0), some(), (0.0, 0.0, 30.0, 3900.0, 15.0, 0.0, 15.0)),
+        (
+            (30.0, 30.0, 30.0),
+            some(a=10.0),
+            (40.0, 30.0, 30.0, 11_200.0, LINE_1_A, LINE_1_A, 15.0 * ROOT_3),
+        ),
+    ],
+)
+def test_a_transformer_has_seven_rows(
+    base_a: tuple[float, float, float], groups: tuple[float, ...], rows: tuple[float, ...]
+) -> None:
+    base = (*base_a, sum(a * v for a, v in zip(base_a, UNLIKE_V, strict=True)))
+    assert curved.row_values(base, groups, UNLIKE_V, 2.0) == pytest.approx(rows)
+    assert curved.row_values(base, groups, UNLIKE_V, None) == pytest.approx(rows[:4])
+    above = tuple(curved.primary_a(base_a, groups, 2.0))
+    assert above == pytest.approx(rows[4:])
+
+
+@pytest.mark.parametrize("meter_a", [3.0, 5.0])
+def test_draws_that_are_more_across_the_voltage_than_a_meter_shows_leave_none_in_phase(
+    meter_a: float,
+) -> None:
+    """10 A at 30 degrees are 5 A across: what is in phase with the line is made up for."""
+    line = (0.0, 10.0, 0.0, 0.0, 0.0)
+    base_a = pytest.approx(-10.0 * sqrt(0.75))
+    assert curved.proved_base_a(meter_a, line) == base_a
+    assert curved.base_between(meter_a, line, line) == (base_a, base_a)
