@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgectl.model.decision import AlarmCode, Decision
+from edgectl.model.rules import Rules
 from edgectl.model.site import KeepAlive
 from edgectl.units import EvseId
 from tests.control.world import GRID, TRAITS, World, evse, site
@@ -65,6 +66,8 @@ def test_s11_a_boot_current_that_does_not_fit_beside_the_base_is_said_and_pauses
     tight = world.settle(70.0, {"e1": 10.0, "e2": 6.0})
     assert boot_alarms(tight) == {"e1"}
     assert tight.evses[E1].setpoint_a >= 6.0
+    world.rules = Rules(s11_boot=False)
+    assert boot_alarms(world.settle(70.0, {"e1": 10.0, "e2": 6.0})) == set()
 
 
 def test_s11_a_silent_charger_has_an_alarm_of_its_own() -> None:

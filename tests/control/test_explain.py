@@ -116,6 +116,21 @@ def test_no_phase_rises_past_its_wake_without_the_next_tick_coming_at_once(
     assert decision.wake_above_a[M_SHOP] == pytest.approx(wakes_a)
 
 
+def test_without_a_fresh_value_the_account_says_what_a_primary_line_carries() -> None:
+    """Nobody knows what flows: any value that is 2 A above nothing is looked at at once."""
+    world = shop()
+    shows(world, 20.0, 20.0, 0.0, 0.0)
+    world.wait(1.0)
+    for _ in range(20):
+        world.wait(1.0)
+        world.reads("e1", 20.0)
+        decision = world.step()
+    said = decision.nodes[SHOP].primary
+    assert said is not None
+    assert said.account_a == pytest.approx((10.0, 10.0, 0.0))
+    assert decision.wake_above_a[M_SHOP] == pytest.approx((2.0, 2.0, 2.0))
+
+
 @pytest.mark.parametrize(
     ("limit_a", "limit_kva", "wakes_a"),
     [
