@@ -376,6 +376,6 @@ def test_draws_that_are_more_across_the_voltage_than_a_meter_shows_leave_none_in
 ) -> None:
     """10 A at 30 degrees are 5 A across: what is in phase with the line is made up for."""
     line = (0.0, 10.0, 0.0, 0.0, 0.0)
-    base_a = pytest.approx(-10.0 * sqrt(0.75))
-    assert curved.proved_base_a(meter_a, line) == base_a
-    assert curved.base_between(meter_a, line, line) == (base_a, base_a)
+    base_a = -10.0 * sqrt(0.75)
+    assert curved.proved_base_a(meter_a, line) == pytest.approx(base_a)
+    assert curved.base_between(meter_a, line, line) == pytest.approx((base_a, base_a))

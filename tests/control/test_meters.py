@@ -302,6 +302,8 @@ def test_s7_a_meter_on_some_phases_leaves_the_others_their_worst_case() -> None:
         world.meter(20.0, 99.0, 21.0)
         decision = world.step()
     assert decision.nodes[GRID].base_a == pytest.approx((20.0, 26.0, 21.0))
+    (judged, _) = world.situation().judged
+    assert (judged.meter_a, judged.direct_a) == ((20.0, None, 21.0), (20.0, None, 21.0))
     assert AlarmCode.OVER_CEILING not in codes(decision)
 
 
@@ -336,3 +338,52 @@ def test_s5_a_value_is_frozen_once_two_spans_lie_more_than_5_a_apart_on_a_phase(
     assert not is_frozen(run, (30.0, 31.0, 32.1)), "it moved"
     anew = run_after(run, (30.0, 31.0, 32.1), 200.0, bounds)
     assert (anew.since_s, anew.frozen) == (200.0, False)
+
+
+@pytest.mark.parametrize(("refresh_s", "base_a"), [(0.0, 20.0), (0.4, 20.0), (1.0, 25.0)])
+def test_s4_what_a_meter_shows_may_be_as_old_as_its_refresh_time(
+    refresh_s: float, base_a: float
+) -> None:
+    """The vehicle began half a second before the meter was asked; 30 A may be with or without."""
+    place = site(evses=[evse(1)])
+    world = World(replace(place, meters=(replace(place.meters[0], refresh_s=refresh_s),)))
+    world.settle(25.0, {"e1": 0.0})
+    world.sends("e1", 10.0)
+    world.confirms("e1")
+    world.wait(1.0)
+    world.reads("e1", 0.0)
+    world.wait(1.5)
+    world.reads("e1", 10.0)
+    world.wait(0.5)
+    world.meter(30.0)
+    world.wait(1.0)
+    world.reads("e1", 10.0)
+    assert world.step().nodes[GRID].base_a[0] == base_a
+
+
+@pytest.mark.parametrize(
+    ("age_s", "quality", "base_a"),
+    [
+        (5.0, Quality.GOOD, 20.0),
+        (6.0, Quality.STALE, 20.0 + 40.0 * 1.0 / 10.0),
+        (14.0, Quality.STALE, 20.0 + 40.0 * 9.0 / 10.0),
+        (15.0, Quality.BAD, 60.0),
+    ],
+)
+def test_s6_a_value_is_fresh_for_two_and_a_half_polls(
+    age_s: float, quality: Quality, base_a: float
+) -> None:
+    """The meter is polled every 2 s; its base of 20 A may rise to 60 A."""
+    place = site(evses=[evse(1)])
+    world = World(replace(place, meters=(replace(place.meters[0], poll_s=2.0),)))
+    world.settle(20.0, {"e1": 0.0})
+    for _ in range(round(age_s)):
+        world.wait(1.0)
+        world.reads("e1", 0.0)
+        said = world.step().nodes[GRID]
+    assert said.quality is quality
+    assert said.base_a[0] == pytest.approx(base_a)
+    fresh = quality is Quality.GOOD
+    (judged,) = world.situation().judged
+    assert judged.meter_a[0] == (20.0 if fresh else None)
+    assert judged.guard_a[0] == pytest.approx(base_a)
