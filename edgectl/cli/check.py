@@ -26,8 +26,9 @@ SITE_FILE: Final = Path("/etc/edgectl/site.yaml")
 _REACTION: Final = (">meter", ">decide", ">write", ">timeout", ">follow", ">reacts", ">trip")
 _REACTION_LEGEND: Final = (
     "s until an unforeseen step is answered: its meter shows it, the daemon decides, the slowest "
-    "link writes each EVSE once, a request times out, the vehicle follows. Twice all of it where "
-    "a meter watches EVSEs without readings: they may draw less than they were told."
+    "link writes each EVSE once, a request times out, the vehicle follows. The meter is late where "
+    "its link has more to ask than fits. Twice all of it where a meter watches EVSEs without "
+    "readings: they may draw less than they were told."
 )
 _LINKS: Final = ("link", "kind", ">meters", ">evses", ">busy", ">write all", ">timeout")
 _LINKS_LEGEND: Final = (

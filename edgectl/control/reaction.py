@@ -1,9 +1,10 @@
 """How long an unforeseen step may overload a node, part by part (S20).
 
 The meter must show it, the tick decides, the link writes every EVSE once, one of its requests may
-time out first, and the vehicle follows: the slowest EVSE below the node counts. Where a meter sees
-EVSEs without readings of their own, all of that may be needed twice: they may be drawing less than
-they were told, which only shows when the first cut has changed nothing (S15).
+time out first, and the vehicle follows: the slowest EVSE below the node counts. Where polls ask
+more of the meter's link than fits, its reading comes late by one of each of them. Where a meter
+sees EVSEs without readings of their own, all of that may be needed twice: they may be drawing less
+than they were told, which only shows when the first cut has changed nothing (S15).
 """
 
 from collections import Counter
@@ -23,20 +24,23 @@ DECIDE_S: Final = 0.15
 class LinkTiming:
     """`write_s`: one setpoint write with answer and gap; `timeout_s`: of one request.
 
-    `busy_share`: of the link's time, by ordinary polls and keep-alives.
+    `busy_share`: of the link's time, by ordinary polls and keep-alives. `late_s`: by how much a
+    reading may come late because that is more than fits.
     """
 
     write_s: float
     timeout_s: float
     busy_share: float = 0.0
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
     """The parts of the time, in s. `evse` is the one that takes longest, `link` its own.
 
-    `poll_s`: of the node's meter, without one of its EVSEs. `write_s`: every EVSE of the link once.
-    `again_s`: the second reaction that EVSEs without readings may need; 0 where there are none.
+    `poll_s`: of the node's meter, without one of its EVSEs, as late as its link makes it.
+    `write_s`: every EVSE of the link once. `again_s`: the second reaction that EVSEs without
+    readings may need; 0 where there are none.
     """
 
     poll_s: float
@@ -70,7 +74,10 @@ def reaction(
     if not evses:
         return None
     meters = [meter for meter in site.meters if meter.node == node and meter.sees is not Sees.PART]
-    usual_s = max([meter.poll_s for meter in meters] or [evse.traits.poll_s for evse in evses])
+    usual_s = max(
+        [meter.poll_s + link_timing[meter.link].late_s for meter in meters]
+        or [evse.traits.poll_s + link_timing[evse.link].late_s for evse in evses]
+    )
     write_s = write_all_s(site, link_timing=link_timing)
     found = [
         Reaction(

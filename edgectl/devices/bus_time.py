@@ -6,7 +6,8 @@
 """
 
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from edgectl.devices.profile import PollClass, Profile
 from edgectl.devices.reads import Place, plan_reads
@@ -24,7 +25,26 @@ TCP_USUAL_S: Final = 0.02
 SERIAL_ANSWER_S: Final = 0.05
 """What a device on a serial line takes from the end of a request to the start of its answer."""
 
+_Ask: TypeAlias = tuple[float, float]
+"""How long one exchange takes, and how often it is due, in s."""
+
 _LONGEST_READ: Final = Request(unit=1, function=Function.READ_HOLDING, address=0, count=125)
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """What a link has to carry without any setpoint.
+
+    `share`: of its time; above 1: too much. `pass_s`: every one of the requests once.
+    """
+
+    share: float
+    pass_s: float
+
+    @property
+    def late_s(self) -> float:
+        """By how much a reading may come late: where not all fits, behind one of every other."""
+        return self.pass_s if self.share > 1.0 else 0.0
 
 
 def write_s(serial: SerialLine | None, profile: Profile, evse: Evse) -> float:
@@ -45,33 +65,35 @@ def unanswered_s(
     return 2.0 * timeout_s + serial.wire_s(request)
 
 
-def polling_share(
-    serial: SerialLine | None, devices: Iterable[tuple[Meter | Evse, Profile]]
-) -> float:
-    """Share of a link's time that ordinary polls and keep-alives take; above 1: too much.
+def polling(serial: SerialLine | None, devices: Iterable[tuple[Meter | Evse, Profile]]) -> Polling:
+    """What ordinary polls and keep-alives ask of a link.
 
     A meter that stands for several nodes is read once. Over TCP the pauses that a device wants
     count too, for its own unit alone: others are served meanwhile.
     """
-    total = 0.0
-    of_unit: dict[int, float] = {}
+    of_link: list[_Ask] = []
+    of_unit: dict[int, list[_Ask]] = {}
     read = set[tuple[int, int]]()
     for device, profile in devices:
         connector = device.connector if isinstance(device, Evse) else 0
         if (device.unit, connector) in read:
             continue
         read.add((device.unit, connector))
-        total += _device_share(serial, device, profile)
+        asks = _asks(serial, device, profile)
+        of_link += asks
         if serial is None:
             gap_s = profile.transport.request_gap_s
-            share = _device_share(serial, device, profile, gap_s=gap_s)
-            of_unit[device.unit] = of_unit.get(device.unit, 0.0) + share
-    return max([total, *of_unit.values()])
+            of_unit.setdefault(device.unit, []).extend(
+                (takes_s + gap_s, period_s) for takes_s, period_s in asks
+            )
+    lists = [of_link, *of_unit.values()]
+    return Polling(
+        share=max(sum(takes_s / period_s for takes_s, period_s in asks) for asks in lists),
+        pass_s=max(sum(takes_s for takes_s, _ in asks) for asks in lists),
+    )
 
 
-def _device_share(
-    serial: SerialLine | None, device: Meter | Evse, profile: Profile, *, gap_s: float = 0.0
-) -> float:
+def _asks(serial: SerialLine | None, device: Meter | Evse, profile: Profile) -> list[_Ask]:
     if isinstance(device, Evse):
         place, poll_s = place_of(device), device.traits.poll_s
     else:
@@ -79,7 +101,7 @@ def _device_share(
             unit=device.unit, address_offset=device.address_offset, word_order=device.word_order
         )
         poll_s = device.poll_s
-    share = 0.0
+    slow_s = max(poll_s, profile.transport.slow_poll_s)
     batches = plan_reads(
         profile,
         unit=place.unit,
@@ -87,22 +109,18 @@ def _device_share(
         address_offset=place.address_offset,
         word_order=place.word_order,
     )
-    for batch in batches:
-        slow_s = max(poll_s, profile.transport.slow_poll_s)
-        period_s = poll_s if batch.period is PollClass.FAST else slow_s
-        share += (_exchange_s(serial, batch.request) + gap_s) / period_s
+    asked = [
+        (batch.request, poll_s if batch.period is PollClass.FAST else slow_s) for batch in batches
+    ]
     if isinstance(device, Evse):
         plan = keepalive(profile, device)
         request = plan.request or setpoint_write(profile, device, 0.0).request
         if plan.echo is not None:
-            for echo, period_s in (
-                (plan.echo.look.request, plan.echo.look_s),
-                (plan.echo.high, 2.0 * plan.echo.look_s),
-            ):
-                share += (_exchange_s(serial, echo) + gap_s) / period_s
+            asked.append((plan.echo.look.request, plan.echo.look_s))
+            asked.append((plan.echo.high, 2.0 * plan.echo.look_s))
         elif plan.period_s is not None:
-            share += (_exchange_s(serial, request) + gap_s) / plan.period_s
-    return share
+            asked.append((request, plan.period_s))
+    return [(_exchange_s(serial, request), period_s) for request, period_s in asked]
 
 
 def _exchange_s(serial: SerialLine | None, request: Request) -> float:

@@ -6,7 +6,7 @@ from typing import Final
 
 from edgectl.control.reaction import LinkTiming
 from edgectl.devices import quantities
-from edgectl.devices.bus_time import polling_share, unanswered_s, write_s
+from edgectl.devices.bus_time import polling, unanswered_s, write_s
 from edgectl.devices.profile import Profile, ProfileKind
 from edgectl.devices.traits import charger_traits, trait_faults
 from edgectl.errors import Finding
@@ -105,16 +105,13 @@ def link_timing(site: Site, profiles: Mapping[str, Profile]) -> dict[LinkId, Lin
             write_s=max(known.write_s, one_s),
             timeout_s=max(known.timeout_s, unanswered_s(line, profile.transport.timeout_s)),
         )
-    return {
-        link: replace(
-            one,
-            busy_share=polling_share(
-                serial[link],
-                [(device, profiles[device.profile]) for device in devices if device.link == link],
-            ),
+    for link, one in timing.items():
+        asked = polling(
+            serial[link],
+            [(device, profiles[device.profile]) for device in devices if device.link == link],
         )
-        for link, one in timing.items()
-    }
+        timing[link] = replace(one, busy_share=asked.share, late_s=asked.late_s)
+    return timing
 
 
 def _check_kinds(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Finding]:

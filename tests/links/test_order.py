@@ -43,6 +43,19 @@ def test_f14_a_dead_device_costs_the_others_one_timeout_per_wait() -> None:
     assert depot.image.misses(MeterId("m9"))[0] == len(tries)
 
 
+def test_where_not_all_fits_a_meter_is_late_by_one_of_every_request_at_most() -> None:
+    async def script(depot: Depot) -> None:
+        for unit in range(1, 10):
+            depot.station.answer_s[unit] = 0.3
+        await depot.until(300.0)
+
+    # 270 % of the time: nine readings of 0.3 s each second. One of everything: eight readings and
+    # eight rewrites, the meter's currents and its count, 18 x 0.3 s.
+    depot = play(script, chargers=range(1, 9), meters=[9])
+    late = gaps(depot.station.reads(9, CURRENT))
+    assert 2.0 < max(late) <= 1.0 + 18 * 0.3
+
+
 def test_f14_a_silent_charger_does_not_hold_up_a_meter() -> None:
     async def script(depot: Depot) -> None:
         await depot.until(20.0)

@@ -36,6 +36,7 @@ from edgectl.model.site import (
 )
 from edgectl.sitefile.entries.region import SampledQuantity
 from edgectl.sitefile.load import LoadedSite, load_site
+from edgectl.units import NodeId
 from tests.sitefile.sites import (
     CONFIG,
     GOOD,
@@ -366,11 +367,28 @@ def test_a_line_that_polling_fills_is_warned_of() -> None:
         "kind: tcp, host: 10.0.0.21, port: 502",
         "kind: rtu, device: /dev/ttyS0, baud: 1200, parity: N",
     )
-    # One read of 120 registers each half second: 8 + 245 characters of 10 bits, and more.
-    (warning,) = [one for one in load_text(slow).warnings if one.code == "busy_line"]
+    loaded = load_text(slow)
+    (warning,) = [one for one in loaded.warnings if one.code == "busy_line"]
     assert warning.line == 6
     assert "poll intervals cannot be kept" in warning.message
+    assert "polling takes 138%" in warning.message
     assert "1200 baud 8N1" in warning.message
+    # Each half second 28 registers: 8 + 61 characters of 10 bits, 7 of silence, 0.05 s to answer;
+    # each half minute 10: 8 + 25 characters. A reading may come late by one of each (S20).
+    one_pass_s = 76 * 10 / 1200 + 0.05 + 40 * 10 / 1200 + 0.05
+    reaction = loaded.proof.nodes[NodeId("grid")].reaction
+    assert reaction is not None
+    assert reaction.poll_s == pytest.approx(0.5 + one_pass_s)
+
+
+def test_a_line_with_room_brings_readings_in_time() -> None:
+    fits = spoil(
+        "kind: tcp, host: 10.0.0.21, port: 502",
+        "kind: rtu, device: /dev/ttyS0, baud: 9600, parity: N",
+    )
+    reaction = load_text(fits).proof.nodes[NodeId("grid")].reaction
+    assert reaction is not None
+    assert reaction.poll_s == 0.5
 
 
 def test_a_device_on_the_network_that_is_asked_faster_than_it_lets_is_warned_of() -> None:
@@ -417,15 +435,16 @@ def test_s20_counts_a_serial_line_at_its_own_speed() -> None:
         ).replace("link: lan2, unit: 255", "link: lan2, unit: 5")
     )
     panel = tcp.site.nodes[1].id
-    before, after = (loaded.proof.nodes[panel].physics_s for loaded in (tcp, serial))
+    before, after = (loaded.proof.nodes[panel].reaction for loaded in (tcp, serial))
     assert before is not None
     assert after is not None
+    before_s, after_s = (one.total_s - one.poll_s for one in (before, after))
     # Two writes by function 6: 8 + 8 characters and two gaps at 11 bits, 50 ms to answer, in place
     # of 0.1 s each; a second timeout of silence, and the longest read that is waited for.
     character_s = 11 / 1200
     write_s = (8 + 8 + 7) * character_s + 0.05
     longest_s = (8 + 255 + 7) * character_s
-    assert after - before == pytest.approx(2 * (write_s - 0.1) + 1.0 + longest_s)
+    assert after_s - before_s == pytest.approx(2 * (write_s - 0.1) + 1.0 + longest_s)
 
 
 def test_good_file_has_no_warnings() -> None:
