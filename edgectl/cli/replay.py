@@ -14,7 +14,6 @@ from edgectl.cli.output import BAD_INPUT, DONE, NO, CliError, prose, show_json, 
 from edgectl.cli.replay_answer import ReplayAnswer
 from edgectl.cli.rerun import Rerun, Summary, rerun
 from edgectl.contract.segment import SegmentWriter
-from edgectl.errors import StorageFailed
 from edgectl.sitefile.load import load_site
 
 JOURNAL: Final = Path("/var/lib/edgectl/journal")
@@ -142,7 +141,7 @@ class _Saved:
             try:
                 self._file = self._part(self._path).open("wb")
             except OSError as fault:
-                raise StorageFailed(f"{self._path}: {fault.strerror}") from fault
+                raise _not_written(self._path, fault) from fault
         return self
 
     def add(self, one: Rerun) -> None:
@@ -163,12 +162,21 @@ class _Saved:
             part.unlink()
 
     def _write(self, data: bytes) -> None:
-        if self._file is None:
+        if self._file is None or self._path is None:
             return
         try:
             self._file.write(data)
         except OSError as fault:
-            raise StorageFailed(f"{self._path}: {fault.strerror}") from fault
+            raise _not_written(self._path, fault) from fault
 
     def _part(self, path: Path) -> Path:
         return path.with_name(f"{path.name}.part")
+
+
+def _not_written(path: Path, fault: OSError) -> CliError:
+    return CliError(
+        exit_code=BAD_INPUT,
+        code="not_written",
+        message=f"{path} cannot be written: {fault.strerror}",
+        remedy="name a file in a folder that exists and that you may write to, where there is room",
+    )

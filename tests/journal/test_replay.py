@@ -320,6 +320,7 @@ def test_the_record_of_a_broken_step_is_stepped_again(tmp_path: Path, capsys: Ca
         ("good", ("--from", "2027-01-01"), "no step is recorded in that time"),
         ("good", ("--to", "00:00"), "no step is recorded in that time"),
         ("good", ("--site", "none.yaml"), "none.yaml"),
+        ("good", ("--save", "/nowhere/case.jsonl.gz"), "/nowhere/case.jsonl.gz cannot be written"),
     ],
 )
 def test_what_cannot_be_replayed_is_said(
