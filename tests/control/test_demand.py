@@ -92,6 +92,28 @@ def test_who_draws_nothing_gives_way_after_three_minutes_whatever_is_left_of_its
     assert decision.evses[E1].place is None
 
 
+def test_who_may_draw_just_its_minimum_gives_way_too() -> None:
+    world = two()
+    world.ceilings = (
+        TimedCeiling(
+            holder=Holder(Rank.OPERATOR, "limit", "l1"),
+            reason="a warm plug",
+            from_utc_s=UTC0_S,
+            until_utc_s=None,
+            evse=E1,
+            limit_a=(6.0, 6.0, 6.0),
+        ),
+    )
+    assert setpoints(world.live(150.0, most_a=FULL))["e1"] == 6.0
+    assert setpoints(world.live(60.0, most_a=FULL)) == {"e1": 0.0, "e2": 10.0}
+
+
+def test_who_has_its_minimum_behind_all_others_is_said_to_ask_for_nothing() -> None:
+    world = two(50.0)
+    reason = world.live(400.0, most_a=FULL).evses[E1].reason
+    assert (reason.code, reason.limit) == (ReasonCode.NO_DEMAND, 6.0)
+
+
 def test_who_became_full_gives_way_after_three_minutes() -> None:
     world = two()
     world.live(300.0)

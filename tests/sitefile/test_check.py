@@ -65,7 +65,10 @@ def test_risk_is_a_no_until_it_is_accepted(
     names = [risk["name"] for risk in answer["risks"]]
     assert names == ["power-returns/grid", "power-returns/panel"]
     assert answer["nodes"]["grid"]["short_a"] == [24.0, 14.0, 16.0]
-    assert "L1 is short of 24.0 A" in answer["risks"][0]["text"]
+    assert (
+        "L1 is short of 24.0 A (base 60 A + EVSEs 64 A, limit 100 A)"
+        in (answer["risks"][0]["text"])
+    )
 
     half = f"{risky}accept_risks: [{names[0]}]\n"
     assert check(half, tmp_path, capsys)[0] == 1
