@@ -379,3 +379,24 @@ def test_draws_that_are_more_across_the_voltage_than_a_meter_shows_leave_none_in
     base_a = -10.0 * sqrt(0.75)
     assert curved.proved_base_a(meter_a, line) == pytest.approx(base_a)
     assert curved.base_between(meter_a, line, line) == pytest.approx((base_a, base_a))
+
+
+UNIT_AHEAD = (0.0, 1.0, 0.0, 0.0, 0.0)
+UNIT_BEHIND = (0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("unit", [UNIT_AHEAD, UNIT_BEHIND])
+@pytest.mark.parametrize(
+    ("fed_a", "room_a"),
+    [
+        # While the line feeds back only 0.5 A of each ampere count: 20 A reach 10 A, and 17.3 A in
+        # phase leave 2.7 A of the 20 A.
+        (20.0, 20.0),
+        # Nothing is fed back any more from 11.5 A on: |(-10 + 0.866 t, 0.5 t)| = 10 at 17.3 A.
+        (10.0, 10.0 * sqrt(3.0)),
+    ],
+)
+def test_what_is_fed_back_leaves_room_for_what_is_in_phase(
+    unit: curved.Line, fed_a: float, room_a: float
+) -> None:
+    assert curved.rise_a(-fed_a, 0.0, EMPTY, unit, 10.0) == pytest.approx(room_a)

@@ -16,6 +16,24 @@ from tests.control.world import GRID, TRAITS, World, evse, site
 E1, HALL = EvseId("e1"), NodeId("hall")
 
 
+def test_who_is_not_admitted_counts_what_it_draws_while_paused() -> None:
+    """10 A, of which a paused charger keeps 3 A: the other one has 7 A."""
+    idle = replace(TRAITS, pause_a=3.0)
+    world = World(
+        site(
+            evses=[evse(1), evse(2, traits=idle)],
+            limit_a=(10.0, None, None),
+            base_max_a=(0.0,) * 3,
+            margin_a=0.0,
+        )
+    )
+    world.settle(0.0, {"e1": 6.0})
+    world.answers("e2")
+    decision = world.live(30.0)
+    assert decision.evses[EvseId("e1")].setpoint_a == 7.0
+    assert decision.evses[EvseId("e2")].setpoint_a == 3.0
+
+
 def capped(limit_a: float) -> tuple[TimedCeiling, ...]:
     return (
         TimedCeiling(
