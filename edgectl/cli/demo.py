@@ -12,7 +12,7 @@ from typing import Final
 
 from edgectl.cli.output import BAD_INPUT, DONE, INTERRUPTED, NO, CliError
 from edgectl.simulator.demo.broker import Broker
-from edgectl.simulator.demo.run import Options, run_demo, summary
+from edgectl.simulator.demo.run import JOURNAL, Options, run_demo, summary
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 _SHORTEST_S: Final = 60.0
@@ -54,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=Path,
         default=Path("demo-report"),
         metavar="DIR",
-        help="where report and picture go (default: demo-report)",
+        help="where report, picture and flight recorder go (default: demo-report)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of base load and devices (default: 1)")
     parser.add_argument("--plain", action="store_true", help="plain lines also on a terminal")
@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     print()
     for line in summary(report, args.out):
         print(line)
+    if (args.out / JOURNAL).is_dir():
+        print(f"every decision once more: edgectl replay {args.out / JOURNAL}")
     return DONE if report["ok"] else NO
 
 

@@ -69,6 +69,18 @@ def test_a_demo_runs_reports_and_ends_everything(tmp_path: Path) -> None:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def test_the_flight_recorder_of_this_run_is_kept(tmp_path: Path) -> None:
+    def recording(site_file: Path, state: Path, local_socket: Path) -> list[str]:
+        (state / "journal").mkdir()
+        (state / "journal" / "new").write_text("of this run")
+        return stand_in()(site_file, state, local_socket)
+
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "old").write_text("of another run")
+    played(tmp_path, recording)
+    assert [path.name for path in (tmp_path / "journal").iterdir()] == ["new"]
+
+
 def test_lost_telemetry_and_a_deaf_daemon_make_it_fail(tmp_path: Path) -> None:
     report, _ = played(tmp_path, stand_in(lose=2, deaf=1))
     assert not report["ok"]

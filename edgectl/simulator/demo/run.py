@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import move, rmtree
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -38,6 +39,8 @@ from edgectl.simulator.device.modbus_server import serve_stations, stop_servers
 from edgectl.simulator.session_file import read_sessions
 from edgectl.simulator.sessions import Session, built_in_sessions
 from edgectl.sitefile.load import LoadedSite, load_site
+
+JOURNAL: Final = "journal"
 
 _ONLINE_S: Final = 20.0
 _STEP_S: Final = 0.1
@@ -92,6 +95,8 @@ async def run_demo(
     options: Options, *, show: Show, arguments: Arguments = daemon_arguments
 ) -> Report:
     """Run a demo, write its report and picture into `options.out`, and give the report.
+
+    What the daemon's flight recorder has goes there too, however the run ends.
 
     Raises BadInput for a site or sessions file that cannot be used, Unreachable when broker or
     daemon do not come up or are lost.
@@ -188,6 +193,7 @@ async def _run(stack: AsyncExitStack, setup: _Setup) -> Evidence:
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="edgectl-demo-")))
     state = folder / "state"
     state.mkdir()
+    stack.callback(_keep_journal, state, options.out)
     broker = options.broker
     if broker is None:
         broker = await stack.enter_async_context(own_broker(folder))
@@ -217,6 +223,13 @@ async def _run(stack: AsyncExitStack, setup: _Setup) -> Evidence:
     await _online(world)
     show(f"daemon: online, process {process.pid}")
     return await _play(world)
+
+
+def _keep_journal(state: Path, out: Path) -> None:
+    """Take the flight recorder's segments out of a state folder that goes away."""
+    if (state / JOURNAL).is_dir():
+        rmtree(out / JOURNAL, ignore_errors=True)
+        move(state / JOURNAL, out / JOURNAL)
 
 
 async def _play(world: _World) -> Evidence:
