@@ -43,7 +43,8 @@ demo: $(STAMP)
 	@$(BIN)/edgectl demo $(ARGS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@# The trials take long and stand side by side: whoever is done takes of what another has left.
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .
